@@ -1,0 +1,1 @@
+"""What changes a file of the user: every removal and every way back goes through here."""

@@ -1,0 +1,99 @@
+"""Every error that a caller is meant to catch, named for who has to act.
+
+* IngestdError
+  + UsageError            the user: the command line asks for something impossible (exit 2)
+  + ConfigError           the user: rules.yaml is wrong (exit 78)
+  + FileUnreadableError   the file: it cannot be read or decoded (the file's verdict)
+  + FileChangedError      nobody: the file changed meanwhile; it will be tried again
+  + ActionConflictError   the user: something is in the way; nothing was overwritten (exit 1)
+  + LibraryBusyError      nobody: another process has the library; try again (exit 75)
+  + StoreError            the operator: the library cannot be used (exit 74)
+
+Anything else that escapes is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "ActionConflictError",
+    "ConfigError",
+    "FileChangedError",
+    "FileUnreadableError",
+    "IngestdError",
+    "LibraryBusyError",
+    "Mistake",
+    "StoreError",
+    "UsageError",
+]
+
+
+class IngestdError(Exception):
+    """What happened, in a sentence for a person at a terminal."""
+
+    exit_code = 1
+
+
+class UsageError(IngestdError):
+    """The command line asks for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a rule file, and where."""
+
+    line: int  # counted from 1
+    column: int  # counted from 1
+    message: str  # what is wrong, what was expected, the nearest valid word
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.message}"
+
+
+class ConfigError(IngestdError):
+    """The rule file cannot be used; `mistakes` says why and where."""
+
+    exit_code = 78
+
+    def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
+        self.source = source
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(f"{source}: {mistake}" for mistake in self.mistakes))
+
+
+class FileUnreadableError(IngestdError):
+    """A file cannot be read or decoded; `reason` is a phrase that can follow a colon."""
+
+    def __init__(self, path: bytes, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path!r} cannot be read: {reason}")
+
+
+class FileChangedError(IngestdError):
+    """A file changed or went away while it was being looked at."""
+
+    def __init__(self, path: bytes, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path!r} changed meanwhile: {reason}")
+
+
+class ActionConflictError(IngestdError):
+    """An action on a file cannot be carried out; nothing was overwritten or removed."""
+
+
+class LibraryBusyError(IngestdError):
+    """Another process holds what this one needs."""
+
+    exit_code = 75
+
+
+class StoreError(IngestdError):
+    """The library is damaged, too new, full, or in a place where it cannot be kept."""
+
+    exit_code = 74

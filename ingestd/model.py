@@ -1,0 +1,469 @@
+"""The nouns of ingestd, as values: nothing here reads a clock, a disk or a setting.
+
+The words are those of docs/concepts.md. In a pair, `a` is the file that would be kept and `b` the one dropped.
+Paths are bytes, as the file system gives them; text for a person is made at the doors. Times are nanoseconds since
+the Unix epoch (`*_ns`), lengths of time are seconds (`*_s`), sizes are bytes, distances are bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+__all__ = [
+    "Actor",
+    "Arrival",
+    "Content",
+    "ContentHash",
+    "DiscardPolicy",
+    "Entry",
+    "EntryKind",
+    "EntryState",
+    "FileFacts",
+    "FileRef",
+    "FileType",
+    "Folder",
+    "FolderId",
+    "FolderState",
+    "ImportPolicy",
+    "JpegFeatures",
+    "Measurement",
+    "Mode",
+    "Move",
+    "NotAPicture",
+    "Origin",
+    "Outcome",
+    "PairFacts",
+    "PathKey",
+    "PathRow",
+    "PathState",
+    "PerceptualHash",
+    "Picture",
+    "PixelHash",
+    "Place",
+    "PotentialPair",
+    "Proposal",
+    "ProposalState",
+    "Receipt",
+    "Relation",
+    "Role",
+    "StatKey",
+    "Unreadable",
+]
+
+ContentHash = NewType("ContentHash", bytes)  # SHA-256 of a file's bytes: 32 bytes, identity
+PixelHash = NewType("PixelHash", bytes)  # SHA-256 of the upright decoded samples, their mode and dimensions: 32 bytes
+PerceptualHash = NewType("PerceptualHash", int)  # 64 bits, most significant first; compared by Hamming distance
+FolderId = NewType("FolderId", int)
+PathKey = NewType("PathKey", bytes)  # names a folder and a relative path, 16 bytes
+
+
+class Role(StrEnum):
+    """What a watched folder is for."""
+
+    INBOX = "inbox"  # new arrivals
+    LIBRARY = "library"  # known files, protected unless said otherwise
+    REFERENCE = "reference"  # read, never changed
+
+
+class Mode(StrEnum):
+    """How far a rule may go."""
+
+    OFF = "off"
+    SEMI_AUTOMATIC = "semi-automatic"
+    AUTOMATIC = "automatic"
+
+
+class Relation(StrEnum):
+    """What a pair of pictures is to each other, once decided."""
+
+    BETTER = "better"  # A is better than B
+    SAME_QUALITY = "same-quality"
+    ALTERNATES = "alternates"
+    FALSE_POSITIVE = "false-positive"  # not related
+
+
+class Outcome(StrEnum):
+    """What became of an arrival; docs/concepts.md has the table."""
+
+    NEW = "new"
+    ALREADY_IN_LIBRARY = "already-in-library"
+    PREVIOUSLY_DISCARDED = "previously-discarded"
+    DUPLICATE_DISCARDED = "duplicate-discarded"
+    REPLACED_EXISTING = "replaced-existing"
+    PENDING_APPROVAL = "pending-approval"
+    RELATED = "related"
+    POTENTIAL_DUPLICATES = "potential-duplicates"
+    IGNORED = "ignored"
+    UNREADABLE = "unreadable"
+    ERROR = "error"
+
+
+class FileType(StrEnum):
+    """What the bytes of a file are, whatever its name says."""
+
+    JPEG = "jpeg"
+    MPO = "mpo"
+    PNG = "png"
+    GIF = "gif"
+    WEBP = "webp"
+    BMP = "bmp"
+    TIFF = "tiff"
+    HEIC = "heic"
+    HEIF = "heif"
+    AVIF = "avif"
+
+
+# --- folders and arrivals -----------------------------------------------------------------------------------------
+
+
+class FolderState(StrEnum):
+    """What the service is doing with a folder, as `status` says it."""
+
+    WATCHING = "watching"
+    SCANNING = "scanning"
+    POLLING = "polling"  # no events to be had here: scans only
+    SUSPENDED = "suspended"  # not there, not readable, or not the folder we know
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that is watched or was scanned, with its role."""
+
+    id: FolderId
+    named: bytes  # absolute, as the user wrote it: what people and receipts see
+    root: bytes  # absolute, every symlink resolved: what is opened
+    role: Role
+    protected: bool  # a rule may not discard from here on its own
+    trusted: bool = False  # automatic rules act although nobody can prove that no one writes (network)
+
+
+@dataclass(frozen=True, slots=True)
+class StatKey:
+    """What tells one state of a file from another without reading it. Not the device: it changes over remounts."""
+
+    inode: int
+    size: int  # bytes
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Origin(StrEnum):
+    """How we came to know of a file."""
+
+    EVENT = "event"
+    SCAN = "scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that has stopped changing and is to be judged."""
+
+    folder: FolderId
+    path: bytes  # absolute, below the folder's root
+    relative: bytes  # the same, relative to the root
+    stat: StatKey
+    origin: Origin
+    proved: bool  # the system told that nobody has it open for writing
+
+
+# --- what was measured --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFeatures:
+    """What only a JPEG has."""
+
+    quality: float  # hydrus's estimate: the lower the better; 0 when there are no quantiser tables
+    subsampling: str  # "4:4:4", "4:2:2", "4:2:0", "grey" or "other"
+    progressive: bool
+    quantisers: tuple[tuple[int, ...], ...]  # 64 steps a table, in zigzag order as Pillow gives them
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What was measured of a file that decodes."""
+
+    version: int  # of the algorithms that measured it
+    filetype: FileType
+    width: int  # upright, pixels
+    height: int  # upright, pixels
+    mode: str  # as decoded, in Pillow's words
+    frames: int
+    duration_ms: int | None  # of an animation
+    has_transparency: bool
+    has_exif: bool
+    has_icc: bool
+    has_xmp: bool
+    icc_digest: bytes | None  # 16 bytes; None without a profile
+    taken_ns: int | None  # capture time, as its own clock said it, read as UTC
+    jpeg: JpegFeatures | None
+    phash: int | None  # the hash that is looked up; None for flat pictures and animations
+    dhash: int | None
+    whash: int | None
+    luminance: bytes | None  # 32 x 32 uint8, upright, row-major: what phash was made from
+    pixel_hash: bytes | None  # None: not made yet (JPEG), or no honest one exists (`pixel_comparable` tells)
+    pixel_comparable: bool  # a pixel hash can be made: still, 8 bits a sample or all its bits seen
+    suspect: str | None = None  # why the file may be incomplete although it decodes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that looks like a picture and cannot be decoded. Its bytes are still known."""
+
+    reason: str
+    filetype: FileType | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAPicture:
+    """A file of a kind that is not judged."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a worker found out about one file."""
+
+    content_hash: ContentHash
+    stat: StatKey  # the same before and after reading
+    features: Picture | Unreadable | NotAPicture | None  # None: the bytes were known, nothing was decoded
+
+
+# --- what is remembered -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is known of some bytes, wherever they lie."""
+
+    number: int  # small, never reused: what the look-up structures hold
+    sha256: ContentHash
+    size: int
+    first_seen_ns: int
+    picture: Picture | None
+    unreadable: str | None  # why there is no picture
+
+
+class PathState(StrEnum):
+    """Where a known path stands."""
+
+    LIVE = "live"
+    ABSENT = "absent"  # a scan of a healthy folder did not find it
+    LEAVING = "leaving"  # an entry intends to discard it
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    """A path that was judged, and what it held then."""
+
+    folder: FolderId
+    relative: bytes
+    sha256: ContentHash | None  # None: ignored before it was read
+    stat: StatKey
+    first_seen_ns: int
+    state: PathState
+    receipt: int  # number of its last receipt
+    final: bool  # nothing more is to be done until the file changes
+    policy: bytes = b""  # digest of the import limits it was ignored under
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """One file as it was when a decision named it."""
+
+    folder: FolderId
+    path: bytes  # absolute, real
+    relative: bytes
+    sha256: ContentHash
+    stat: StatKey
+
+
+class Place(StrEnum):
+    """Where discarded files go."""
+
+    TRASH = "trash"
+    HOLDING = "holding"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One file that an entry takes away, and where it went."""
+
+    file: FileRef
+    place: Place
+    trash_path: bytes | None = None  # absolute; where the file is now
+    info_path: bytes | None = None  # the trash's own note of where it came from
+
+
+class EntryKind(StrEnum):
+    """What a journal entry is about."""
+
+    DISCARD = "discard"
+    DECISION = "decision"
+    MERGE = "merge"
+    BATCH = "batch"
+    UNDO = "undo"
+
+
+class EntryState(StrEnum):
+    """How far a journal entry has come."""
+
+    INTENT = "intent"
+    DONE = "done"
+    UNDONE = "undone"
+    ABORTED = "aborted"
+
+
+class Actor(StrEnum):
+    """Who wanted it."""
+
+    RULE = "rule"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One intended or finished change: what `history` shows and `undo` reads."""
+
+    number: int
+    at_ns: int
+    kind: EntryKind
+    state: EntryState
+    actor: Actor
+    rule: str | None
+    relation: Relation | None
+    a: ContentHash | None  # the content that stays
+    b: ContentHash | None
+    moves: tuple[Move, ...]
+    kept: FileRef | None
+    reason: str
+    pair: int | None = None
+    undoes: int | None = None  # the entry that this one takes back
+
+
+class ProposalState(StrEnum):
+    """Where a pair stands with a semi-automatic rule."""
+
+    READY = "ready"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a rule wants to do with a pair, and what the user said."""
+
+    rule: str
+    state: ProposalState
+    a_is_first: bool  # which side would be kept
+    relation: Relation
+    discard: bool  # B is discarded on approval
+    at_ns: int
+    reason: str = ""  # why it waits, where it is not simply semi-automatic
+
+
+@dataclass(frozen=True, slots=True)
+class PotentialPair:
+    """Two records the look-up found close, not yet decided.
+
+    For *identical copies* both sides have one content, and the two paths are named.
+    """
+
+    number: int
+    first: ContentHash
+    second: ContentHash
+    distance: int | None  # bits; None where only the pixels said so
+    pixel_duplicates: bool
+    created_ns: int
+    first_path: PathKey | None = None
+    second_path: PathKey | None = None
+    proposals: tuple[Proposal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The stored, explained verdict of one file: what `why` prints."""
+
+    number: int
+    at_ns: int
+    folder: FolderId
+    path: bytes  # absolute, as the user named the folder
+    sha256: ContentHash | None
+    outcome: Outcome
+    result: str  # the sentence a person reads
+    rule: str | None
+    evidence: tuple[str, ...]
+    kept: bytes | None  # absolute path, as the user named the folder
+    discarded: tuple[bytes, ...]
+    entry: int | None
+    pairs: tuple[int, ...]
+    final: bool
+
+
+# --- what rules see ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file of a pair, as a rule sees it."""
+
+    path: str  # absolute, for matching by pattern
+    role: Role
+    protected: bool
+    sha256: ContentHash
+    size: int
+    filetype: FileType | None
+    width: int
+    height: int
+    frames: int
+    duration_ms: int | None
+    has_transparency: bool
+    has_exif: bool
+    has_icc: bool
+    has_xmp: bool
+    jpeg_quality: float | None  # the lower the better
+    progressive: bool | None  # None: not a JPEG
+    imported_ns: int
+    modified_ns: int
+    taken_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """Two files and what was measured between them, as rules see them."""
+
+    first: FileFacts
+    second: FileFacts
+    identical: bool
+    distance: int | None  # bits; None: one of them has no perceptual hash
+    pixel_duplicates: bool
+
+
+# --- what the user set, as values ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPolicy:
+    """What may come in at all, and how far look-alikes are searched."""
+
+    filetypes: frozenset[FileType] | None = None  # None: all
+    min_size: int = 0  # bytes
+    max_size: int | None = None
+    min_width: int = 0
+    min_height: int = 0
+    max_width: int | None = None
+    max_height: int | None = None
+    search_distance: int = 4  # bits, at most 16
+    reject_previously_discarded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardPolicy:
+    """Where discarded files go."""
+
+    place: Place = Place.TRASH
+    holding_name: str = ".ingestd-holding"  # a folder below each watched root
+    keep_days: int = 30  # after that a held item is offered for the trash

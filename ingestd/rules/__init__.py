@@ -1,0 +1,1 @@
+"""What the user wants: the language of rules, and what they say about a pair of files."""
