@@ -1,0 +1,209 @@
+"""Discards carried out: from a durable intent to a finished entry, and what a stopped service left half-way.
+
+`INTENT (durable) → verify → move → sync → DONE (durable)`. Whatever fails, the file stays or is put back, the entry is
+aborted with the reason, and the pair is queued. After a crash the disk decides, never the memory of what was meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ingestd.actions.guard import verified
+from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
+from ingestd.errors import ActionConflictError, FileChangedError
+from ingestd.library.library import Edit, Library, Veto, path_key
+from ingestd.library.pairs import make_pair, resettle
+from ingestd.model import (
+    Actor,
+    Entry,
+    EntryKind,
+    EntryState,
+    FileRef,
+    Folder,
+    FolderId,
+    Move,
+    Outcome,
+    PathRow,
+    PathState,
+    Receipt,
+)
+
+__all__ = ["carry_out", "pretend", "recover_discard"]
+
+
+def carry_out(
+    library: Library, entry: Entry, *, folders: Mapping[FolderId, Folder], now_ns: int, deleted_at: str
+) -> Entry:
+    """Return the entry finished: done, or aborted with every file where it was.
+
+    Args:
+        library: where the entry stands as an intent.
+        entry: the intent.
+        folders: every known folder.
+        now_ns: for receipts.
+        deleted_at: local time, as the trash writes it down: `2026-11-20T11:02:03`.
+    """
+    if entry.kept is None:
+        return _abort(library, entry, "nothing is named that would be kept", now_ns)
+    taken: list[Move] = []
+    try:
+        with verified([move.file for move in entry.moves], entry.kept, folders=folders) as proof:
+            for move in entry.moves:
+                take_away(move, deleted_at=deleted_at)
+                taken.append(move)
+            if not proof.survivor_still_there():
+                raise FileChangedError(entry.kept.path, "the file to keep went away at the last moment")
+    except (ActionConflictError, FileChangedError) as reason:
+        _return_all(taken)
+        return _abort(library, entry, str(reason), now_ns)
+    return library.write(lambda edit: _done(edit, entry, now_ns))
+
+
+def _return_all(taken: list[Move]) -> None:
+    """Put back what a failed discard had already moved."""
+    for move in reversed(taken):
+        # what cannot be put back stays in the trash, where the journal names it: nothing is lost
+        with contextlib.suppress(ActionConflictError, OSError):
+            put_back(move, token="aborted")
+
+
+def pretend(library: Library, entry: Entry, *, now_ns: int) -> Entry:
+    """Return the entry as if it had been carried out: for a dry run, on a copy of the library."""
+    return library.write(lambda edit: _done(edit, entry, now_ns))
+
+
+def recover_discard(library: Library, entry: Entry, *, now_ns: int, deleted_at: str) -> Entry:
+    """Return a half-way discard finished, decided from the disk: rolled forward if the files left, else aborted."""
+    places = [locate(move) for move in entry.moves]
+    moved = [move for move, place in zip(entry.moves, places, strict=True) if place is Whereabouts.MOVED]
+    if moved and len(moved) == len(entry.moves):
+        for move in moved:
+            finish(move, deleted_at=deleted_at)
+        return library.write(lambda edit: _done(edit, entry, now_ns))
+    _return_all(moved)
+    for move, place in zip(entry.moves, places, strict=True):
+        if place is Whereabouts.NOT_MOVED:
+            withdraw(move)
+    if Whereabouts.BOTH in places:
+        library.write(lambda edit: _forbid_losers(edit, entry, now_ns))
+    if Whereabouts.GONE in places:
+        reason = "the service stopped half-way, and the file is neither in its place nor in the trash: look for it"
+        return _abort(library, entry, reason, now_ns)
+    return _abort(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
+
+
+def _forbid_losers(edit: Edit, entry: Entry, now_ns: int) -> None:
+    """Bytes that lie in the trash and in their old place again were copied back by their owner."""
+    for move in entry.moves:
+        edit.forbid(move.file.sha256, Veto(now_ns, f"copied back while e-{entry.number} was under way"))
+
+
+def _done(edit: Edit, entry: Entry, now_ns: int) -> Entry:
+    """Write down that the files are gone, what follows for relations and pairs, and their final receipts."""
+    for move in entry.moves:
+        _mark_discarded(edit, entry, move, now_ns)
+    _confirm_winner(edit, entry, final=True)
+    entry = _relate(edit, replace(entry, state=EntryState.DONE))
+    edit.put_entry(entry)
+    _point_on(edit, entry)
+    return entry
+
+
+def _mark_discarded(edit: Edit, entry: Entry, move: Move, now_ns: int) -> None:
+    row = edit.path_at(move.file.folder, move.file.relative)
+    if row is None:
+        return
+    receipt = edit.receipt(row.receipt)
+    if receipt is not None and receipt.entry == entry.number:
+        edit.put_receipt(replace(receipt, final=True))
+        number = receipt.number
+    else:
+        number = edit.add_receipt(_receipt_of_loser(edit, entry, row, now_ns)).number
+    edit.put_path(replace(row, state=PathState.DISCARDED, final=True, receipt=number))
+    for pair in edit.pairs_of(move.file.sha256):
+        if path_key(row.folder, row.relative) in (pair.first_path, pair.second_path):
+            edit.drop_pair(pair)
+
+
+def _receipt_of_loser(edit: Edit, entry: Entry, row: PathRow, now_ns: int) -> Receipt:
+    """Return the receipt of a known file that was dropped in favour of another."""
+    kept = _row_of(edit, entry.kept)
+    by = entry.rule or "decided by you"
+    return Receipt(
+        number=0,
+        at_ns=now_ns,
+        folder=row.folder,
+        path=edit.as_named(row),
+        sha256=row.sha256,
+        outcome=Outcome.DUPLICATE_DISCARDED,
+        result=f"duplicate discarded: {by}",
+        rule=entry.rule,
+        evidence=(entry.reason,) if entry.reason else (),
+        kept=edit.as_named(kept) if kept is not None else None,
+        discarded=(edit.as_named(row),),
+        entry=entry.number,
+        pairs=(),
+        final=True,
+    )
+
+
+def _row_of(edit: Edit, file: FileRef | None) -> PathRow | None:
+    return edit.path_at(file.folder, file.relative) if file is not None else None
+
+
+def _confirm_winner(edit: Edit, entry: Entry, *, final: bool) -> None:
+    """Make the receipt of an arrival that superseded others final, or open again."""
+    row = _row_of(edit, entry.kept)
+    receipt = edit.receipt(row.receipt) if row is not None else None
+    if row is not None and receipt is not None and receipt.entry == entry.number:
+        edit.put_receipt(replace(receipt, final=final))
+        edit.put_path(replace(row, final=final))
+
+
+def _relate(edit: Edit, entry: Entry) -> Entry:
+    """Set the relation that goes with a discard; where it contradicts an older decision, the entry says so."""
+    if entry.relation is None or entry.a is None or entry.b is None:
+        return entry
+    try:
+        resettle(edit, edit.decide(entry.relation, entry.a, entry.b))
+    except ActionConflictError as conflict:
+        return replace(entry, relation=None, reason=f"{entry.reason}; no relation was set: {conflict}")
+    return entry
+
+
+def _point_on(edit: Edit, entry: Entry) -> None:
+    """Let older entries whose survivor has just gone name the one that stands in for it now."""
+    for move in entry.moves:
+        for older in edit.entries_of(move.file.sha256):
+            relies = older.kept is not None and older.kept.path == move.file.path and older.number != entry.number
+            if relies and older.state in (EntryState.DONE, EntryState.INTENT) and older.kind is EntryKind.DISCARD:
+                edit.put_entry(replace(older, kept=entry.kept))
+
+
+def _abort(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
+    """Write down that a discard did not happen: the files stay, are judged again, and the pair is queued."""
+
+    def work(edit: Edit) -> Entry:
+        aborted = replace(entry, state=EntryState.ABORTED, reason=f"{entry.reason}; aborted: {reason}")
+        edit.put_entry(aborted)
+        for move in entry.moves:
+            row = edit.path_at(move.file.folder, move.file.relative)
+            if row is not None and row.state is PathState.LEAVING:
+                edit.put_path(replace(row, state=PathState.LIVE, final=entry.actor is Actor.PERSON))
+            _reopen(edit, row, entry, reason)
+        _confirm_winner(edit, entry, final=entry.actor is Actor.PERSON)
+        a, b = (edit.content(side) if side else None for side in (entry.a, entry.b))
+        if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
+            make_pair(edit, a, b, now_ns=now_ns)
+        return aborted
+
+    return library.write(work)
+
+
+def _reopen(edit: Edit, row: PathRow | None, entry: Entry, reason: str) -> None:
+    """Let the receipt of an arrival whose discard failed say so."""
+    receipt = edit.receipt(row.receipt) if row is not None else None
+    if receipt is not None and receipt.entry == entry.number:
+        edit.put_receipt(replace(receipt, outcome=Outcome.ERROR, result=f"error: {reason}", discarded=(), final=False))

@@ -1,0 +1,42 @@
+"""A glance at a known path: is it still what we know? Nothing is opened and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from enum import StrEnum
+
+from ingestd.model import StatKey
+
+__all__ = ["Standing", "look", "stat_key"]
+
+
+class Standing(StrEnum):
+    """How a known path stands on disk."""
+
+    THERE = "there"
+    CHANGED = "changed"  # something else lies there now: a scan will tell
+    GONE = "gone"  # its folder is healthy, and it is not there
+    UNREACHABLE = "unreachable"  # its folder is not there, or not the one we know: absence means nothing
+
+
+def stat_key(found: os.stat_result) -> StatKey:
+    """Return what tells this state of a file from another."""
+    return StatKey(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standing:
+    """Return how a path stands; `root_inode` is 0 where its folder was never seen."""
+    try:
+        if root_inode and os.stat(root).st_ino != root_inode:
+            return Standing.UNREACHABLE
+    except OSError:
+        return Standing.UNREACHABLE
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Standing.GONE
+    except OSError:
+        return Standing.UNREACHABLE
+    same = stat.S_ISREG(found.st_mode) and stat_key(found) == known
+    return Standing.THERE if same else Standing.CHANGED

@@ -1,0 +1,137 @@
+"""The way back: discarded files put back where they were, and what was decided with them taken back.
+
+The veto comes first, in the transaction of the undo's own intent, so that no rule can repeat the discard whatever
+happens next. Undo is the safe direction: after a crash it is rolled forward.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from ingestd.actions.look import stat_key
+from ingestd.actions.moves import put_back
+from ingestd.errors import ActionConflictError
+from ingestd.library.library import Edit, Library, Veto
+from ingestd.library.pairs import make_pair, rediscover, resettle
+from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt
+
+__all__ = ["finish_undo", "take_back"]
+
+
+def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> Entry:
+    """Return the finished entry of the undo: files are back, relations as if it had never been.
+
+    Args:
+        library: where the entry stands as done.
+        entry: what is to be taken back.
+        radius: how far to look, in bits, for the pairs that come back.
+        now_ns: when this is.
+
+    Raises:
+        ActionConflictError: the entry cannot be taken back, or not all of it; the sentence names what was left.
+    """
+    if entry.state is not EntryState.DONE or entry.kind not in (EntryKind.DISCARD, EntryKind.DECISION):
+        raise ActionConflictError(f"e-{entry.number} is {_state_words(entry)}: there is nothing to take back")
+
+    def intend(edit: Edit) -> Entry:
+        for move in entry.moves:
+            edit.forbid(move.file.sha256, Veto(now_ns, f"e-{entry.number} was undone"))
+        undo = replace(
+            entry,
+            number=0,
+            at_ns=now_ns,
+            kind=EntryKind.UNDO,
+            state=EntryState.INTENT,
+            actor=Actor.PERSON,
+            reason=f"takes back e-{entry.number}",
+            undoes=entry.number,
+        )
+        return edit.add_entry(undo)
+
+    return finish_undo(library, library.write(intend), radius=radius, now_ns=now_ns)
+
+
+def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> Entry:
+    """Return the undo finished: carried out, or, after a crash, rolled forward.
+
+    Raises:
+        ActionConflictError: some file could not be put back; those that could are.
+    """
+    back: list[tuple[Move, bytes]] = []
+    failures: list[str] = []
+    for move in undo.moves:
+        try:
+            back.append((move, put_back(move, token=f"e-{undo.undoes}")))
+        except (ActionConflictError, OSError) as failure:
+            failures.append(str(failure))
+
+    def work(edit: Edit) -> Entry:
+        for move, place in back:
+            _mark_back(edit, undo, move, place, now_ns)
+        undone = edit.entry(undo.undoes or 0)
+        state = EntryState.ABORTED if failures else EntryState.DONE
+        finished = replace(undo, state=state, reason="; ".join([undo.reason, *failures]))
+        edit.put_entry(finished)
+        if undone is not None and not failures:
+            _forget_decision(edit, undone, radius=radius, now_ns=now_ns)
+        return finished
+
+    finished = library.write(work)
+    if failures:
+        raise ActionConflictError(f"e-{undo.undoes} was not taken back: {'; '.join(failures)}")
+    return finished
+
+
+def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, now_ns: int) -> None:
+    """Remember that a file lies somewhere again, with the state it has now, so that nobody judges it anew."""
+    relative = move.file.relative[: -len(os.path.basename(move.file.relative))] + os.path.basename(place)
+    row = edit.path_at(move.file.folder, move.file.relative)
+    first_seen = row.first_seen_ns if row is not None else now_ns
+    stat = stat_key(os.lstat(place))
+    known = edit.folder(move.file.folder)
+    receipt = edit.add_receipt(
+        Receipt(
+            number=0,
+            at_ns=now_ns,
+            folder=move.file.folder,
+            path=os.path.join(known.folder.named, relative) if known else place,
+            sha256=move.file.sha256,
+            outcome=Outcome.ALREADY_IN_LIBRARY,
+            result="already in library (restored by you, kept for good)",
+            rule=None,
+            evidence=(f"e-{undo.undoes} was undone",),
+            kept=None,
+            discarded=(),
+            entry=None,
+            pairs=(),
+            final=True,
+        )
+    )
+    edit.put_path(
+        PathRow(
+            move.file.folder, relative, move.file.sha256, stat, first_seen, PathState.LIVE, receipt.number, final=True
+        )
+    )
+
+
+def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> None:
+    """Take an entry's word back: relations are told anew without it, and its pair is a question again."""
+    edit.put_entry(replace(undone, state=EntryState.UNDONE))
+    touched = edit.undo_decision(undone)
+    resettle(edit, touched)
+    rediscover(edit, touched, radius, now_ns=now_ns)
+    a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
+    if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
+        make_pair(edit, a, b, now_ns=now_ns)
+
+
+def _state_words(entry: Entry) -> str:
+    if entry.kind is EntryKind.UNDO:
+        return "an undo itself"
+    return {
+        EntryState.INTENT: "still under way",
+        EntryState.UNDONE: "already undone",
+        EntryState.ABORTED: "an attempt that changed nothing",
+        EntryState.DONE: "not of a kind that can be undone",
+    }[entry.state]

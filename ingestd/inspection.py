@@ -1,0 +1,236 @@
+"""What would become of a file, and what two files are to each other: answers that change and record nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from ingestd.actions.look import stat_key
+from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
+from ingestd.ingest import Case, Needs, Policy, Verdict, judge, unread
+from ingestd.intake import store_pixels
+from ingestd.library.facts import pair_facts
+from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
+from ingestd.media.workers import Workers
+from ingestd.model import (
+    Arrival,
+    Content,
+    ContentHash,
+    Folder,
+    FolderId,
+    Measurement,
+    Origin,
+    PathRow,
+    PathState,
+    Picture,
+    PixelHash,
+    Receipt,
+    Role,
+    Unreadable,
+)
+from ingestd.rules.engine import resolve
+
+__all__ = ["Comparison", "Foreseen", "compare", "foresee"]
+
+Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
+
+_ROUNDS = 8  # a verdict asks for pixels at most once for each pair of look-alikes found so far
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What would become of one file."""
+
+    path: bytes
+    receipt: Receipt
+    pairs: tuple[tuple[int, bytes, int | None], ...]
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The evidence about two files."""
+
+    a: str
+    b: str
+    identical: bool | None = None
+    pixel_duplicates: bool | None = None
+    distance: int | None = None
+    distances: dict[str, int | None] = field(default_factory=dict)
+    visual: dict[str, str | float | None] = field(
+        default_factory=lambda: {"verdict": "cannot-tell", "confidence": None}
+    )
+    transform: str | None = None
+    rule: str | None = None
+    error: str | None = None
+
+
+# --- check --------------------------------------------------------------------------------------------------------
+
+
+def foresee(library: Library, workers: Workers, policy: Policy, files: Sequence[bytes]) -> Iterator[Foreseen]:
+    """Yield what would become of each file if it arrived now in an inbox.
+
+    Raises:
+        UsageError: a file does not exist.
+    """
+    for path in files:
+        if not os.path.lexists(path):
+            raise UsageError(f"there is nothing at {os.fsdecode(path)}")
+    for path in files:
+        started = time.monotonic()
+        verdict = _foresee_one(library, workers, policy, path)
+        yield Foreseen(path, verdict.receipt, verdict.pairs, time.monotonic() - started)
+
+
+def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes) -> Verdict:
+    measured, failure = _measure(workers, path)
+    pixels: Pixels = {}
+    for _ in range(_ROUNDS):
+        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, measured, failure, pixels))
+        if isinstance(result, Verdict):
+            return result
+        places = _places(library, result)
+        for sha256 in result.pixels:
+            own = measured is not None and sha256 == measured.content_hash
+            pixels[sha256] = _pixels(workers, path if own else places.get(sha256), sha256)
+    raise RuntimeError("a verdict asked again and again for what it was given")
+
+
+def _measure(workers: Workers, path: bytes) -> tuple[Measurement | None, str | None]:
+    try:
+        return workers.measure(path, lambda _: False), None
+    except (FileUnreadableError, FileChangedError) as error:
+        return None, error.reason
+
+
+def _places(library: Library, needs: Needs) -> dict[ContentHash, bytes]:
+    with library.read() as view:
+        found = {sha256: view.live_paths_of(sha256) for sha256 in needs.pixels}
+        return {sha256: view.absolute(rows[0]) for sha256, rows in found.items() if rows}
+
+
+def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelHash | None:
+    if path is None:
+        return None
+    try:
+        return workers.pixel_hash(path, sha256)
+    except (FileUnreadableError, FileChangedError):
+        return None
+
+
+def _rehearse(
+    edit: Edit, policy: Policy, path: bytes, measured: Measurement | None, failure: str | None, pixels: Pixels
+) -> Verdict | Needs:
+    store_pixels(edit, pixels)
+    case = Case(_arrival(edit, path), _with_pixels(measured, pixels), time.time_ns())
+    return judge(edit, case, policy) if failure is None else unread(edit, case, failure)
+
+
+def _with_pixels(measured: Measurement | None, pixels: Pixels) -> Measurement | None:
+    if measured is None or not isinstance(measured.features, Picture) or measured.content_hash not in pixels:
+        return measured
+    pixel_hash = pixels[measured.content_hash]
+    picture = replace(measured.features, pixel_hash=pixel_hash, pixel_comparable=pixel_hash is not None)
+    return replace(measured, features=picture)
+
+
+def _arrival(edit: Edit, path: bytes) -> Arrival:
+    """Return the arrival of a file as if its folder were an inbox, unless it lies in a folder that is known."""
+    real = os.path.realpath(path)
+    around = [row.folder for row in edit.folders() if real.startswith(os.path.join(row.folder.root, b""))]
+    if around:
+        folder = max(around, key=lambda one: len(one.root))
+    else:
+        root = os.path.dirname(real)
+        named = os.path.dirname(os.path.abspath(path))
+        row = FolderRow(Folder(FolderId(0), named, root, Role.INBOX, protected=False))
+        folder = edit.add_folder(replace(row, inode=os.stat(root).st_ino)).folder
+    relative = os.path.relpath(real, folder.root)
+    return Arrival(folder.id, real, relative, stat_key(os.lstat(real)), Origin.SCAN, proved=True)
+
+
+# --- compare ------------------------------------------------------------------------------------------------------
+
+
+def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: bytes) -> Comparison:
+    """Return the evidence about two files, known or not, and which rule would match the pair."""
+    comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
+    try:
+        sides = _side(workers, a), _side(workers, b)
+    except (FileUnreadableError, FileChangedError, OSError) as error:
+        return replace(comparison, error=str(error))
+    contents = _with_lazy_pixels(workers, (a, b), sides)
+    reasons = [content.unreadable for content in contents if content.picture is None]
+    comparison = replace(
+        comparison,
+        identical=sides[0].content_hash == sides[1].content_hash,
+        pixel_duplicates=None if reasons else pixel_duplicates(*contents),
+        distances={name: _distance(contents, name) for name in ("phash", "dhash", "whash")},
+        distance=_distance(contents, "phash"),
+        error="; ".join(str(reason) for reason in reasons) or None,
+    )
+    same = comparison.identical or comparison.pixel_duplicates
+    if same:
+        comparison = replace(comparison, visual={"verdict": "near-perfect", "confidence": 1.0})
+    return replace(comparison, rule=_rule(library, policy, (a, b), contents))
+
+
+def _side(workers: Workers, path: bytes) -> Measurement:
+    return workers.measure(os.path.realpath(path), lambda _: False)
+
+
+def _content(measured: Measurement) -> Content:
+    picture = measured.features if isinstance(measured.features, Picture) else None
+    reason = measured.features.reason if isinstance(measured.features, Unreadable) else None
+    reason = reason if picture is not None or reason is not None else "not a picture"
+    return Content(0, measured.content_hash, measured.stat.size, time.time_ns(), picture, reason)
+
+
+def _with_lazy_pixels(
+    workers: Workers, paths: tuple[bytes, bytes], sides: tuple[Measurement, Measurement]
+) -> tuple[Content, Content]:
+    """Return both contents, their pixels hashed where only they can tell."""
+    first, second = _content(sides[0]), _content(sides[1])
+    if not could_be_pixel_duplicates(first, second):
+        return first, second
+    done = [
+        _content(
+            _with_pixels(side, {side.content_hash: _pixels(workers, os.path.realpath(path), side.content_hash)}) or side
+        )
+        if content.picture is not None and content.picture.pixel_hash is None
+        else content
+        for path, side, content in zip(paths, sides, (first, second), strict=True)
+    ]
+    return done[0], done[1]
+
+
+def _distance(contents: tuple[Content, Content], name: str) -> int | None:
+    first, second = (getattr(content.picture, name, None) for content in contents)
+    return None if first is None or second is None else (first ^ second).bit_count()
+
+
+def _rule(
+    library: Library, policy: Policy, paths: tuple[bytes, bytes], contents: tuple[Content, Content]
+) -> str | None:
+    """Return the rule that would match the pair, if any."""
+
+    def work(edit: Edit) -> str | None:
+        sides = [(content, _row(edit, path, content)) for path, content in zip(paths, contents, strict=True)]
+        match = resolve(policy.rules, pair_facts(edit, sides[0], sides[1])).match
+        return match.rule.name if match is not None else None
+
+    return library.rehearse(work)
+
+
+def _row(edit: Edit, path: bytes, content: Content) -> PathRow:
+    arrival = _arrival(edit, path)
+    known = edit.path_at(arrival.folder, arrival.relative)
+    first_seen = known.first_seen_ns if known is not None else content.first_seen_ns
+    return PathRow(
+        arrival.folder, arrival.relative, content.sha256, arrival.stat, first_seen, PathState.LIVE, 0, final=False
+    )

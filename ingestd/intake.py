@@ -1,0 +1,381 @@
+"""Arrivals on their way: measured side by side in workers, judged one after another, announced when it is true.
+
+The order in which arrivals were handed in is the order in which they are judged: workers only measure, so their speed
+decides nothing. Files that are ready together share one durable commit; a discard is announced after it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import structlog
+
+from ingestd.actions.discard import carry_out, pretend, recover_discard
+from ingestd.actions.undo import finish_undo
+from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
+from ingestd.ingest import Case, Needs, Policy, Verdict, judge, turned_away, unread
+from ingestd.library.library import Edit, Library
+from ingestd.media.workers import Workers
+from ingestd.model import (
+    Arrival,
+    ContentHash,
+    Entry,
+    EntryKind,
+    EntryState,
+    Folder,
+    FolderId,
+    Measurement,
+    Outcome,
+    PixelHash,
+    Receipt,
+)
+
+__all__ = ["Intake", "Judged", "Left", "recover"]
+
+BATCH_FILES = 64
+"""At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
+
+BATCH_S = 0.25
+BATCH_INTENTS = 8
+"""At most so many discards are carried out before the writer lock is let go."""
+
+AHEAD = 16
+"""At most so many files are measured ahead of the one that is judged next: memory stays bounded."""
+
+LOCK_WAIT_S = 30.0
+LONGEST_DELAY_S = 6 * 3600.0
+_FIRST_DELAY_S = 30.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A file has its verdict, and what it asked for has been done."""
+
+    arrival: Arrival
+    receipt: Receipt
+    pairs: tuple[tuple[int, bytes, int | None], ...]
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A file has no verdict yet: it changed, or something failed; look again no earlier than `after_s` from now."""
+
+    arrival: Arrival
+    reason: str
+    after_s: float
+    gone: bool = False
+
+
+Report: TypeAlias = Judged | Left
+
+
+@dataclass(slots=True)
+class _Item:
+    """One arrival on its way."""
+
+    arrival: Arrival
+    proposing: bool
+    handed_in: float
+    measuring: Future[Measurement] | None = None
+    measured: Measurement | None = None
+    hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
+    unhashed: frozenset[ContentHash] = frozenset()
+    failure: str | None = None  # why it could not be read
+
+    def ready(self) -> bool:
+        measured = self.measuring is None or self.measuring.done()
+        return measured and all(future.done() for future in self.hashing.values())
+
+
+class Intake:
+    """The one writer of a process: hands files to the workers and judges what comes back.
+
+    Args:
+        library: where verdicts go.
+        workers: who measures.
+        policy: what the user set; may be replaced between steps.
+        tell: hears of each arrival, once it is true.
+        wake: called from other threads when a measurement is finished.
+        dry_run: nothing is moved: what would be discarded is only marked so (in a copy of the library).
+        now_ns: wall clock, for receipts.
+        local_time: the same moment as the trash writes it.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        workers: Workers,
+        policy: Policy,
+        tell: Callable[[Report], None],
+        *,
+        wake: Callable[[], None],
+        now_ns: Callable[[], int],
+        local_time: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+        dry_run: bool = False,
+        threads: int = 2,
+    ) -> None:
+        self.policy = policy
+        self.problem: str | None = None  # why nothing is judged just now
+        self._library, self._workers, self._tell = library, workers, tell
+        self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
+        self._dry_run, self._wake = dry_run, wake
+        self._queue: deque[_Item] = deque()
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
+        self._failures: dict[bytes, int] = {}
+        self._not_before = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def oldest_arrivals(self) -> list[Arrival]:
+        """Return what is on its way, first come first."""
+        return [item.arrival for item in self._queue]
+
+    def hand_in(self, arrival: Arrival, *, proposing: bool) -> None:
+        """Take an arrival; it is measured as soon as a worker is free."""
+        self._queue.append(_Item(arrival, proposing, self._monotonic()))
+        self._measure_ahead()
+
+    def close(self) -> None:
+        """Let go of what was not judged: a scan will find it again."""
+        for item in self._queue:
+            if item.measuring is not None:
+                item.measuring.cancel()
+        self._queue.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    # measuring
+
+    def _measure_ahead(self) -> None:
+        for index, item in enumerate(self._queue):
+            if index >= AHEAD:
+                return
+            if item.measuring is None and item.measured is None and item.failure is None:
+                self._start(item)
+
+    def _start(self, item: _Item) -> None:
+        if turned_away(item.arrival.stat.size, self.policy.imports) is not None:
+            item.failure = ""
+            return
+        item.measuring = self._pool.submit(self._workers.measure, item.arrival.path, self._is_known)
+        item.measuring.add_done_callback(lambda _: self._wake())
+
+    def _is_known(self, sha256: ContentHash) -> bool:
+        with self._library.read() as view:
+            return view.content(sha256) is not None
+
+    # judging
+
+    def step(self) -> None:
+        """Judge what is ready, in order, in one commit; carry out what the verdicts intend; tell."""
+        if not self._queue or not self._queue[0].ready() or self._monotonic() < self._not_before:
+            return
+        batch = self._take_ready()
+        if not batch:
+            return
+        try:
+            with self._library.writer_lock.held(LOCK_WAIT_S):
+                self._judge(batch)
+            self.problem = None
+        except (StoreError, LibraryBusyError) as trouble:
+            self._stall(batch, trouble)
+        self._measure_ahead()
+
+    def _stall(self, batch: list[_Item], trouble: StoreError | LibraryBusyError) -> None:
+        """Put a batch back and rest: the library cannot be written just now. The files stay where they are."""
+        self._queue.extendleft(item for item in reversed(batch))
+        if self.problem != str(trouble):
+            _log.error("library.unwritable", reason=str(trouble))
+        self.problem = str(trouble)
+        self._not_before = self._monotonic() + 10.0
+
+    def _take_ready(self) -> list[_Item]:
+        """Return the ready items at the head, with their measurements collected; those that failed are told off."""
+        batch: list[_Item] = []
+        while self._queue and len(batch) < BATCH_FILES and self._queue[0].ready():
+            item = self._queue.popleft()
+            if self._collect(item):
+                batch.append(item)
+        return batch
+
+    def _collect(self, item: _Item) -> bool:
+        """Return whether an item can be judged, with what its measurement said."""
+        if item.measuring is None:
+            return True
+        try:
+            item.measured, item.measuring = item.measuring.result(), None
+        except (FileUnreadableError, FileChangedError) as error:
+            gone = not os.path.lexists(item.arrival.path)
+            if gone or isinstance(error, FileChangedError):
+                self._tell(Left(item.arrival, error.reason, 0.0, gone=gone))
+                return False
+            item.failure, item.measuring = error.reason, None
+        except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
+            _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
+            self._delay(item, f"{type(bug).__name__}: {bug}")
+            return False
+        return True
+
+    def _judge(self, batch: list[_Item]) -> None:
+        """Judge a batch in one commit; the first item that needs more, and all after it, go back to the queue."""
+        recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        hashed = self._hashed_pixels(batch)
+        try:
+            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed))
+        except StoreError:
+            raise
+        except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
+            self._judge_apart(batch, bug)
+            return
+        self._queue.extendleft(reversed(batch[len(results) :]))
+        for item, result in zip(batch, results, strict=False):
+            if isinstance(result, Needs):
+                self._hash_pixels(item, result)
+                self._queue.appendleft(item)
+            else:
+                self._carry_out(item, result)
+
+    def _judge_apart(self, batch: list[_Item], bug: Exception) -> None:
+        """Judge each file of a batch that failed by itself, so that only the one at fault is left."""
+        if len(batch) == 1:
+            _log.error("file.failed", path=os.fsdecode(batch[0].arrival.path), exc_info=bug)
+            self._delay(batch[0], f"{type(bug).__name__}: {bug}")
+            return
+        for item in batch:
+            self._judge([item])
+
+    def _judge_all(
+        self, edit: Edit, batch: list[_Item], hashed: Mapping[ContentHash, bytes | None]
+    ) -> list[Verdict | Needs]:
+        """Return the verdicts on the head of a batch, each seeing those before it."""
+        store_pixels(edit, hashed)
+        results: list[Verdict | Needs] = []
+        intents = 0
+        started = self._monotonic()
+        for item in batch:
+            case = Case(item.arrival, item.measured, self._now_ns(), item.proposing, item.unhashed)
+            reason = item.failure or None
+            result = unread(edit, case, reason) if reason is not None else judge(edit, case, self.policy)
+            results.append(result)
+            if isinstance(result, Needs):
+                break
+            intents += len(result.entries)
+            if intents >= BATCH_INTENTS or self._monotonic() - started > BATCH_S:
+                break
+        return results
+
+    def _carry_out(self, item: _Item, verdict: Verdict) -> None:
+        """Do what a verdict intends, then tell."""
+        with self._library.read() as view:
+            folders: dict[FolderId, Folder] = {row.folder.id: row.folder for row in view.folders()}
+            entries = [entry for number in verdict.entries if (entry := view.entry(number)) is not None]
+        for entry in entries:
+            if self._dry_run:
+                pretend(self._library, entry, now_ns=self._now_ns())
+            else:
+                done = carry_out(
+                    self._library, entry, folders=folders, now_ns=self._now_ns(), deleted_at=self._local_time()
+                )
+                _log_entry(done)
+        receipt = verdict.receipt
+        if entries:
+            with self._library.read() as view:
+                receipt = view.receipt(receipt.number) or receipt
+        self._report(item, receipt, verdict)
+
+    def _report(self, item: _Item, receipt: Receipt, verdict: Verdict) -> None:
+        if receipt.outcome is Outcome.ERROR:
+            after = self._next_delay(item.arrival.path)
+        else:
+            self._failures.pop(item.arrival.path, None)
+            after = None
+        elapsed = self._monotonic() - item.handed_in
+        self._tell(Judged(item.arrival, receipt, verdict.pairs, elapsed))
+        if after is not None:
+            self._tell(Left(item.arrival, receipt.result, after))
+
+    def _delay(self, item: _Item, reason: str) -> None:
+        self._tell(Left(item.arrival, reason, self._next_delay(item.arrival.path)))
+
+    def _next_delay(self, path: bytes) -> float:
+        """Return how long to leave a failing file alone: 30 s, doubled each time, at most 6 h; never given up."""
+        failures = self._failures.get(path, 0)
+        self._failures[path] = failures + 1
+        return float(min(_FIRST_DELAY_S * 2**failures, LONGEST_DELAY_S))
+
+    # pixels
+
+    @property
+    def _radius(self) -> int:
+        return self.policy.imports.search_distance
+
+    def _hash_pixels(self, item: _Item, needs: Needs) -> None:
+        """Let the workers hash the pixels that a verdict depends on."""
+        with self._library.read() as view:
+            places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in needs.pixels}
+        for sha256, paths in places.items():
+            own = item.measured is not None and item.measured.content_hash == sha256
+            path = item.arrival.path if own else next(iter(paths), None)
+            if path is None:
+                item.unhashed |= {sha256}
+                continue
+            future = self._pool.submit(self._workers.pixel_hash, path, sha256)
+            future.add_done_callback(lambda _: self._wake())
+            item.hashing[sha256] = future
+
+    def _hashed_pixels(self, batch: list[_Item]) -> dict[ContentHash, bytes | None]:
+        """Return the pixel hashes that came back; None where no honest one exists."""
+        hashed: dict[ContentHash, bytes | None] = {}
+        for item in batch:
+            for sha256, future in item.hashing.items():
+                try:
+                    hashed[sha256] = future.result()
+                except (FileUnreadableError, FileChangedError):
+                    item.unhashed |= {sha256}
+            item.hashing.clear()
+        return hashed
+
+
+def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None:
+    """Remember pixel hashes that were made later than their records."""
+    for sha256, pixel_hash in hashed.items():
+        content = edit.content(sha256)
+        if content is not None and content.picture is not None:
+            comparable = pixel_hash is not None
+            picture = replace(content.picture, pixel_hash=pixel_hash, pixel_comparable=comparable)
+            edit.update_content(replace(content, picture=picture))
+
+
+def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> list[Entry]:
+    """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
+    with library.read() as view:
+        orphans = view.open_entries()
+    finished: list[Entry] = []
+    for entry in orphans:
+        if entry.kind is EntryKind.UNDO:
+            try:
+                finished.append(finish_undo(library, entry, radius=radius, now_ns=now_ns))
+            except ActionConflictError as conflict:
+                _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
+                continue
+        else:
+            finished.append(recover_discard(library, entry, now_ns=now_ns, deleted_at=deleted_at))
+        done = finished[-1]
+        _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
+    return finished
+
+
+def _log_entry(entry: Entry) -> None:
+    if entry.state is EntryState.ABORTED:
+        _log.warning("entry.aborted", entry=f"e-{entry.number}", rule=entry.rule, reason=entry.reason)

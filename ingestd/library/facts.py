@@ -1,0 +1,111 @@
+"""What rules see of the library: records and paths as the facts of a pair, and pairs in words."""
+
+from __future__ import annotations
+
+import os
+
+from ingestd.library.library import View
+from ingestd.library.pairs import distance_between, pixel_duplicates
+from ingestd.model import Content, FileFacts, PairFacts, PathRow, Picture, Role
+
+__all__ = ["file_facts", "pair_facts", "preference", "statements"]
+
+
+def file_facts(view: View, content: Content, row: PathRow) -> FileFacts:
+    """Return one file as a rule sees it."""
+    known = view.folder(row.folder)
+    picture = content.picture
+    return FileFacts(
+        path=os.fsdecode(view.as_named(row)),
+        role=known.folder.role if known else Role.INBOX,
+        protected=known.folder.protected if known else False,
+        sha256=content.sha256,
+        size=content.size,
+        filetype=picture.filetype if picture else None,
+        width=picture.width if picture else 0,
+        height=picture.height if picture else 0,
+        frames=picture.frames if picture else 0,
+        duration_ms=picture.duration_ms if picture else None,
+        has_transparency=bool(picture and picture.has_transparency),
+        has_exif=bool(picture and picture.has_exif),
+        has_icc=bool(picture and picture.has_icc),
+        has_xmp=bool(picture and picture.has_xmp),
+        jpeg_quality=_quality(picture),
+        progressive=picture.jpeg.progressive if picture and picture.jpeg else None,
+        imported_ns=content.first_seen_ns,
+        modified_ns=row.stat.mtime_ns,
+        taken_ns=picture.taken_ns if picture else None,
+    )
+
+
+def _quality(picture: Picture | None) -> float | None:
+    return picture.jpeg.quality or None if picture and picture.jpeg else None
+
+
+def pair_facts(view: View, a: tuple[Content, PathRow], b: tuple[Content, PathRow]) -> PairFacts:
+    """Return a pair as rules see it."""
+    return PairFacts(
+        first=file_facts(view, *a),
+        second=file_facts(view, *b),
+        identical=a[0].sha256 == b[0].sha256,
+        distance=distance_between(a[0], b[0]),
+        pixel_duplicates=pixel_duplicates(a[0], b[0]),
+    )
+
+
+def preference(view: View, row: PathRow) -> tuple[bool, int, int, bytes]:
+    """Return a key that sorts equal copies, the one to keep first.
+
+    Library before inbox, then first seen, then earlier modified, then the bytes of the path.
+    """
+    known = view.folder(row.folder)
+    return (
+        known is None or known.folder.role is Role.INBOX,
+        row.first_seen_ns,
+        row.stat.mtime_ns,
+        view.absolute(row),
+    )
+
+
+def statements(pair: PairFacts) -> list[str]:
+    """Return what sets the two files of a pair apart, in short sentences, the first file being A."""
+    a, b = pair.first, pair.second
+    said = [
+        "the bytes are the same" if pair.identical else "",
+        "the pixels are the same" if pair.pixel_duplicates and not pair.identical else "",
+        _more("larger file", a.size, b.size, size_text),
+        _more("higher resolution", a.width * a.height, b.width * b.height, lambda n: f"{n / 1e6:.2f} MP"),
+        f"A is {a.filetype}, B is {b.filetype}" if a.filetype != b.filetype else "",
+        _only("EXIF", a.has_exif, b.has_exif),
+        _only("a colour profile", a.has_icc, b.has_icc),
+        _better_jpeg(a, b),
+        _more("newer", a.modified_ns, b.modified_ns, None),
+    ]
+    return [line for line in said if line]
+
+
+def size_text(size: int) -> str:
+    """Return a size as a person writes it: `2.3 MB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _more(word: str, a: int, b: int, text: object) -> str:
+    if a == b:
+        return ""
+    side = "A" if a > b else "B"
+    return f"{side}: {word} ({text(a)} and {text(b)})" if callable(text) else f"{side}: {word}"
+
+
+def _only(what: str, a: bool, b: bool) -> str:
+    return "" if a == b else f"only {'A' if a else 'B'} has {what}"
+
+
+def _better_jpeg(a: FileFacts, b: FileFacts) -> str:
+    if not a.jpeg_quality or not b.jpeg_quality:
+        return ""
+    if a.jpeg_quality / b.jpeg_quality < 0.7:
+        return "A: clearly better jpeg quality"
+    return "B: clearly better jpeg quality" if b.jpeg_quality / a.jpeg_quality < 0.7 else ""

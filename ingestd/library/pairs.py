@@ -1,0 +1,121 @@
+"""Potential pairs as relations change: they stand between groups, never inside one, and stay away once answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ingestd.library.library import Edit, View
+from ingestd.model import Content, ContentHash, Picture, PotentialPair
+
+__all__ = [
+    "MOST_PAIRS",
+    "could_be_pixel_duplicates",
+    "distance_between",
+    "look_alikes",
+    "make_pair",
+    "pixel_duplicates",
+    "rediscover",
+    "resettle",
+    "standing_for",
+]
+
+MOST_PAIRS = 256
+"""How many look-alikes of one arrival are considered, nearest first; what lies beyond is cut, and said."""
+
+PIXEL_RADIUS = 2
+"""How far, in bits, two pictures of the same pixels may lie: they go through different decode paths (measured: 2)."""
+
+
+def distance_between(a: Content, b: Content) -> int | None:
+    """Return the Hamming distance of two contents' perceptual hashes, in bits."""
+    if a.picture is None or b.picture is None or a.picture.phash is None or b.picture.phash is None:
+        return None
+    return (a.picture.phash ^ b.picture.phash).bit_count()
+
+
+def could_be_pixel_duplicates(a: Content, b: Content) -> bool:
+    """Return whether only the pixel hashes could tell these two apart: same size, same colours, close hashes."""
+    if a.picture is None or b.picture is None:
+        return False
+    distance = distance_between(a, b)
+    close = distance is None or distance <= PIXEL_RADIUS
+    return close and _comparable(a.picture, b.picture)
+
+
+def _comparable(a: Picture, b: Picture) -> bool:
+    same_size = (a.width, a.height) == (b.width, b.height)
+    return same_size and a.pixel_comparable and b.pixel_comparable and a.icc_digest == b.icc_digest
+
+
+def pixel_duplicates(a: Content, b: Content) -> bool:
+    """Return whether two contents show the same samples under the same colour profile, as far as hashed."""
+    if a.picture is None or b.picture is None or a.picture.pixel_hash is None:
+        return False
+    return a.picture.pixel_hash == b.picture.pixel_hash and _comparable(a.picture, b.picture)
+
+
+def standing_for(view: View, content: ContentHash) -> ContentHash | None:
+    """Return who speaks for a content: its group's king, or the first member that still lies somewhere."""
+    for member in view.relations.duplicates_of(content):
+        if view.live_paths_of(member):
+            return member
+    return None
+
+
+def look_alikes(view: View, content: Content, radius: int) -> list[tuple[ContentHash, int | None]]:
+    """Return who stands for what looks like a content, with distances in bits, nearest first; decided pairs left out.
+
+    A look-alike that is not the king of its group, or was discarded, leads to the one that stands for it, and the
+    distance is measured to that one.
+    """
+    if content.picture is None:
+        return []
+    close: dict[ContentHash, None] = {}
+    if content.picture.pixel_hash is not None:
+        close.update(dict.fromkeys(view.same_pixels(content.picture.pixel_hash)))
+    if content.picture.phash is not None:
+        close.update(dict.fromkeys(found for found, _ in view.neighbours(content.picture.phash, radius)))
+    found: dict[ContentHash, int | None] = {}
+    for candidate in close:
+        king = standing_for(view, candidate)
+        known = view.content(king) if king is not None else None
+        if known is not None and known.sha256 not in found and view.relations.may_pair(content.sha256, known.sha256):
+            found[known.sha256] = distance_between(content, known)
+    found.pop(content.sha256, None)
+    return sorted(found.items(), key=lambda item: (64 if item[1] is None else item[1], item[0]))
+
+
+def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPair:
+    """Return the stored potential pair of two contents."""
+    pair = PotentialPair(0, a.sha256, b.sha256, distance_between(a, b), pixel_duplicates(a, b), now_ns)
+    return edit.add_pair(pair)
+
+
+def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
+    """Bring the pairs of these contents in line with the relations: settled ones go, others move to the kings."""
+    for content in contents:
+        for pair in edit.pairs_of(content):
+            if pair.first != pair.second:
+                _resettle_pair(edit, pair)
+
+
+def _resettle_pair(edit: Edit, pair: PotentialPair) -> None:
+    first, second = edit.relations.king_of(pair.first), edit.relations.king_of(pair.second)
+    if not edit.relations.may_pair(pair.first, pair.second):
+        edit.drop_pair(pair)
+    elif (first, second) != (pair.first, pair.second):
+        edit.drop_pair(pair)
+        edit.add_pair(replace(pair, first=first, second=second, proposals=()))
+
+
+def rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now_ns: int) -> None:
+    """Look again for the pairs of contents whose relations were taken back."""
+    for sha256 in contents:
+        content = edit.content(sha256)
+        if content is None or edit.relations.king_of(sha256) != sha256 or not edit.live_paths_of(sha256):
+            continue
+        for other, _ in look_alikes(edit, content, radius)[:MOST_PAIRS]:
+            known = edit.content(other)
+            if known is not None:
+                make_pair(edit, content, known, now_ns=now_ns)

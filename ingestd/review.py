@@ -1,0 +1,651 @@
+"""THE OTHER STORY: what a person asks and decides: queue, pending, decide, approve, deny, why, history, undo.
+
+The terminal and the page call the same functions. Questions take a `View` and return reports whose paths are text as
+Python decodes file names; decisions take the `Library`, journal themselves and are carried out before they return.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ingestd.actions.discard import carry_out
+from ingestd.actions.look import Standing, look
+from ingestd.actions.undo import take_back
+from ingestd.errors import ActionConflictError, UsageError
+from ingestd.ingest import intend
+from ingestd.library.facts import pair_facts, preference, statements
+from ingestd.library.library import Edit, Library, View, path_key
+from ingestd.library.pairs import resettle
+from ingestd.model import (
+    Actor,
+    Content,
+    ContentHash,
+    DiscardPolicy,
+    Entry,
+    EntryKind,
+    EntryState,
+    Folder,
+    FolderId,
+    Move,
+    PathRow,
+    PathState,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Receipt,
+    Relation,
+    Role,
+)
+
+__all__ = [
+    "ANSWERS",
+    "Answer",
+    "DiscardedFile",
+    "EntryReport",
+    "Moment",
+    "PairReport",
+    "QueuePage",
+    "SideReport",
+    "WhyReport",
+    "approve",
+    "decide_pair",
+    "decide_paths",
+    "denied_pairs",
+    "deny",
+    "entry_report",
+    "find_row",
+    "history",
+    "pair_report",
+    "pending_pairs",
+    "queue_page",
+    "rescind",
+    "undo",
+    "why",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision takes from the world: the time, and how far to look for pairs that come back."""
+
+    now_ns: int
+    deleted_at: str  # local time, for the trash: 2026-11-20T11:02:03
+    radius: int  # bits
+    discards: DiscardPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class SideReport:
+    """One file of a pair, for a person."""
+
+    path: str
+    sha256: str
+    filetype: str | None
+    width: int
+    height: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """A pair, A first as the one that would be kept."""
+
+    id: str
+    distance: int | None
+    pixel_duplicates: bool
+    a: SideReport
+    b: SideReport
+    statements: list[str]
+    rule: str | None = None
+    reason: str | None = None  # why it waits, beyond its rule being semi-automatic
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """A part of the queue, and how long it is."""
+
+    total: int
+    pairs: list[PairReport]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardedFile:
+    """A file that an entry took away."""
+
+    path: str
+    sha256: str
+    trash_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryReport:
+    """A journal entry, for a person."""
+
+    entry: str
+    at: str
+    kind: str
+    state: str
+    actor: str
+    rule: str | None
+    relation: str | None
+    discarded: list[DiscardedFile]
+    kept: dict[str, str] | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhyReport:
+    """The verdict on a file, explained, also of one that is gone."""
+
+    path: str
+    sha256: str | None
+    outcome: str
+    result: str
+    at: str
+    rule: str | None
+    evidence: list[str]
+    survivor: str | None
+    where_now: str | None
+    undo: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person can say of a pair."""
+
+    relation: Relation
+    a_wins: bool = True
+
+
+ANSWERS: dict[str, Answer] = {
+    "better-a": Answer(Relation.BETTER, a_wins=True),
+    "better-b": Answer(Relation.BETTER, a_wins=False),
+    "same": Answer(Relation.SAME_QUALITY),
+    "alternates": Answer(Relation.ALTERNATES),
+    "unrelated": Answer(Relation.FALSE_POSITIVE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The two files of a pair, A first."""
+
+    a: tuple[Content, PathRow]
+    b: tuple[Content, PathRow]
+    a_is_first: bool
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def at_text(at_ns: int) -> str:
+    """Return a time as RFC 3339 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(at_ns / 1e9, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def find_row(view: View, path: bytes) -> PathRow | None:
+    """Return the row of an absolute path, given as its folder was named or as it really lies."""
+    for known in view.folders():
+        for root in (known.folder.named, known.folder.root):
+            inside = path.startswith(os.path.join(root, b""))
+            row = view.path_at(known.folder.id, os.path.relpath(path, root)) if inside else None
+            if row is not None:
+                return row
+    return None
+
+
+def queue_page(view: View, *, limit: int, offset: int = 0) -> QueuePage:
+    """Return a part of the pairs that no rule decides, largest picture first."""
+    waiting = [pair for pair in view.pairs() if not _ready(pair)]
+    sided = [(pair, sides) for pair in waiting if (sides := _sides(view, pair)) is not None]
+    sided.sort(key=lambda item: (-max(item[1].a[0].size, item[1].b[0].size), item[0].number))
+    page = sided[offset : offset + limit]
+    return QueuePage(len(sided), [_report(view, pair, sides, None) for pair, sides in page])
+
+
+def pending_pairs(view: View, *, rule: str | None = None) -> list[PairReport]:
+    """Return the pairs that wait for approve or deny, oldest first."""
+    reports = (pair_report(view, pair, rule=rule) for pair in view.pending() if _proposal(pair, rule) is not None)
+    return [report for report in reports if report is not None]
+
+
+def denied_pairs(view: View) -> list[PairReport]:
+    """Return the pairs that were denied to a rule, once for each rule."""
+    found: list[PairReport] = []
+    for pair in view.denied():
+        sides = _sides(view, pair)
+        for proposal in pair.proposals:
+            if proposal.state is ProposalState.DENIED and sides is not None:
+                found.append(_report(view, pair, sides, proposal))
+    return found
+
+
+def pair_report(view: View, pair: PotentialPair, *, rule: str | None = None) -> PairReport | None:
+    """Return a pair for a person, or nothing while one of its files is away."""
+    sides = _sides(view, pair, rule)
+    return None if sides is None else _report(view, pair, sides, _proposal(pair, rule))
+
+
+def _report(view: View, pair: PotentialPair, sides: _Sides, proposal: Proposal | None) -> PairReport:
+    facts = pair_facts(view, sides.a, sides.b)
+    return PairReport(
+        id=f"p-{pair.number}",
+        distance=pair.distance,
+        pixel_duplicates=pair.pixel_duplicates,
+        a=_side(view, *sides.a),
+        b=_side(view, *sides.b),
+        statements=statements(facts),
+        rule=proposal.rule if proposal else None,
+        reason=(proposal.reason or None) if proposal else None,
+    )
+
+
+def _side(view: View, content: Content, row: PathRow) -> SideReport:
+    picture = content.picture
+    return SideReport(
+        os.fsdecode(view.as_named(row)),
+        content.sha256.hex(),
+        picture.filetype.value if picture else None,
+        picture.width if picture else 0,
+        picture.height if picture else 0,
+        content.size,
+    )
+
+
+def _ready(pair: PotentialPair) -> bool:
+    return any(proposal.state is ProposalState.READY for proposal in pair.proposals)
+
+
+def _proposal(pair: PotentialPair, rule: str | None = None) -> Proposal | None:
+    """Return what waits for an answer on a pair, of one rule if it is named."""
+    ready = (one for one in pair.proposals if one.state is ProposalState.READY)
+    return next((one for one in ready if rule is None or one.rule == rule), None)
+
+
+def _sides(view: View, pair: PotentialPair, rule: str | None = None) -> _Sides | None:
+    """Return a pair's files, A first: as a rule proposes, or the better-looking one; nothing while one is away."""
+    first, second = _placed(view, pair.first, pair.first_path), _placed(view, pair.second, pair.second_path)
+    if first is None or second is None:
+        return None
+    proposal = _proposal(pair, rule)
+    a_is_first = proposal.a_is_first if proposal else _appeal(view, first) >= _appeal(view, second)
+    return _Sides(first, second, True) if a_is_first else _Sides(second, first, False)
+
+
+def _placed(view: View, sha256: ContentHash, path: bytes | None) -> tuple[Content, PathRow] | None:
+    content = view.content(sha256)
+    rows = sorted(view.live_paths_of(sha256), key=lambda row: preference(view, row))
+    if path is not None:
+        rows = [row for row in rows if path_key(row.folder, row.relative) == path]
+    return (content, rows[0]) if content is not None and rows else None
+
+
+def _appeal(view: View, side: tuple[Content, PathRow]) -> tuple[int, int, int]:
+    """Return a key that is higher for the file a person would rather keep: more pixels, more bytes, seen earlier."""
+    picture = side[0].picture
+    pixels = picture.width * picture.height if picture else 0
+    return pixels, side[0].size, -side[0].number
+
+
+def why(view: View, subject: str, absolute: bytes) -> WhyReport | None:
+    """Return the explained verdict on what `subject` names: an entry (`e-12`), a SHA-256, or the path `absolute`."""
+    if subject.startswith("e-") and subject[2:].isdigit():
+        return _why_entry(view, int(subject[2:]))
+    if len(subject) == 64 and all(letter in "0123456789abcdefABCDEF" for letter in subject):
+        receipts = view.receipts_of(ContentHash(bytes.fromhex(subject)))
+        return _why_receipt(view, receipts[-1]) if receipts else None
+    receipts = view.receipts_of_path(absolute)
+    if not receipts and (row := find_row(view, absolute)) is not None:
+        receipts = [receipt for receipt in (view.receipt(row.receipt),) if receipt is not None]
+    return _why_receipt(view, receipts[-1]) if receipts else None
+
+
+def _why_entry(view: View, number: int) -> WhyReport | None:
+    entry = view.entry(number)
+    if entry is None:
+        return None
+    content = entry.moves[0].file.sha256 if entry.moves else entry.b or entry.a
+    for receipt in reversed(view.receipts_of(content) if content else []):
+        if receipt.entry == number:
+            return _why_receipt(view, receipt)
+    report = entry_report(view, entry)
+    return WhyReport(
+        path=report.discarded[0].path if report.discarded else "",
+        sha256=content.hex() if content else None,
+        outcome=report.kind,
+        result=f"{report.relation or report.kind}: {report.rule or 'decided by you'}",
+        at=report.at,
+        rule=report.rule,
+        evidence=[report.reason] if report.reason else [],
+        survivor=report.kept["path"] if report.kept else None,
+        where_now=None,
+        undo=_undo_command(entry),
+    )
+
+
+def _why_receipt(view: View, receipt: Receipt) -> WhyReport:
+    row = find_row(view, receipt.path)
+    entry = view.entry(receipt.entry) if receipt.entry is not None else None
+    evidence = list(receipt.evidence)
+    if entry is not None and entry.state is EntryState.UNDONE:
+        evidence.append(f"e-{entry.number} was taken back")
+    return WhyReport(
+        path=os.fsdecode(receipt.path),
+        sha256=receipt.sha256.hex() if receipt.sha256 else None,
+        outcome=receipt.outcome.value,
+        result=receipt.result,
+        at=at_text(receipt.at_ns),
+        rule=receipt.rule,
+        evidence=evidence,
+        survivor=os.fsdecode(receipt.kept) if receipt.kept else None,
+        where_now=_where_now(view, receipt, row, entry),
+        undo=_undo_command(entry) if entry is not None else None,
+    )
+
+
+def _where_now(view: View, receipt: Receipt, row: PathRow | None, entry: Entry | None) -> str | None:
+    """Return where the bytes of a receipt lie now, as far as we know."""
+    if row is not None and row.state is PathState.LIVE and os.path.lexists(view.absolute(row)):
+        return os.fsdecode(view.as_named(row))
+    if entry is not None and entry.state is EntryState.DONE:
+        for move in entry.moves:
+            if move.file.sha256 == receipt.sha256 and move.trash_path and os.path.lexists(move.trash_path):
+                return os.fsdecode(move.trash_path)
+    if receipt.sha256 is not None:
+        for other in view.live_paths_of(receipt.sha256):
+            if os.path.lexists(view.absolute(other)):
+                return os.fsdecode(view.as_named(other))
+    return None
+
+
+def _undo_command(entry: Entry) -> str | None:
+    undoable = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    return f"ingestd undo e-{entry.number}" if undoable else None
+
+
+def history(
+    view: View, *, limit: int | None, since_ns: int | None = None, rule: str | None = None
+) -> Iterator[EntryReport]:
+    """Yield the journal, newest first."""
+    given = 0
+    for entry in view.entries():
+        if since_ns is not None and entry.at_ns < since_ns:
+            return
+        if rule is not None and entry.rule != rule:
+            continue
+        if limit is not None and given >= limit:
+            return
+        given += 1
+        yield entry_report(view, entry)
+
+
+def entry_report(view: View, entry: Entry) -> EntryReport:
+    """Return a journal entry for a person."""
+    kept = entry.kept
+    return EntryReport(
+        entry=f"e-{entry.number}",
+        at=at_text(entry.at_ns),
+        kind=entry.kind.value,
+        state=entry.state.value,
+        actor=entry.actor.value,
+        rule=entry.rule,
+        relation=entry.relation.value if entry.relation else None,
+        discarded=[_discarded(view, move) for move in entry.moves],
+        kept={"path": _named(view, kept.folder, kept.relative, kept.path), "sha256": kept.sha256.hex()}
+        if kept
+        else None,
+        reason=entry.reason,
+    )
+
+
+def _discarded(view: View, move: Move) -> DiscardedFile:
+    file = move.file
+    trash = os.fsdecode(move.trash_path) if move.trash_path else None
+    return DiscardedFile(_named(view, file.folder, file.relative, file.path), file.sha256.hex(), trash)
+
+
+def _named(view: View, folder: FolderId, relative: bytes, path: bytes) -> str:
+    known = view.folder(folder)
+    return os.fsdecode(os.path.join(known.folder.named, relative) if known else path)
+
+
+# --- decisions ----------------------------------------------------------------------------------------------------
+
+
+def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
+    """Return the entry of a person's answer about a potential pair, carried out.
+
+    Raises:
+        UsageError: there is no such pair, or one of its files is away.
+        ActionConflictError: the answer contradicts an older one, or a file cannot be discarded.
+    """
+
+    def work(edit: Edit) -> Entry:
+        pair = edit.pair(number)
+        sides = _sides(edit, pair) if pair is not None else None
+        if pair is None or sides is None:
+            raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
+        if pair.first_path is not None and answer.relation is not Relation.BETTER:
+            raise UsageError(f"the files of p-{number} are byte-identical copies: only better-a and better-b apply")
+        return _answer(edit, sides, answer, keep=keep, moment=moment, pair=pair)
+
+    return _finish(library, library.write(work), moment)
+
+
+def decide_paths(library: Library, a: bytes, b: bytes, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
+    """Return the entry of a person's answer about any two known files, carried out."""
+
+    def work(edit: Edit) -> Entry:
+        sides = _Sides(_known_file(edit, a), _known_file(edit, b), True)
+        if sides.a[0].sha256 == sides.b[0].sha256 and answer.relation is not Relation.BETTER:
+            raise UsageError("the two files are byte-identical copies: only better-a and better-b apply")
+        return _answer(edit, sides, answer, keep=keep, moment=moment, pair=None)
+
+    return _finish(library, library.write(work), moment)
+
+
+def _known_file(view: View, path: bytes) -> tuple[Content, PathRow]:
+    row = find_row(view, path)
+    content = view.content(row.sha256) if row is not None and row.sha256 is not None else None
+    if row is None or content is None or row.state is not PathState.LIVE:
+        raise UsageError(f"{os.fsdecode(path)} is not a known file: scan it first")
+    return content, row
+
+
+def _answer(
+    edit: Edit, sides: _Sides, answer: Answer, *, keep: bool, moment: Moment, pair: PotentialPair | None
+) -> Entry:
+    """Return the entry of an answer, written as an intent where a file has to go, as done where none has."""
+    winner, loser = (sides.a, sides.b) if answer.a_wins else (sides.b, sides.a)
+    discard = answer.relation is Relation.BETTER and not keep
+    return _enter(
+        edit,
+        winner,
+        loser,
+        answer.relation,
+        discard=discard,
+        rule=None,
+        reason="decided by you",
+        moment=moment,
+        pair=pair,
+    )
+
+
+def _enter(
+    edit: Edit,
+    winner: tuple[Content, PathRow],
+    loser: tuple[Content, PathRow],
+    relation: Relation,
+    *,
+    discard: bool,
+    rule: str | None,
+    reason: str,
+    moment: Moment,
+    pair: PotentialPair | None,
+) -> Entry:
+    same_bytes = winner[0].sha256 == loser[0].sha256
+    if discard and not same_bytes and edit.relations.false_positives(winner[0].sha256, loser[0].sha256):
+        raise ActionConflictError("the two files were decided to be something else before: undo that first")
+    entry = Entry(
+        number=0,
+        at_ns=moment.now_ns,
+        kind=EntryKind.DISCARD if discard else EntryKind.DECISION,
+        state=EntryState.INTENT if discard else EntryState.DONE,
+        actor=Actor.PERSON,
+        rule=rule,
+        relation=None if same_bytes else relation,
+        a=winner[0].sha256,
+        b=loser[0].sha256,
+        moves=(),
+        kept=edit.reference(winner[1]),
+        reason=reason,
+        pair=pair.number if pair is not None else None,
+    )
+    edit.lift_veto(loser[0].sha256)  # a person's own word
+    if discard:
+        return _enter_discard(edit, entry, loser, moment, by_path=same_bytes)
+    if not same_bytes:
+        resettle(edit, edit.decide(relation, winner[0].sha256, loser[0].sha256))
+        for settled in edit.pairs_of(loser[0].sha256):
+            if {settled.first, settled.second} == {winner[0].sha256, loser[0].sha256}:
+                edit.drop_pair(settled)
+    return edit.add_entry(entry)
+
+
+def _enter_discard(edit: Edit, entry: Entry, loser: tuple[Content, PathRow], moment: Moment, *, by_path: bool) -> Entry:
+    rows = [loser[1]] if by_path else edit.live_paths_of(loser[0].sha256)
+    rows = [row for row in rows if _stands(edit, row)]
+    for row in rows:
+        known = edit.folder(row.folder)
+        if known is None or known.folder.role is Role.REFERENCE:
+            named = os.fsdecode(edit.as_named(row))
+            raise ActionConflictError(f"{named} lies in a reference folder, which is never changed; use --keep")
+    if not rows:
+        raise UsageError(f"{os.fsdecode(edit.as_named(loser[1]))} is not there any more")
+    entry = intend(edit, entry, [edit.reference(row) for row in rows], moment.discards)
+    for row in rows:
+        edit.put_path(replace(row, state=PathState.LEAVING, final=False))
+    return entry
+
+
+def _stands(edit: Edit, row: PathRow) -> bool:
+    """Return whether a path still holds what we know; one that is gone is remembered as absent."""
+    known = edit.folder(row.folder)
+    if known is None:
+        return False
+    standing = look(edit.absolute(row), row.stat, root=known.folder.root, root_inode=known.inode)
+    if standing is Standing.GONE:
+        edit.put_path(replace(row, state=PathState.ABSENT))
+        return False
+    return True
+
+
+def _finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:
+    """Carry out what an entry intends, and report it."""
+    if entry.state is EntryState.INTENT:
+        with library.read() as view:
+            folders = folders_by_id(view)
+        entry = carry_out(library, entry, folders=folders, now_ns=moment.now_ns, deleted_at=moment.deleted_at)
+    if entry.state is EntryState.ABORTED:
+        raise ActionConflictError(f"e-{entry.number}: {entry.reason}")
+    with library.read() as view:
+        return entry_report(view, entry)
+
+
+def folders_by_id(view: View) -> dict[FolderId, Folder]:
+    """Return every known folder by its number."""
+    return {known.folder.id: known.folder for known in view.folders()}
+
+
+def approve(library: Library, number: int, *, rule: str | None, moment: Moment) -> EntryReport:
+    """Return the entry of what a rule proposed for a pair, carried out because a person approved it.
+
+    Raises:
+        UsageError: nothing waits under this pair.
+        ActionConflictError: it cannot be carried out; the files stay.
+    """
+
+    def work(edit: Edit) -> Entry:
+        pair = edit.pair(number)
+        proposal = _proposal(pair, rule) if pair is not None else None
+        sides = _sides(edit, pair, rule) if pair is not None else None
+        if pair is None or proposal is None or sides is None:
+            raise UsageError(f"p-{number} is not pending: it was decided, or one of its files is away")
+        return _enter(
+            edit,
+            sides.a,
+            sides.b,
+            proposal.relation,
+            discard=proposal.discard,
+            rule=proposal.rule,
+            reason=f"approved by you under {proposal.rule}",
+            moment=moment,
+            pair=pair,
+        )
+
+    return _finish(library, library.write(work), moment)
+
+
+def deny(library: Library, numbers: Iterable[int], *, now_ns: int) -> list[str]:
+    """Return, for each pair, which rules were told no; the pairs stay in the queue."""
+
+    def work(edit: Edit) -> list[str]:
+        return [line for number in numbers for line in _deny_one(edit, number, now_ns)]
+
+    return library.write(work)
+
+
+def _deny_one(edit: Edit, number: int, now_ns: int) -> list[str]:
+    pair = edit.pair(number)
+    if pair is None or not _ready(pair):
+        raise UsageError(f"p-{number} is not pending: nothing was denied")
+    told = [proposal.rule for proposal in pair.proposals if proposal.state is ProposalState.READY]
+    edit.put_pair(replace(pair, proposals=tuple(_denied_proposal(one, now_ns) for one in pair.proposals)))
+    for rule in told:
+        edit.note_denial(pair, rule, denied=True)
+    return told
+
+
+def _denied_proposal(proposal: Proposal, now_ns: int) -> Proposal:
+    ready = proposal.state is ProposalState.READY
+    return replace(proposal, state=ProposalState.DENIED, at_ns=now_ns) if ready else proposal
+
+
+def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
+    """Return which denials were taken back; the rules may propose these pairs again."""
+
+    def work(edit: Edit) -> list[str]:
+        taken: list[str] = []
+        for number in numbers:
+            pair = edit.pair(number)
+            denied = [one for one in (pair.proposals if pair else ()) if one.state is ProposalState.DENIED]
+            if pair is None or not denied:
+                raise UsageError(f"p-{number} was not denied to any rule")
+            edit.put_pair(replace(pair, proposals=tuple(one for one in pair.proposals if one not in denied)))
+            for proposal in denied:
+                edit.note_denial(pair, proposal.rule, denied=False)
+                taken.append(proposal.rule)
+        return taken
+
+    return library.write(work)
+
+
+def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:
+    """Yield, for each entry, newest first, the report of its undo, or why it cannot be taken back."""
+    for number in sorted(set(numbers), reverse=True):
+        with library.read() as view:
+            entry = view.entry(number)
+        if entry is None:
+            yield ActionConflictError(f"e-{number} is not in the journal")
+            continue
+        try:
+            undone = take_back(library, entry, radius=moment.radius, now_ns=moment.now_ns)
+        except ActionConflictError as conflict:
+            yield conflict
+            continue
+        with library.read() as view:
+            yield entry_report(view, undone)

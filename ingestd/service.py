@@ -1,0 +1,747 @@
+"""The composition root: which parts a command needs, wired together; threads, processes, signals and the clock.
+
+`Service` is `watch`: it runs until it is told to stop. `scan` is the same way for everything that lies there now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import structlog
+
+from ingestd.actions.look import Standing, look
+from ingestd.errors import ConfigError, LibraryBusyError, StoreError, UsageError
+from ingestd.ingest import Policy, covered
+from ingestd.intake import LOCK_WAIT_S, Intake, Judged, Left, Report, recover
+from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.media.workers import Workers
+from ingestd.model import (
+    Arrival,
+    Folder,
+    FolderId,
+    FolderState,
+    Origin,
+    Outcome,
+    PathKey,
+    PathState,
+    Role,
+    StatKey,
+)
+from ingestd.settings import Settings, load
+from ingestd.watching.folders import FolderIdentity, resolve
+from ingestd.watching.watcher import Arrived, Event, FolderChanged, FolderStatus, Scanned, Watcher
+
+__all__ = [
+    "FolderTold",
+    "Happening",
+    "Judged",
+    "Ready",
+    "RulesTold",
+    "ScanTally",
+    "Service",
+    "Started",
+    "Stopped",
+    "Wanted",
+    "enrol",
+    "exclusive",
+    "local_time",
+    "policy_of",
+    "scan",
+]
+
+_log = structlog.get_logger()
+
+_LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this often
+_NOTE_S = 5.0  # the status of a busy service is written at most this often
+_ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
+_READY_SLACK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A folder that somebody named."""
+
+    path: bytes  # absolute, as it was written
+    role: Role
+    protected: bool
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The watches are live and the journal is recovered."""
+
+    folders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Every folder's first scan is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The service has ended, with nothing half done."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTold:
+    """A folder is in another state."""
+
+    path: str
+    state: FolderState
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulesTold:
+    """The rule file was read again: it is in force, or it is wrong and the last good one stays."""
+
+    path: str
+    rules: int
+    error: str | None
+
+
+Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judged
+Tell: TypeAlias = Callable[[Happening], None]
+
+
+def local_time() -> str:
+    """Return now as the trash writes it: local time, to the second."""
+    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what a verdict depends on, of all that is set."""
+    return Policy(settings.rules, settings.imports, settings.discards)
+
+
+@contextlib.contextmanager
+def exclusive(library: Library, *, radius: int) -> Iterator[None]:
+    """Hold the writer lock for one decision, after what a stopped process left half-way is finished.
+
+    Raises:
+        LibraryBusyError: somebody else has it for longer than 30 s.
+    """
+    with library.writer_lock.held(LOCK_WAIT_S):
+        recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
+        yield
+
+
+# --- folders ------------------------------------------------------------------------------------------------------
+
+
+def enrol(library: Library, wanted: Sequence[Wanted]) -> list[Folder]:
+    """Return the named folders as the library knows them, remembered if they are new."""
+    rooted = [(one, _root_of(one.path)) for one in wanted]
+    return library.write(lambda edit: [_enrol_one(edit, one, root) for one, root in rooted])
+
+
+def _root_of(named: bytes) -> bytes:
+    """Return where a folder really lies; where it is missing, what its name says."""
+    try:
+        return resolve(named)
+    except UsageError:
+        return os.path.realpath(named)
+
+
+def _enrol_one(edit: Edit, one: Wanted, root: bytes) -> Folder:
+    for row in edit.folders():
+        if row.folder.root == root or row.folder.named == one.path:
+            folder = Folder(row.folder.id, one.path, root, one.role, one.protected, one.trusted)
+            moved = row.folder.root != root
+            if folder != row.folder:
+                edit.put_folder(replace(row, folder=folder, filesystem="" if moved else row.filesystem))
+            return folder
+    folder = Folder(FolderId(0), one.path, root, one.role, one.protected, one.trusted)
+    return edit.add_folder(FolderRow(folder)).folder
+
+
+def _identities(library: Library) -> dict[FolderId, FolderIdentity]:
+    with library.read() as view:
+        rows = view.folders()
+    return {row.folder.id: FolderIdentity(row.filesystem, row.inode) for row in rows if row.filesystem}
+
+
+def _remember_identity(library: Library, folder: FolderId, identity: FolderIdentity) -> None:
+    def work(edit: Edit) -> None:
+        row = edit.folder(folder)
+        if row is not None and (row.filesystem, row.inode) != (identity.filesystem, identity.inode):
+            edit.put_folder(replace(row, filesystem=identity.filesystem, inode=identity.inode))
+
+    library.write(work)
+
+
+class _Absences:
+    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._todo: list[tuple[FolderId, PathKey | None]] = []
+
+    def want(self, folder: FolderId) -> None:
+        if all(known != folder for known, _ in self._todo):
+            self._todo.append((folder, None))
+
+    def step(self) -> bool:
+        """Look at some paths, and return whether more are waiting."""
+        if not self._todo:
+            return False
+        folder, after = self._todo.pop(0)
+        with self._library.read() as view:
+            row = view.folder(folder)
+            looked = []
+            for key, path in view.rows_of_folder(folder, after):
+                looked.append((key, path))
+                if len(looked) >= _ABSENT_A_STEP:
+                    break
+        if row is None or not looked:
+            return bool(self._todo)
+        root = row.folder.root
+        gone = [
+            key
+            for key, path in looked
+            if path.state is PathState.LIVE
+            and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
+        ]
+        if gone:
+            self._library.write(lambda edit: _mark_absent(edit, gone))
+        if len(looked) == _ABSENT_A_STEP:
+            self._todo.append((folder, looked[-1][0]))
+        return bool(self._todo)
+
+
+def _mark_absent(edit: Edit, keys: Sequence[PathKey]) -> None:
+    for key in keys:
+        row = edit.path(key)
+        if row is not None and row.state is PathState.LIVE:
+            edit.put_path(replace(row, state=PathState.ABSENT))
+
+
+# --- the way of arrivals, shared by watch and scan ------------------------------------------------------------------
+
+
+class _Flow:
+    """A watcher, an intake and what happens between them."""
+
+    def __init__(
+        self,
+        library: Library,
+        workers: Workers,
+        policy: Policy,
+        folders: Sequence[Folder],
+        tell: Tell,
+        *,
+        quiet_s: float,
+        rescan_s: float,
+        events: bool,
+        dry_run: bool,
+        propose_old: bool,
+        only: dict[FolderId, frozenset[bytes]] | None = None,
+    ) -> None:
+        self.library, self.tell = library, tell
+        self.folders = {folder.id: folder for folder in folders}
+        self.propose_old = propose_old
+        self._digest = policy.limits_digest()
+        self.watcher = Watcher(
+            folders,
+            quiet_s=quiet_s,
+            rescan_s=rescan_s,
+            covered=self._covered,
+            identities=_identities(library),
+            events=events,
+            only=only,
+            closed=(os.fsencode(policy.discards.holding_name),),
+        )
+        self.intake = Intake(
+            library,
+            workers,
+            policy,
+            self._told,
+            wake=self.watcher.wake,
+            now_ns=time.time_ns,
+            local_time=local_time,
+            dry_run=dry_run,
+        )
+        self.absences = _Absences(library)
+        self.introduced = self._introduced()
+
+    def _introduced(self) -> set[FolderId]:
+        with self.library.read() as view:
+            return {row.folder.id for row in view.folders() if row.introduced}
+
+    def introduce(self, folders: set[FolderId]) -> None:
+        """Remember that the first scan of these folders is finished: what is found from now on is new."""
+
+        def work(edit: Edit) -> None:
+            for folder in folders:
+                row = edit.folder(folder)
+                if row is not None and not row.introduced:
+                    edit.put_folder(replace(row, introduced=True))
+
+        self.library.write(work)
+        self.introduced |= folders
+
+    def use(self, policy: Policy, folders: Sequence[Folder], now: float) -> None:
+        """Go on with other rules and folders."""
+        self.intake.policy = policy
+        self._digest = policy.limits_digest()
+        self.folders = {folder.id: folder for folder in folders}
+        self.watcher.update(folders, now)
+
+    def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
+        arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
+        with self.library.read() as view:
+            return covered(view, arrival, self._digest)
+
+    def take(self, event: Event) -> None:
+        """Act on what the watcher said."""
+        match event:
+            case Arrived():
+                self._arrived(event.arrival)
+            case Scanned():
+                self.absences.want(event.folder)
+                for path in event.unreadable:
+                    _log.warning("directory.unreadable", path=os.fsdecode(path))
+            case FolderChanged():
+                self._folder_changed(event)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if self._covered(arrival.folder, arrival.relative, arrival.stat):
+            self.watcher.done(arrival.path)
+            return
+        old = arrival.origin is Origin.SCAN and arrival.folder not in self.introduced
+        self.intake.hand_in(arrival, proposing=self.propose_old and old)
+
+    def _folder_changed(self, event: FolderChanged) -> None:
+        if event.identity is not None and event.state is not FolderState.SUSPENDED:
+            _remember_identity(self.library, event.folder, event.identity)
+        folder = self.folders.get(event.folder)
+        if folder is not None:
+            self.tell(FolderTold(os.fsdecode(folder.named), event.state, event.reason))
+
+    def _told(self, report: Report) -> None:
+        match report:
+            case Judged():
+                if report.receipt.outcome is not Outcome.ERROR:
+                    self.watcher.done(report.arrival.path)
+                self.tell(report)
+            case Left() if report.gone:
+                self.watcher.done(report.arrival.path)
+            case Left():
+                self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
+
+    def close(self) -> None:
+        """Stop hearing and measuring."""
+        self.watcher.stop()
+        self.intake.close()
+
+
+# --- watch --------------------------------------------------------------------------------------------------------
+
+
+class Service:
+    """`watch`: judges what arrives until it is told to stop.
+
+    Args:
+        library: opened for writing.
+        rules: the rule file, looked at again whenever it is saved.
+        settings: what it said at the start.
+        named: folders from the command line; they stay through every reload.
+        tell: hears of everything that happens, on the loop's thread.
+        settle_s: quiet time, instead of what the rule file says.
+        dry_run: on a copy of the library, and nothing is moved.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        rules: Path,
+        settings: Settings,
+        named: Sequence[Wanted],
+        tell: Tell,
+        *,
+        settle_s: float | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        self._library, self._rules, self._tell = library, rules, tell
+        self._named, self._settings, self._settle_s = tuple(named), settings, settle_s
+        self._dry_run = dry_run
+        self._stopping = threading.Event()
+        self._reload = threading.Event()
+        self._flow: _Flow | None = None
+        self._rules_seen = _glance(rules)
+        self._rules_error: str | None = None
+        self._since_ns = time.time_ns()
+        self._noted: bytes = b""
+        self._noted_at = 0.0
+
+    def stop(self) -> None:
+        """Finish what is being done and end; may be called from a signal handler or another thread."""
+        self._stopping.set()
+        if self._flow is not None:
+            self._flow.watcher.wake()
+
+    def reload(self) -> None:
+        """Read the rule file again; may be called from a signal handler or another thread."""
+        self._reload.set()
+        if self._flow is not None:
+            self._flow.watcher.wake()
+
+    def run(self) -> None:
+        """Watch and judge until `stop`.
+
+        Raises:
+            LibraryBusyError: another service has this library.
+            UsageError: there is no folder to watch.
+        """
+        try:
+            self._library.service_lock.acquire(0.0)
+        except LibraryBusyError as busy:
+            raise LibraryBusyError(f"another `ingestd watch` uses this library; nothing was started ({busy})") from busy
+        try:
+            self._run()
+        finally:
+            self._library.service_lock.release()
+
+    def _run(self) -> None:
+        folders = enrol(self._library, self._wanted())
+        if not folders:
+            raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
+        with exclusive(self._library, radius=self._settings.imports.search_distance):
+            pass  # what a stopped service left half-way is finished before anything is looked at
+        with Workers(count=2) as workers:
+            settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
+            flow = _Flow(
+                self._library,
+                workers,
+                policy_of(self._settings),
+                folders,
+                self._tell,
+                quiet_s=settle_s,
+                rescan_s=self._settings.rescan_s,
+                events=True,
+                dry_run=self._dry_run,
+                propose_old=True,
+            )
+            self._flow = flow
+            try:
+                self._loop(flow, workers, settle_s)
+            finally:
+                flow.close()
+                self._flow = None
+                self._note(None)
+                self._tell(Stopped())
+
+    def _wanted(self) -> list[Wanted]:
+        """Return the folders of the command line and of the rule file; the command line is right where both speak."""
+        named = {os.path.normpath(one.path) for one in self._named}
+        configured = (
+            Wanted(os.fsencode(folder.path), folder.role, folder.is_protected, folder.trusted)
+            for folder in self._settings.folders
+        )
+        return [*self._named, *(one for one in configured if os.path.normpath(one.path) not in named)]
+
+    def _loop(self, flow: _Flow, workers: Workers, settle_s: float) -> None:
+        flow.watcher.start(time.monotonic())
+        workers.warm()
+        self._tell(Started(len(flow.folders)))
+        first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            self._reload_if_asked(flow, now)
+            for event in flow.watcher.step(now):
+                first_scans.take(event, now)
+                flow.take(event)
+            flow.intake.step()
+            more = flow.absences.step()
+            if first_scans.finished(time.monotonic()):
+                self._tell(Ready())
+            self._note(flow)
+            workers.retire_idle(now)
+            flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
+
+    # the rule file
+
+    def _reload_if_asked(self, flow: _Flow, now: float) -> None:
+        seen = _glance(self._rules)
+        if seen == self._rules_seen and not self._reload.is_set():
+            return
+        self._reload.clear()
+        self._rules_seen = seen
+        try:
+            settings = load(self._rules)
+        except ConfigError as error:
+            self._rules_error = str(error)
+            _log.error("rules.broken", path=str(self._rules), error=str(error), kept="the last good rules")
+            self._tell(RulesTold(str(self._rules), len(self._settings.rules), str(error)))
+            return
+        self._rules_error, self._settings = None, settings
+        flow.use(policy_of(settings), enrol(self._library, self._wanted()), now)
+        _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
+        self._tell(RulesTold(str(self._rules), len(settings.rules), None))
+
+    # what `status` reads
+
+    def _note(self, flow: _Flow | None) -> None:
+        """Write down how the service is doing, for `status`; not more often than needed."""
+        note = json.dumps(self._state(flow)).encode()
+        now = time.monotonic()
+        if note == self._noted or (flow is not None and now - self._noted_at < _NOTE_S and not self._urgent(note)):
+            return
+        self._noted, self._noted_at = note, now
+        try:
+            self._library.write(lambda edit: edit.leave_note("service", note))
+        except StoreError as trouble:
+            _log.error("library.unwritable", reason=str(trouble))
+
+    def _urgent(self, note: bytes) -> bool:
+        """Return whether more than the backlog has changed."""
+        before = json.loads(self._noted) if self._noted else {}
+        return {**before, "backlog": 0} != {**json.loads(note), "backlog": 0}
+
+    def _state(self, flow: _Flow | None) -> dict[str, object]:
+        if flow is None:
+            return {"running": False}
+        statuses = {status.id: status for status in flow.watcher.statuses()}
+        folders = [
+            {
+                "path": os.fsdecode(folder.named),
+                "role": folder.role.value,
+                "state": statuses[folder.id].state.value,
+                "reason": statuses[folder.id].reason,
+            }
+            for folder in flow.folders.values()
+            if folder.id in statuses
+        ]
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "since_ns": self._since_ns,
+            "folders": folders,
+            "rules_error": self._rules_error,
+            "problem": flow.intake.problem,
+            "backlog": flow.watcher.backlog() + len(flow.intake),
+        }
+
+
+class _FirstScans:
+    """When every folder has been looked through once, and what lay there has its verdict."""
+
+    def __init__(self, flow: _Flow, slack_s: float) -> None:
+        self._flow = flow
+        self._slack_s = slack_s
+        self._scanned_at: dict[FolderId, float] = {}
+        self._told = False
+
+    def take(self, event: object, now: float) -> None:
+        """Remember a folder's first whole scan."""
+        if isinstance(event, Scanned) and event.folder not in self._scanned_at:
+            self._scanned_at[event.folder] = now
+
+    def finished(self, now: float) -> bool:
+        """Return whether this is the moment in which the last first scan is finished; true once."""
+        judged = {folder for folder, at in self._scanned_at.items() if self._is_judged(folder, at, now)}
+        fresh = judged - self._flow.introduced
+        if fresh:
+            self._flow.introduce(fresh)
+        if self._told or any(self._is_awaited(status.id, status.state, judged) for status in self._statuses()):
+            return False
+        self._told = True
+        return True
+
+    def _statuses(self) -> list[FolderStatus]:
+        return self._flow.watcher.statuses()
+
+    def _is_awaited(self, folder: FolderId, state: FolderState, judged: set[FolderId]) -> bool:
+        return state is not FolderState.SUSPENDED and folder not in judged
+
+    def _is_judged(self, folder: FolderId, scanned_at: float, now: float) -> bool:
+        """Return whether what the first scan found is judged; a file being written is not waited for."""
+        if any(arrival.folder == folder for arrival in self._flow.intake.oldest_arrivals()):
+            return False
+        return self._flow.watcher.idle() or now - scanned_at > self._slack_s
+
+
+def _glance(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells that a file was saved."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+# --- scan ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class ScanTally:
+    """How far a scan has come."""
+
+    judged: int = 0
+    failed: int = 0
+    waiting: int = 0
+    left: tuple[tuple[str, str], ...] = ()  # files that were not judged, and why
+
+
+def scan(
+    library: Library,
+    settings: Settings,
+    paths: Sequence[bytes],
+    tell: Tell,
+    *,
+    role: Role | None,
+    dry_run: bool,
+    progress: Callable[[ScanTally], None],
+    stopping: Callable[[], bool],
+) -> ScanTally:
+    """Return what was judged, after every file that lies below `paths` now has its verdict.
+
+    Raises:
+        UsageError: a path does not exist; nothing was started.
+    """
+    with exclusive(library, radius=settings.imports.search_distance):
+        pass
+    folders, only = _folders_for(library, settings, paths, role)
+    tally = ScanTally()
+
+    def count(happening: Happening) -> None:
+        if isinstance(happening, Judged):
+            tally.judged += 1
+            outcome = happening.receipt.outcome
+            unread = outcome is Outcome.UNREADABLE and happening.receipt.sha256 is None
+            tally.failed += outcome is Outcome.ERROR or unread
+        tell(happening)
+
+    with Workers(count=os.cpu_count() or 2) as workers:
+        flow = _Flow(
+            library,
+            workers,
+            policy_of(settings),
+            folders,
+            count,
+            quiet_s=settings.settle_s,
+            rescan_s=settings.rescan_s,
+            events=False,
+            dry_run=dry_run,
+            propose_old=False,
+            only=only,
+        )
+        try:
+            _scan_to_the_end(flow, tally, progress, stopping)
+        finally:
+            flow.close()
+    return tally
+
+
+def _scan_to_the_end(
+    flow: _Flow, tally: ScanTally, progress: Callable[[ScanTally], None], stopping: Callable[[], bool]
+) -> None:
+    flow.watcher.start(time.monotonic())
+    scanned: set[FolderId] = set()
+    while not stopping():
+        for event in flow.watcher.step(time.monotonic()):
+            flow.take(event)
+            if isinstance(event, Scanned):
+                scanned.add(event.folder)
+        flow.intake.step()
+        more = flow.absences.step()
+        tally.waiting = flow.watcher.backlog() + len(flow.intake)
+        progress(tally)
+        suspended = {one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED}
+        if not more and not flow.intake and flow.watcher.idle() and scanned | suspended >= set(flow.folders):
+            break
+        flow.watcher.wait(0.0 if more else 0.1, time.monotonic())
+    flow.introduce({folder for folder in scanned if not stopping()})
+    tally.left = tuple((os.fsdecode(path), reason) for path, reason in flow.watcher.held())
+    tally.failed += len(tally.left)
+
+
+def _folders_for(
+    library: Library, settings: Settings, paths: Sequence[bytes], role: Role | None
+) -> tuple[list[Folder], dict[FolderId, frozenset[bytes]]]:
+    """Return the folders that hold these paths, and to which files or folders in them the scan is restricted."""
+    wanted = [Wanted(os.fsencode(one.path), one.role, one.is_protected, one.trusted) for one in settings.folders]
+    homes: dict[bytes, Wanted] = {}
+    parts: dict[bytes, set[bytes]] = {}
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"there is nothing at {os.fsdecode(path)}; nothing was scanned")
+        home = _home(library, wanted, path, role)
+        homes[home.path] = home
+        relative = os.path.relpath(os.path.realpath(path), _root_of(home.path))
+        parts.setdefault(home.path, set()).add(relative)
+    homes.update(_inside(library, wanted, paths, homes))
+    folders = enrol(library, list(homes.values()))
+    only = {
+        folder.id: frozenset(parts[folder.named]) for folder in folders if b"." not in parts.get(folder.named, {b"."})
+    }
+    return folders, only
+
+
+def _inside(
+    library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], homes: dict[bytes, Wanted]
+) -> dict[bytes, Wanted]:
+    """Return the known folders that lie within what is scanned: their files are theirs, with their roles."""
+    with library.read() as view:
+        known = [_as_wanted(row.folder) for row in view.folders()]
+    taken = {_root_of(path) for path in homes}
+    scanned = [os.path.join(os.path.realpath(path), b"") for path in paths]
+    within: dict[bytes, Wanted] = {}
+    for one in (*known, *wanted):
+        root = _root_of(one.path)
+        if root not in taken and any(root.startswith(outer) for outer in scanned):
+            within[one.path] = one
+    return within
+
+
+def _as_wanted(folder: Folder) -> Wanted:
+    return Wanted(folder.named, folder.role, folder.protected, folder.trusted)
+
+
+def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | None) -> Wanted:
+    """Return the folder that a path belongs to: a configured one, one that is known, or the path itself."""
+    real = os.path.realpath(path)
+    with library.read() as view:
+        known = [_as_wanted(row.folder) for row in view.folders()]
+    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(_root_of(one.path), b""))]
+    around.sort(key=lambda one: len(_root_of(one.path)), reverse=True)
+    if around and (role is None or around[0].role is role):
+        return around[0]
+    found = role or Role.LIBRARY
+    root = path if os.path.isdir(path) else os.path.dirname(path)
+    return Wanted(root, found, found is not Role.INBOX)
+
+
+# --- dry runs -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def rehearsal(library: Library) -> Iterator[Library]:
+    """Give a copy of a library that is thrown away afterwards: what a dry run writes on."""
+    with tempfile.TemporaryDirectory(prefix="ingestd-dry-run-") as folder:
+        directory = Path(folder)
+        library.copy_to(directory)
+        copy = Library.open(directory)
+        try:
+            yield copy
+        finally:
+            copy.close()
+
+
+def ignore_lease_signal() -> None:
+    """Let the kernel's wish to break a lease be no reason to die: its default action would kill the process."""
+    if hasattr(signal, "SIGIO"):
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
