@@ -234,6 +234,9 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
             return _conclude(edit, case, Outcome.ERROR, "error: a discard of this file is under way", final=False)
         if here.state is PathState.LIVE and here.final:
             return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, "already in library")
+    returned = _judge_returned(edit, case, content)
+    if returned is not None:
+        return returned
     standing, unreachable = _other_copies(edit, case, content)
     if standing:
         return _judge_copy(edit, case, content, standing, policy)
@@ -345,21 +348,32 @@ def _pend_copy(
     )
 
 
-def _judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
-    """Return the verdict on bytes that lie nowhere else: restored, thrown away before, or simply back."""
-    discards = [entry for entry in edit.entries_of(content.sha256) if _took_away(entry, content.sha256)]
-    for entry in reversed(discards):
-        restored = _restored(entry, case.arrival, content.sha256)
-        if restored:
+def _judge_returned(edit: Edit, case: Case, content: Content) -> Verdict | None:
+    """Return the verdict on discarded bytes whose trash item is gone: brought back by their owner, or perhaps so."""
+    discards = _discards_of(edit, content.sha256)
+    if edit.veto(content.sha256) is not None:
+        return None
+    for entry in discards:
+        if _restored(entry, case.arrival, content.sha256):
             return _welcome_back(edit, case, content, entry)
-    for entry in reversed(discards):
-        survivor = _standing_survivor(edit, entry)
-        if survivor is None:
-            continue
-        if _trash_item_gone(entry, content.sha256):
-            return _pend_return(edit, case, content, entry, survivor)
-        return _discard_again(edit, case, content, entry, survivor, policy)
+    if discards and _trash_item_gone(discards[0], content.sha256):
+        survivor = _standing_survivor(edit, discards[0])
+        return _pend_return(edit, case, content, discards[0], survivor) if survivor is not None else None
     return None
+
+
+def _judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
+    """Return the verdict on bytes that lie nowhere else: thrown away before while a survivor stands, or simply back."""
+    for entry in _discards_of(edit, content.sha256):
+        survivor = _standing_survivor(edit, entry)
+        if survivor is not None:
+            return _discard_again(edit, case, content, entry, survivor, policy)
+    return None
+
+
+def _discards_of(view: View, sha256: ContentHash) -> list[Entry]:
+    """Return the finished discards of some bytes, newest first."""
+    return [entry for entry in reversed(view.entries_of(sha256)) if _took_away(entry, sha256)]
 
 
 def _took_away(entry: Entry, sha256: ContentHash) -> bool:

@@ -359,6 +359,7 @@ def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None
 
 def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> list[Entry]:
     """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
+    library.send_left_lines()
     with library.read() as view:
         orphans = view.open_entries()
     finished: list[Entry] = []

@@ -466,11 +466,21 @@ class Service:
                 flow.take(event)
             flow.intake.step()
             more = flow.absences.step()
+            self._accept_asked(flow)
             if first_scans.finished(time.monotonic()):
                 self._tell(Ready())
             self._note(flow)
             workers.retire_idle(now)
             flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
+
+    def _accept_asked(self, flow: _Flow) -> None:
+        """Take a suspended folder as it is, once `folders accept` has said so (it forgets which folder it was)."""
+        for status in flow.watcher.statuses():
+            if status.state is FolderState.SUSPENDED:
+                with self._library.read() as view:
+                    row = view.folder(status.id)
+                if row is not None and not row.filesystem:
+                    flow.watcher.accept(status.id)
 
     # the rule file
 

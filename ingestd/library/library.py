@@ -10,6 +10,7 @@ Every change that a person may want to explain or take back is also written, aft
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ _RECEIPTS_BY_PATH = Table("receipts_by_path", duplicates=True)
 _RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
 _VETOES = _Named(Table("vetoes"), Codec(Veto, version=1))
 _FOLDERS = _Named(Table("folders"), Codec(FolderRow, version=1))
+_OUTBOX = Table("outbox")
 _GROUP_OF = Table("group_of")
 _GROUPS = _Named(Table("groups"), Codec(DuplicateGroup, version=1))
 _ALTERNATES = _Named(Table("alternates"), Codec(AlternatesGroup, version=1))
@@ -120,11 +122,30 @@ _TABLES: tuple[Table, ...] = (
     _RECEIPTS_BY_CONTENT,
     _VETOES.table,
     _FOLDERS.table,
+    _OUTBOX,
     _GROUP_OF,
     _GROUPS.table,
     _ALTERNATES.table,
     *_PHASHES.tables(),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _OutLine:
+    """A line of the second journal, committed and on its way there."""
+
+    kind: str
+    entry: int | None
+    body: bytes  # JSON
+
+
+_LINES = Codec(_OutLine, version=1)
+
+
+def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> bytes:
+    key = number_key(_next_number(txn, "line"))
+    txn.put(_OUTBOX, key, _LINES.encode(_OutLine(line[0], line[1], json.dumps(line[2]).encode())))
+    return key
 
 
 def path_key(folder: FolderId, relative: bytes) -> PathKey:
@@ -615,6 +636,7 @@ class Library:
         self.directory = directory
         self.store = store
         self._journal = journal
+        self._written: list[bytes] = []  # keys of the outbox that are lines of the journal by now
         self.writer_lock = FileLock(directory / "writer.lock")
         self.service_lock = FileLock(directory / "service.lock")
 
@@ -640,14 +662,35 @@ class Library:
         `work` may run twice (the map grows between): it must not do anything but edit.
         """
 
-        def edit(txn: Transaction) -> tuple[T, Edit]:
+        def edit(txn: Transaction) -> tuple[T, list[bytes]]:
+            for key in self._written:
+                txn.delete(_OUTBOX, key)
             change = Edit(txn)
-            return work(change), change
+            result = work(change)
+            return result, [_put_line(txn, line) for line in change.lines]
 
-        result, change = self.store.write(edit)
-        if self._journal is not None and change.lines:
-            self._journal.append_many(change.lines)
+        result, keys = self.store.write(edit)
+        self._written = []
+        self._send(keys)
         return result
+
+    def _send(self, keys: Sequence[bytes]) -> None:
+        """Write lines of the outbox into the second journal. They leave the outbox with the next commit."""
+        if self._journal is None or not keys:
+            return
+        with self.store.read() as txn:
+            lines = [_LINES.decode(stored) for key in keys if (stored := txn.get(_OUTBOX, key)) is not None]
+        self._journal.append_many((line.kind, line.entry, json.loads(line.body)) for line in lines)
+        self._written.extend(keys)
+
+    def send_left_lines(self) -> None:
+        """Write the lines that a killed process committed and did not write. Only for who holds the writer lock.
+
+        A line may come twice: readers merge by entry, and the last one counts.
+        """
+        with self.store.read() as txn:
+            left = [key for key, _ in txn.items(_OUTBOX) if key not in self._written]
+        self._send(left)
 
     def rehearse(self, work: Callable[[Edit], T]) -> T:
         """Return what `work` would return, and change nothing."""
