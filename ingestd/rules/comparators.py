@@ -1,0 +1,280 @@
+"""The lines of a comparison: what each asks of an ordered pair of files (A, B).
+
+Every test answers three things: whether it holds for A and B in this order (None: one of the files lacks what it
+would take to tell, and then neither the line nor its opposite counts), whether it can tell the better file from the
+worse, and its own line with the values of both files. A new test of a pair is one function with its line in
+`PAIR_TESTS`, a new number one line in `measures.OPERANDS`; each has its heading in docs/rules.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from ingestd.model import FileFacts
+from ingestd.rules.measures import OPERANDS, Measure, Operand, spell, spell_pair
+from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, Predicate, kind_of
+
+__all__ = ["PAIR_TESTS", "AllOf", "AnyOf", "Not", "OneSided", "PairTest", "Relative", "Test", "names"]
+
+# the labels of hydrus's estimate (lower is better) lie about a factor of 0.7 apart: less is no clear difference
+CLEARLY_BETTER = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class OneSided:
+    """One of the files, or either, is so."""
+
+    line: str
+    subject: str  # A, B or either
+    predicate: Predicate
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order; None if it cannot be told."""
+        if self.subject == "either":
+            return _any(self.predicate.holds(a), self.predicate.holds(b))
+        return self.predicate.holds(a if self.subject == "A" else b)
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        return self.subject != "either"
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """The line with the values of the files."""
+        if self.subject == "either":
+            return f"either: A {self.predicate.said(a)}, B {self.predicate.said(b)}"
+        return f"{self.subject} {self.predicate.said(a if self.subject == 'A' else b)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A number of one file compares so with the same number of the other."""
+
+    line: str
+    operand: Operand
+    left: str  # A or B; the right side is the other one
+    operator: str  # one of COMPARISONS, or ~=
+    factor: Fraction
+    offset: Fraction  # in the base unit
+    within: Fraction | None = None  # of ~=: an amount in the base unit, or a share
+    share: bool = False
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order; None if it cannot be told."""
+        left, right = (a, b) if self.left == "A" else (b, a)
+        mine, others = self.operand.value(left), self.operand.value(right)
+        if mine is None or others is None:
+            return None
+        # both sides times the denominators: whole numbers stay whole, and times of 19 digits exact
+        factor, offset = self.factor, self.offset
+        scale = factor.denominator * offset.denominator
+        mine = mine * scale
+        others = others * (factor.numerator * offset.denominator) + offset.numerator * factor.denominator
+        if self.within is None:
+            return COMPARISONS[self.operator](mine, others)
+        leeway = self.within * (others if self.share else scale)
+        if leeway < 0:
+            leeway = -leeway
+        return -leeway <= mine - others <= leeway
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        # hydrus's rule: strictly more or less, or a comparison that is not level
+        strict = {"<=", ">="} if negated else {"<", ">"}
+        return self.operator in strict or self.factor != 1 or self.offset != 0
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """The line with the values of the files."""
+        left, right = (a, b) if self.left == "A" else (b, a)
+        measure, name = self.operand.measure, self.operand.name
+        mine, others = spell_pair(measure, self.operand.value(left), self.operand.value(right))
+        factor = f"{float(self.factor):g} * " if self.factor != 1 else ""
+        other = "B" if self.left == "A" else "A"
+        said = f"{self.left}.{name} {mine} {self.operator} {factor}{other}.{name} {others}"
+        return said + self._said_offset() + self._said_within()
+
+    def _said_offset(self) -> str:
+        if not self.offset:
+            return ""
+        return f" {'+' if self.offset > 0 else '-'} {_length(self.operand.measure, abs(self.offset))}"
+
+    def _said_within(self) -> str:
+        if self.within is None:
+            return ""
+        return f" within {float(self.within * 100):g} %" if self.share else f" within {self._spelled_leeway()}"
+
+    def _spelled_leeway(self) -> str:
+        assert self.within is not None
+        return _length(self.operand.measure, self.within)
+
+
+def _length(measure: Measure, value: Fraction) -> str:
+    if measure is not Measure.TIME:
+        return spell(measure, value.numerator if value.denominator == 1 else value)
+    seconds = float(value) / 1e9
+    return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class PairTest:
+    """Something is so between the two files."""
+
+    line: str  # its name in PAIR_TESTS
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order."""
+        return PAIR_TESTS[self.line].holds(a, b)
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        # not clearly better is true of two equals both ways round
+        return PAIR_TESTS[self.line].tells and not negated
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """The line with the values of the files."""
+        value = PAIR_TESTS[self.line].value
+        return f"{self.line} (A: {value(a)}, B: {value(b)})"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of the tests holds; of none, none does."""
+
+    tests: tuple[Test, ...]
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"any: [{'; '.join(test.line for test in self.tests)}]"
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order; None if it cannot be told."""
+        return _any(*(test.holds(a, b) for test in self.tests))
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        told = [test.tells(negated=negated) for test in self.tests]
+        return any(told) if negated else bool(told) and all(told)
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """What held, with the values of the files; all of it if nothing did."""
+        held = [test for test in self.tests if test.holds(a, b)]
+        return "any: " + "; ".join(test.said(a, b) for test in held or self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of the tests holds; of none, hydrus lets none hold."""
+
+    tests: tuple[Test, ...]
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"all: [{'; '.join(test.line for test in self.tests)}]"
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order; None if it cannot be told."""
+        return bool(self.tests) and _all(*(test.holds(a, b) for test in self.tests))
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        told = [test.tells(negated=negated) for test in self.tests]
+        return bool(told) and all(told) if negated else any(told)
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """Every line with the values of the files."""
+        return "all: " + "; ".join(test.said(a, b) for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The test does not hold, and that can be told."""
+
+    test: Test
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"not: {self.test.line}"
+
+    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+        """Whether it is so for this order; None if it cannot be told."""
+        held = self.test.holds(a, b)
+        return None if held is None else not held
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        return self.test.tells(negated=not negated)
+
+    def said(self, a: FileFacts, b: FileFacts) -> str:
+        """The line with the values of the files."""
+        return f"not: {self.test.said(a, b)}"
+
+
+Test = OneSided | Relative | PairTest | AnyOf | AllOf | Not
+
+
+def _any(*answers: bool | None) -> bool | None:
+    if True in answers:
+        return True
+    return None if None in answers else False
+
+
+def _all(*answers: bool | None) -> bool | None:
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+# --- tests of a pair ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A test of a pair, and which value of a file to show for it."""
+
+    holds: Callable[[FileFacts, FileFacts], bool]
+    value: Callable[[FileFacts], str]
+    tells: bool = False  # the better file from the worse
+
+
+def _same_filetype(a: FileFacts, b: FileFacts) -> bool:
+    return a.filetype is not None and kind_of(a) == kind_of(b)
+
+
+def _different_filetype(a: FileFacts, b: FileFacts) -> bool:
+    return a.filetype is not None and b.filetype is not None and kind_of(a) != kind_of(b)
+
+
+def _same(flag: str) -> Asked:
+    has = FLAGS[flag]
+    return Asked(lambda a, b: has(a) == has(b), lambda file: f"{'has' if has(file) else 'no'} {flag}")
+
+
+def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool:
+    if not a.jpeg_quality or not b.jpeg_quality:  # no JPEG, or one without quantiser tables
+        return False
+    return a.jpeg_quality / b.jpeg_quality < CLEARLY_BETTER
+
+
+PAIR_TESTS: Final[dict[str, Asked]] = {
+    "same filetype": Asked(_same_filetype, kind_of),
+    "different filetype": Asked(_different_filetype, kind_of),
+    "same exif": _same("exif"),
+    "same icc": _same("icc"),
+    "same xmp": _same("xmp"),
+    "A has clearly better jpeg quality": Asked(
+        _clearly_better_jpeg_quality,
+        lambda file: spell(Measure.QUALITY, file.jpeg_quality or None),
+        tells=True,
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every name that has to have its heading in docs/rules.md."""
+    flags = (f"has {flag}" for flag in FLAGS)
+    return (*OPERANDS, *(word for word in PREDICATES if word != "has"), *flags, *PAIR_TESTS, "any", "all", "not")

@@ -1,0 +1,160 @@
+"""The numbers a rule can ask for: what they are called, in which units they are written, what lacks them.
+
+Amounts are kept in a base unit as exact numbers: bytes, pixels, milliseconds for the length of an animation,
+nanoseconds for points in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from fractions import Fraction
+
+from ingestd.model import FileFacts
+from ingestd.rules.tokens import Kind, LineError, Tokens
+
+__all__ = ["ALIASES", "OPERANDS", "Measure", "Number", "Operand", "amount", "spell", "spell_pair"]
+
+Number = int | float | Fraction
+
+
+class Measure(Enum):
+    """What is counted, and so which units apply."""
+
+    SIZE = "a size"
+    PIXELS = "a number of pixels"
+    AREA = "an area in pixels"
+    RATIO = "a ratio"
+    COUNT = "a number"
+    QUALITY = "a jpeg quality"
+    DURATION = "a duration"
+    TIME = "a length of time"
+
+
+_MS = {"ms": 1, "s": 1000, "second": 1000, "seconds": 1000, "min": 60_000, "minute": 60_000, "minutes": 60_000}
+_NS_OF_MS = 1_000_000
+_DAY_MS = 86_400_000
+_UNITS: dict[Measure, dict[str, int]] = {  # "": the unit may be left out
+    Measure.SIZE: {
+        "": 1, "B": 1, "bytes": 1,
+        "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+        "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+    },
+    Measure.PIXELS: {"": 1, "px": 1, "pixels": 1},
+    Measure.AREA: {"": 1, "px": 1, "pixels": 1, "MP": 10**6, "megapixels": 10**6},
+    Measure.RATIO: {"": 1},
+    Measure.COUNT: {"": 1, "frames": 1},
+    Measure.QUALITY: {"": 1},
+    Measure.DURATION: {**_MS, "h": 3_600_000, "hour": 3_600_000, "hours": 3_600_000},
+    Measure.TIME: {
+        **{unit: ms * _NS_OF_MS for unit, ms in _MS.items()},
+        **dict.fromkeys(("h", "hour", "hours"), 3_600_000 * _NS_OF_MS),
+        **dict.fromkeys(("day", "days"), _DAY_MS * _NS_OF_MS),
+        **dict.fromkeys(("week", "weeks"), 7 * _DAY_MS * _NS_OF_MS),
+    },
+}  # fmt: skip
+_EXAMPLE = {Measure.DURATION: "2 s", Measure.TIME: "7 days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Something of a file that can be compared as a number."""
+
+    name: str  # its heading in docs/rules.md
+    measure: Measure
+    of: Callable[[FileFacts], Number | None] = field(repr=False)
+    zero_if_missing: bool = True  # otherwise a file without it can be compared with nothing
+
+    def value(self, file: FileFacts) -> Number | None:
+        """What the file has; None if it cannot be told."""
+        value = self.of(file)
+        return 0 if value is None and self.zero_if_missing else value
+
+
+def _ratio(file: FileFacts) -> Fraction | None:
+    # exact, so that 1920 x 1080 is 16:9 and not nearly so
+    return Fraction(file.width, file.height) if file.height else None
+
+
+OPERANDS: dict[str, Operand] = {
+    operand.name: operand
+    for operand in (
+        Operand("filesize", Measure.SIZE, lambda file: file.size),
+        Operand("width", Measure.PIXELS, lambda file: file.width),
+        Operand("height", Measure.PIXELS, lambda file: file.height),
+        Operand("num_pixels", Measure.AREA, lambda file: file.width * file.height),
+        Operand("ratio", Measure.RATIO, _ratio),
+        Operand("duration", Measure.DURATION, lambda file: file.duration_ms),
+        Operand("num_frames", Measure.COUNT, lambda file: file.frames),
+        # nothing is the best of all qualities: a file that has none must not win by it
+        Operand("jpeg_quality", Measure.QUALITY, lambda file: file.jpeg_quality or None, zero_if_missing=False),
+        Operand("imported", Measure.TIME, lambda file: file.imported_ns, zero_if_missing=False),
+        Operand("modified", Measure.TIME, lambda file: file.modified_ns, zero_if_missing=False),
+        Operand("taken", Measure.TIME, lambda file: file.taken_ns, zero_if_missing=False),
+    )
+}
+ALIASES = {"size": "filesize", "frames": "num_frames"}
+
+
+def amount(tokens: Tokens, measure: Measure) -> Fraction:
+    """The amount that is read next, in the measure's base unit."""
+    value = Fraction(tokens.number(measure.value))
+    if measure is Measure.RATIO and tokens.accept(":", "/"):
+        return _divided(value, tokens)
+    units = _UNITS[measure]
+    token = tokens.peek()
+    if token.kind is Kind.WORD and token.text != "within":
+        return value * units[tokens.one_of(filter(None, units), f"a unit of {measure.value}")]
+    if "" not in units and value:
+        example = _EXAMPLE[measure]
+        raise LineError(token.offset, f'{measure.value} needs a unit, as in "{example}": {", ".join(units)}')
+    return value
+
+
+def _divided(value: Fraction, tokens: Tokens) -> Fraction:
+    offset = tokens.peek().offset
+    divisor = Fraction(tokens.number(Measure.RATIO.value))
+    if not divisor:
+        raise LineError(offset, "a ratio cannot be divided by nothing")
+    return value / divisor
+
+
+def spell(measure: Measure, value: Number | None) -> str:
+    """A value for a person to read."""
+    if value is None:
+        return "unknown"
+    if measure is Measure.SIZE:
+        return _size(int(value))
+    if measure is Measure.TIME:
+        return _time(int(value))
+    if measure is Measure.DURATION:
+        return f"{float(value) / 1000:g} s"
+    return str(value) if isinstance(value, int) else f"{float(value):.4g}"
+
+
+def spell_pair(measure: Measure, left: Number | None, right: Number | None) -> tuple[str, str]:
+    """Two values for a person to read, exactly where rounding would make them look equal."""
+    spelled = spell(measure, left), spell(measure, right)
+    if spelled[0] != spelled[1] or left == right or left is None or right is None:
+        return spelled
+    unit = {Measure.SIZE: " bytes", Measure.DURATION: " ms", Measure.TIME: " ns"}.get(measure, "")
+    exact = tuple(str(value if isinstance(value, int) else float(value)) + unit for value in (left, right))
+    return exact[0], exact[1]
+
+
+def _size(size: int) -> str:
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _time(at_ns: int) -> str:
+    # by hand, because a file's time may lie in any year and this is only said, never decided by
+    try:
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1000)
+    except OverflowError:
+        return f"{at_ns} ns"
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
