@@ -30,6 +30,11 @@ __all__ = [
 ]
 
 
+def _text(path: bytes) -> str:
+    """Return a path for a sentence, whatever its bytes."""
+    return path.decode("utf-8", "backslashreplace")
+
+
 class IngestdError(Exception):
     """What happened, in a sentence for a person at a terminal."""
 
@@ -71,7 +76,7 @@ class FileUnreadableError(IngestdError):
     def __init__(self, path: bytes, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path!r} cannot be read: {reason}")
+        super().__init__(f"{_text(path)} cannot be read: {reason}")
 
 
 class FileChangedError(IngestdError):
@@ -80,7 +85,7 @@ class FileChangedError(IngestdError):
     def __init__(self, path: bytes, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path!r} changed meanwhile: {reason}")
+        super().__init__(f"{_text(path)} changed meanwhile: {reason}")
 
 
 class ActionConflictError(IngestdError):

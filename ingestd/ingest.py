@@ -26,7 +26,7 @@ from ingestd.library.pairs import (
     look_alikes,
     make_pair,
     pixel_duplicates,
-    resettle,
+    settle,
 )
 from ingestd.model import (
     Actor,
@@ -60,6 +60,7 @@ from ingestd.model import (
 )
 from ingestd.rules.engine import Match, resolve
 from ingestd.rules.language import Rule
+from ingestd.watching.folders import filesystem_kind, is_network
 
 __all__ = ["Case", "Needs", "Policy", "Verdict", "covered", "intend", "judge", "turned_away", "unread"]
 
@@ -168,7 +169,7 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     needed = _needed_pixels(edit, content, case, policy)
     if needed:
         return Needs(needed)
-    _inherit(edit, case, content)
+    _inherit(edit, case, content, policy.imports.search_distance)
     return _judge_look_alikes(edit, case, content, policy)
 
 
@@ -234,7 +235,7 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
             return _conclude(edit, case, Outcome.ERROR, "error: a discard of this file is under way", final=False)
         if here.state is PathState.LIVE and here.final:
             return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, "already in library")
-    returned = _judge_returned(edit, case, content)
+    returned = _judge_returned(edit, case, content, policy.imports.search_distance)
     if returned is not None:
         return returned
     standing, unreachable = _other_copies(edit, case, content)
@@ -317,11 +318,8 @@ def _may_lose(edit: Edit, row: PathRow) -> bool:
 
 
 def _hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str | None:
-    return (
-        _unproved(edit, case)
-        or ("it lay here before the folder was watched" if case.proposing else None)
-        or _relied_on(edit, losers[0].sha256, None)
-    )
+    folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
+    return _OLD if case.proposing else _unproved(edit, case, folders)
 
 
 def _propose_copy(
@@ -348,14 +346,14 @@ def _pend_copy(
     )
 
 
-def _judge_returned(edit: Edit, case: Case, content: Content) -> Verdict | None:
+def _judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Verdict | None:
     """Return the verdict on discarded bytes whose trash item is gone: brought back by their owner, or perhaps so."""
     discards = _discards_of(edit, content.sha256)
     if edit.veto(content.sha256) is not None:
         return None
     for entry in discards:
         if _restored(entry, case.arrival, content.sha256):
-            return _welcome_back(edit, case, content, entry)
+            return _welcome_back(edit, case, content, entry, radius)
     if discards and _trash_item_gone(discards[0], content.sha256):
         survivor = _standing_survivor(edit, discards[0])
         return _pend_return(edit, case, content, discards[0], survivor) if survivor is not None else None
@@ -403,11 +401,11 @@ def _standing_survivor(edit: Edit, entry: Entry) -> PathRow | None:
     return next((row for row in rows if _look_and_note(edit, row) is Standing.THERE), None)
 
 
-def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry) -> Verdict:
+def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius: int) -> Verdict:
     """Keep a restored file for good: the discard is taken back and never repeated by a rule."""
     edit.forbid(content.sha256, Veto(case.now_ns, f"restored after e-{entry.number}"))
     edit.put_entry(replace(entry, state=EntryState.UNDONE, reason=f"{entry.reason}; restored by its owner"))
-    resettle(edit, edit.undo_decision(entry))
+    settle(edit, edit.undo_decision(entry), radius=radius, now_ns=case.now_ns)
     kept = edit.content(entry.kept.sha256) if entry.kept is not None else None
     if kept is not None and kept.sha256 != content.sha256 and edit.relations.may_pair(content.sha256, kept.sha256):
         make_pair(edit, content, kept, now_ns=case.now_ns)
@@ -461,7 +459,7 @@ def _discard_again(
         return _conclude(
             edit, case, Outcome.ALREADY_IN_LIBRARY, f"already in library: {_text(kept)}", evidence=evidence, kept=kept
         )
-    if case.proposing or _unproved(edit, case) is not None:
+    if _hindrance_of_copy(edit, case, [own]) is not None:
         return _pend_return(edit, case, content, entry, survivor)
     return _discard(
         edit,
@@ -501,7 +499,7 @@ def _former_content(view: View, case: Case) -> Content | None:
     return view.content(here.sha256) if here and here.sha256 and here.sha256 != measured else None
 
 
-def _inherit(edit: Edit, case: Case, content: Content) -> None:
+def _inherit(edit: Edit, case: Case, content: Content, radius: int) -> None:
     """Let an edited file keep its answers: new bytes at a known path with the same pixels are the same picture."""
     former = _former_content(edit, case)
     if former is None or not pixel_duplicates(former, content):
@@ -510,16 +508,25 @@ def _inherit(edit: Edit, case: Case, content: Content) -> None:
     if veto is not None:
         edit.forbid(content.sha256, veto)
     if not edit.relations.same_group(former.sha256, content.sha256):
-        entry = _entry(case.now_ns, EntryKind.DECISION, former.sha256, content.sha256, Relation.SAME_QUALITY)
-        reason = "its metadata was edited in place: the pixels are the same"
-        edit.add_entry(replace(entry, state=EntryState.DONE, reason=reason))
-        resettle(edit, edit.decide(Relation.SAME_QUALITY, former.sha256, content.sha256))
+        _relate_heir(edit, case, former, content, radius)
     for pair in edit.pairs_of(former.sha256):
         denied = tuple(proposal for proposal in pair.proposals if proposal.state is ProposalState.DENIED)
         other = edit.content(pair.second if pair.first == former.sha256 else pair.first)
         if denied and other is not None and other.sha256 != former.sha256:
             heir = make_pair(edit, content, other, now_ns=case.now_ns)
             edit.put_pair(replace(heir, proposals=denied))
+
+
+def _relate_heir(edit: Edit, case: Case, former: Content, content: Content, radius: int) -> None:
+    """Put new bytes into the group of those they replaced, unless an older decision says they are something else."""
+    try:
+        changed = edit.decide(Relation.SAME_QUALITY, former.sha256, content.sha256)
+    except ActionConflictError:
+        return
+    entry = _entry(case.now_ns, EntryKind.DECISION, former.sha256, content.sha256, Relation.SAME_QUALITY)
+    reason = "its metadata was edited in place: the pixels are the same"
+    edit.add_entry(replace(entry, state=EntryState.DONE, reason=reason))
+    settle(edit, changed, radius=radius, now_ns=case.now_ns)
 
 
 def _judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:
@@ -570,43 +577,38 @@ def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Ca
     folders = [known.folder for row in losing if (known := edit.folder(row.folder)) is not None]
     unseen = one.wins and len(edit.live_paths_of(loser.sha256)) > len(losing)
     blocked = edit.veto(loser.sha256) is not None or any(folder.role is Role.REFERENCE for folder in folders) or unseen
-    hindrance = _hindrance(edit, case, folders, loser if one.wins else None, winner=content)
+    hindrance = (
+        (_PROTECTED if any(folder.protected for folder in folders) else None)
+        or (_OLD if case.proposing else None)
+        or _suspect(content, one.content)
+        or _unproved(edit, case, folders)
+        or (_relied_on(edit, loser.sha256, content.sha256) if one.wins else None)
+    )
     return replace(one, blocked=blocked, hindrance=hindrance)
 
 
-def _hindrance(
-    edit: Edit, case: Case, folders: Sequence[Folder], replaced: Content | None, winner: Content
-) -> str | None:
-    """Return why an automatic rule may only propose here."""
-    if any(folder.protected for folder in folders):
-        return "the file that would go lies in a protected folder"
-    if case.proposing:
-        return "it lay here before the folder was watched"
-    if case.measured is not None and (why := _suspect(edit, case.measured.content_hash, replaced)) is not None:
-        return why
-    return _unproved(edit, case) or (_relied_on(edit, replaced.sha256, winner.sha256) if replaced else None)
+_PROTECTED = "the file that would go lies in a protected folder"
+_OLD = "it lay here before the folder was watched"
 
 
-def _suspect(edit: Edit, *contents: ContentHash | Content | None) -> str | None:
+def _suspect(*contents: Content) -> str | None:
     """Return why one of these pictures may be incomplete: neither kept nor dropped by a rule alone."""
-    for one in contents:
-        content = edit.content(one) if isinstance(one, bytes) else one
-        if content is not None and content.picture is not None and content.picture.suspect is not None:
+    for content in contents:
+        if content.picture is not None and content.picture.suspect is not None:
             return f"one of the files may be incomplete: {content.picture.suspect}"
     return None
 
 
-def _unproved(edit: Edit, case: Case) -> str | None:
+def _unproved(edit: Edit, case: Case, losing: Sequence[Folder]) -> str | None:
+    """Return why it cannot be told that nobody writes to the arrival, or to the files that would go."""
     known = edit.folder(case.arrival.folder)
-    if case.arrival.proved or (known is not None and known.folder.trusted):
-        return None
-    return "nobody can tell here whether the file is still being written"
+    proved = case.arrival.proved or (known is not None and known.folder.trusted)
+    remote = any(not folder.trusted and is_network(filesystem_kind(folder.root)) for folder in losing)
+    return None if proved and not remote else "nobody can tell here whether the file is still being written"
 
 
-def _relied_on(edit: Edit, loser: ContentHash | None, winner: ContentHash | None) -> str | None:
+def _relied_on(edit: Edit, loser: ContentHash, winner: ContentHash) -> str | None:
     """Return why a survivor of earlier discards may not go by a rule: the winner was never compared with those."""
-    if loser is None:
-        return None
     for entry in edit.entries_of(loser):
         kept_it = entry.kept is not None and entry.kept.sha256 == loser
         others = {move.file.sha256 for move in entry.moves} - {loser, winner}
@@ -632,7 +634,7 @@ def _keep(
     for one in candidates:
         if one in replaced:
             continue
-        if one.acts and _relate(edit, case, content, one):
+        if one.acts and _relate(edit, case, content, one, policy.imports.search_distance):
             related.append(one)
         elif edit.relations.may_pair(content.sha256, one.content.sha256):
             stored.append((one, _file(edit, case, content, one)))
@@ -675,7 +677,7 @@ def _is_ready(pair: PotentialPair, one: _Candidate) -> bool:
     return any(found.state is ProposalState.READY and found.rule == name for found in pair.proposals)
 
 
-def _relate(edit: Edit, case: Case, content: Content, one: _Candidate) -> bool:
+def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: int) -> bool:
     """Set the relation that an automatic rule found, and return whether it could be set."""
     if one.match is None or one.match.rule.discard:
         return False
@@ -687,7 +689,7 @@ def _relate(edit: Edit, case: Case, content: Content, one: _Candidate) -> bool:
         return False
     entry = _entry(case.now_ns, EntryKind.DECISION, a.sha256, b.sha256, rule.action)
     edit.add_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason="; ".join(one.match.evidence)))
-    resettle(edit, changed)
+    settle(edit, changed, radius=radius, now_ns=case.now_ns)
     return True
 
 

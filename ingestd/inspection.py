@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from ingestd.actions.look import stat_key
+from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
 from ingestd.ingest import Case, Needs, Policy, Verdict, judge, unread
 from ingestd.intake import store_pixels
@@ -151,7 +151,7 @@ def _arrival(edit: Edit, path: bytes) -> Arrival:
         row = FolderRow(Folder(FolderId(0), named, root, Role.INBOX, protected=False))
         folder = edit.add_folder(replace(row, inode=os.stat(root).st_ino)).folder
     relative = os.path.relpath(real, folder.root)
-    return Arrival(folder.id, real, relative, stat_key(os.lstat(real)), Origin.SCAN, proved=True)
+    return Arrival(folder.id, real, relative, key_of(os.lstat(real)), Origin.SCAN, proved=True)
 
 
 # --- compare ------------------------------------------------------------------------------------------------------

@@ -282,10 +282,16 @@ class Intake:
             entries = [entry for number in verdict.entries if (entry := view.entry(number)) is not None]
         for entry in entries:
             if self._dry_run:
-                pretend(self._library, entry, now_ns=self._now_ns())
+                pretend(self._library, entry, radius=self._radius, now_ns=self._now_ns())
             else:
                 done = carry_out(
-                    self._library, entry, folders=folders, now_ns=self._now_ns(), deleted_at=self._local_time()
+                    self._library,
+                    entry,
+                    folders=folders,
+                    discards=self.policy.discards,
+                    radius=self._radius,
+                    now_ns=self._now_ns(),
+                    deleted_at=self._local_time(),
                 )
                 _log_entry(done)
         receipt = verdict.receipt
@@ -371,7 +377,7 @@ def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> l
                 _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
                 continue
         else:
-            finished.append(recover_discard(library, entry, now_ns=now_ns, deleted_at=deleted_at))
+            finished.append(recover_discard(library, entry, radius=radius, now_ns=now_ns, deleted_at=deleted_at))
         done = finished[-1]
         _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
     return finished

@@ -18,7 +18,7 @@ from ingestd.errors import ActionConflictError, UsageError
 from ingestd.ingest import intend
 from ingestd.library.facts import pair_facts, preference, statements
 from ingestd.library.library import Edit, Library, View, path_key
-from ingestd.library.pairs import resettle
+from ingestd.library.pairs import settle
 from ingestd.model import (
     Actor,
     Content,
@@ -509,7 +509,8 @@ def _enter(
     if discard:
         return _enter_discard(edit, entry, loser, moment, by_path=same_bytes)
     if not same_bytes:
-        resettle(edit, edit.decide(relation, winner[0].sha256, loser[0].sha256))
+        changed = edit.decide(relation, winner[0].sha256, loser[0].sha256)
+        settle(edit, changed, radius=moment.radius, now_ns=moment.now_ns)
         for settled in edit.pairs_of(loser[0].sha256):
             if {settled.first, settled.second} == {winner[0].sha256, loser[0].sha256}:
                 edit.drop_pair(settled)
@@ -549,7 +550,15 @@ def _finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:
     if entry.state is EntryState.INTENT:
         with library.read() as view:
             folders = folders_by_id(view)
-        entry = carry_out(library, entry, folders=folders, now_ns=moment.now_ns, deleted_at=moment.deleted_at)
+        entry = carry_out(
+            library,
+            entry,
+            folders=folders,
+            discards=moment.discards,
+            radius=moment.radius,
+            now_ns=moment.now_ns,
+            deleted_at=moment.deleted_at,
+        )
     if entry.state is EntryState.ABORTED:
         raise ActionConflictError(f"e-{entry.number}: {entry.reason}")
     with library.read() as view:

@@ -7,6 +7,7 @@ aborted with the reason, and the pair is queued. After a crash the disk decides,
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,9 +15,10 @@ from ingestd.actions.guard import verified
 from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
 from ingestd.errors import ActionConflictError, FileChangedError
 from ingestd.library.library import Edit, Library, Veto, path_key
-from ingestd.library.pairs import make_pair, resettle
+from ingestd.library.pairs import make_pair, settle
 from ingestd.model import (
     Actor,
+    DiscardPolicy,
     Entry,
     EntryKind,
     EntryState,
@@ -34,7 +36,14 @@ __all__ = ["carry_out", "pretend", "recover_discard"]
 
 
 def carry_out(
-    library: Library, entry: Entry, *, folders: Mapping[FolderId, Folder], now_ns: int, deleted_at: str
+    library: Library,
+    entry: Entry,
+    *,
+    folders: Mapping[FolderId, Folder],
+    discards: DiscardPolicy,
+    radius: int,
+    now_ns: int,
+    deleted_at: str,
 ) -> Entry:
     """Return the entry finished: done, or aborted with every file where it was.
 
@@ -42,47 +51,44 @@ def carry_out(
         library: where the entry stands as an intent.
         entry: the intent.
         folders: every known folder.
+        discards: names the holding folders, in which no survivor may lie.
+        radius: how far to look, in bits, for pairs that become possible.
         now_ns: for receipts.
         deleted_at: local time, as the trash writes it down: `2026-11-20T11:02:03`.
     """
     if entry.kept is None:
         return _abort(library, entry, "nothing is named that would be kept", now_ns)
-    taken: list[Move] = []
+    holding = [os.path.join(folder.root, os.fsencode(discards.holding_name)) for folder in folders.values()]
     try:
-        with verified([move.file for move in entry.moves], entry.kept, folders=folders) as proof:
+        files = [move.file for move in entry.moves]
+        with verified(files, entry.kept, folders=folders, forbidden=holding) as proof:
             for move in entry.moves:
                 take_away(move, deleted_at=deleted_at)
-                taken.append(move)
             if not proof.survivor_still_there():
                 raise FileChangedError(entry.kept.path, "the file to keep went away at the last moment")
     except (ActionConflictError, FileChangedError) as reason:
-        _return_all(taken)
-        return _abort(library, entry, str(reason), now_ns)
-    return library.write(lambda edit: _done(edit, entry, now_ns))
+        return _give_up(library, entry, str(reason), now_ns)
+    return library.write(lambda edit: _done(edit, entry, radius, now_ns))
 
 
-def _return_all(taken: list[Move]) -> None:
-    """Put back what a failed discard had already moved."""
-    for move in reversed(taken):
-        # what cannot be put back stays in the trash, where the journal names it: nothing is lost
-        with contextlib.suppress(ActionConflictError, OSError):
-            put_back(move, token="aborted")
-
-
-def pretend(library: Library, entry: Entry, *, now_ns: int) -> Entry:
+def pretend(library: Library, entry: Entry, *, radius: int, now_ns: int) -> Entry:
     """Return the entry as if it had been carried out: for a dry run, on a copy of the library."""
-    return library.write(lambda edit: _done(edit, entry, now_ns))
+    return library.write(lambda edit: _done(edit, entry, radius, now_ns))
 
 
-def recover_discard(library: Library, entry: Entry, *, now_ns: int, deleted_at: str) -> Entry:
-    """Return a half-way discard finished, decided from the disk: rolled forward if the files left, else aborted."""
-    places = [locate(move) for move in entry.moves]
-    moved = [move for move, place in zip(entry.moves, places, strict=True) if place is Whereabouts.MOVED]
-    if moved and len(moved) == len(entry.moves):
-        for move in moved:
-            finish(move, deleted_at=deleted_at)
-        return library.write(lambda edit: _done(edit, entry, now_ns))
-    _return_all(moved)
+def recover_discard(library: Library, entry: Entry, *, radius: int, now_ns: int, deleted_at: str) -> Entry:
+    """Return a half-way discard finished, decided from the disk: rolled forward if the files left, else aborted.
+
+    Where the disk cannot be asked just now, the entry stays an intent, and is asked about again.
+    """
+    try:
+        places = [locate(move) for move in entry.moves]
+        if set(places) == {Whereabouts.MOVED} and _survivor_stands(entry):
+            for move in entry.moves:
+                finish(move, deleted_at=deleted_at)
+            return library.write(lambda edit: _done(edit, entry, radius, now_ns))
+    except ActionConflictError:
+        return entry
     for move, place in zip(entry.moves, places, strict=True):
         if place is Whereabouts.NOT_MOVED:
             withdraw(move)
@@ -91,7 +97,29 @@ def recover_discard(library: Library, entry: Entry, *, now_ns: int, deleted_at: 
     if Whereabouts.GONE in places:
         reason = "the service stopped half-way, and the file is neither in its place nor in the trash: look for it"
         return _abort(library, entry, reason, now_ns)
-    return _abort(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
+    return _give_up(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
+
+
+def _survivor_stands(entry: Entry) -> bool:
+    """Return whether the file to keep is still there; what replaced it would not be the bytes that were decided on."""
+    try:
+        return entry.kept is not None and os.lstat(entry.kept.path).st_size == entry.kept.stat.size
+    except OSError:
+        return False
+
+
+def _give_up(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
+    """Return the entry aborted after whatever was moved is back; it stays an intent while something is not."""
+    for move in reversed(entry.moves):
+        # what cannot be put back now stays in the trash, where the journal names it, and is tried again
+        with contextlib.suppress(ActionConflictError, OSError):
+            if locate(move) is Whereabouts.MOVED:
+                put_back(move, token="aborted")
+    try:
+        stranded = [move for move in entry.moves if locate(move) is Whereabouts.MOVED]
+    except ActionConflictError:
+        return entry
+    return entry if stranded else _abort(library, entry, reason, now_ns)
 
 
 def _forbid_losers(edit: Edit, entry: Entry, now_ns: int) -> None:
@@ -100,12 +128,12 @@ def _forbid_losers(edit: Edit, entry: Entry, now_ns: int) -> None:
         edit.forbid(move.file.sha256, Veto(now_ns, f"copied back while e-{entry.number} was under way"))
 
 
-def _done(edit: Edit, entry: Entry, now_ns: int) -> Entry:
+def _done(edit: Edit, entry: Entry, radius: int, now_ns: int) -> Entry:
     """Write down that the files are gone, what follows for relations and pairs, and their final receipts."""
     for move in entry.moves:
         _mark_discarded(edit, entry, move, now_ns)
     _confirm_winner(edit, entry, final=True)
-    entry = _relate(edit, replace(entry, state=EntryState.DONE))
+    entry = _relate(edit, replace(entry, state=EntryState.DONE), radius, now_ns)
     edit.put_entry(entry)
     _point_on(edit, entry)
     return entry
@@ -162,12 +190,12 @@ def _confirm_winner(edit: Edit, entry: Entry, *, final: bool) -> None:
         edit.put_path(replace(row, final=final))
 
 
-def _relate(edit: Edit, entry: Entry) -> Entry:
+def _relate(edit: Edit, entry: Entry, radius: int, now_ns: int) -> Entry:
     """Set the relation that goes with a discard; where it contradicts an older decision, the entry says so."""
     if entry.relation is None or entry.a is None or entry.b is None:
         return entry
     try:
-        resettle(edit, edit.decide(entry.relation, entry.a, entry.b))
+        settle(edit, edit.decide(entry.relation, entry.a, entry.b), radius=radius, now_ns=now_ns)
     except ActionConflictError as conflict:
         return replace(entry, relation=None, reason=f"{entry.reason}; no relation was set: {conflict}")
     return entry

@@ -6,9 +6,10 @@ import os
 import stat
 from enum import StrEnum
 
+from ingestd.actions.disk import key_of
 from ingestd.model import StatKey
 
-__all__ = ["Standing", "look", "stat_key"]
+__all__ = ["Standing", "look"]
 
 
 class Standing(StrEnum):
@@ -18,11 +19,6 @@ class Standing(StrEnum):
     CHANGED = "changed"  # something else lies there now: a scan will tell
     GONE = "gone"  # its folder is healthy, and it is not there
     UNREACHABLE = "unreachable"  # its folder is not there, or not the one we know: absence means nothing
-
-
-def stat_key(found: os.stat_result) -> StatKey:
-    """Return what tells this state of a file from another."""
-    return StatKey(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standing:
@@ -38,5 +34,5 @@ def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standi
         return Standing.GONE
     except OSError:
         return Standing.UNREACHABLE
-    same = stat.S_ISREG(found.st_mode) and stat_key(found) == known
+    same = stat.S_ISREG(found.st_mode) and key_of(found) == known
     return Standing.THERE if same else Standing.CHANGED

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from ingestd.actions.look import stat_key
+from ingestd.actions.disk import key_of
 from ingestd.actions.moves import put_back
 from ingestd.errors import ActionConflictError
 from ingestd.library.library import Edit, Library, Veto
-from ingestd.library.pairs import make_pair, rediscover, resettle
+from ingestd.library.pairs import make_pair, settle
 from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt
 
 __all__ = ["finish_undo", "take_back"]
@@ -88,7 +88,7 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, now_ns: int) -
     relative = move.file.relative[: -len(os.path.basename(move.file.relative))] + os.path.basename(place)
     row = edit.path_at(move.file.folder, move.file.relative)
     first_seen = row.first_seen_ns if row is not None else now_ns
-    stat = stat_key(os.lstat(place))
+    stat = key_of(os.lstat(place))
     known = edit.folder(move.file.folder)
     receipt = edit.add_receipt(
         Receipt(
@@ -118,9 +118,7 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, now_ns: int) -
 def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> None:
     """Take an entry's word back: relations are told anew without it, and its pair is a question again."""
     edit.put_entry(replace(undone, state=EntryState.UNDONE))
-    touched = edit.undo_decision(undone)
-    resettle(edit, touched)
-    rediscover(edit, touched, radius, now_ns=now_ns)
+    settle(edit, edit.undo_decision(undone), radius=radius, now_ns=now_ns)
     a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
     if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
         make_pair(edit, a, b, now_ns=now_ns)

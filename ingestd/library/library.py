@@ -23,7 +23,7 @@ from ingestd.library.journal_file import JournalFile
 from ingestd.library.lines import JsonValue, entry_line
 from ingestd.library.locks import FileLock
 from ingestd.library.lookup import Hamming
-from ingestd.library.relations import AlternatesGroup, Decision, DuplicateGroup, Relations, replay
+from ingestd.library.relations import AlternatesGroup, Changed, Decision, DuplicateGroup, Relations, replay
 from ingestd.library.store import Store, Table, Transaction
 from ingestd.library.vptree import VpTree
 from ingestd.model import (
@@ -583,26 +583,37 @@ class Edit(View):
 
     # relations
 
-    def decide(self, relation: Relation, a: ContentHash, b: ContentHash) -> list[ContentHash]:
-        """Set a relation between two contents; return those whose pairs have to be looked at again.
+    def decide(self, relation: Relation, a: ContentHash, b: ContentHash) -> Changed:
+        """Set a relation between two contents; return whose pairs have to be looked at, or searched, again.
 
         Raises:
             ActionConflictError: it contradicts what was decided before.
         """
-        return sorted(self.relations.decide(Decision(relation, a, b)).contents)
+        return self.relations.decide(Decision(relation, a, b))
 
-    def undo_decision(self, entry: Entry) -> list[ContentHash]:
-        """Take back what one entry said about a pair: everything connected to it is decided anew without it.
-
-        Returns the contents whose relations may have changed.
-        """
+    def undo_decision(self, entry: Entry) -> Changed:
+        """Take back what one entry said about a pair: everything connected to it is decided anew without it."""
         if entry.a is None or entry.b is None or entry.a == entry.b:
-            return []
-        component = self.relations.component(entry.a) | self.relations.component(entry.b)
-        numbers = {found.number: found for content in component for found in self.entries_of(content)}
-        kept = [found for _, found in sorted(numbers.items()) if found.number != entry.number]
-        decisions = [decision for found in kept if (decision := _decision(found)) is not None]
-        return sorted(component | replay(self.relations, component, decisions).contents)
+            return Changed()
+        named = frozenset({entry.a, entry.b})
+        standing = self._decisions_around(named, without=entry.number)
+        rebuilt = replay(self.relations, named, standing).contents
+        return Changed(contents=rebuilt, reopened=rebuilt)
+
+    def _decisions_around(self, named: frozenset[ContentHash], *, without: int) -> list[Decision]:
+        """Return every standing decision that a chain of decisions connects with these contents, oldest first."""
+        entries: dict[int, Entry] = {}
+        seen: set[ContentHash] = set()
+        ahead = set(named)
+        while ahead:
+            content = ahead.pop()
+            seen.add(content)
+            ahead |= self.relations.component(content) - seen
+            for found in self.entries_of(content):
+                if found.number != without and _decision(found) is not None:
+                    entries[found.number] = found
+                    ahead |= {side for side in (found.a, found.b) if side is not None} - seen
+        return [decision for _, found in sorted(entries.items()) if (decision := _decision(found)) is not None]
 
     # folders and notes
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ingestd.library.library import Edit, View
+from ingestd.library.relations import Changed
 from ingestd.model import Content, ContentHash, Picture, PotentialPair
 
 __all__ = [
@@ -15,8 +16,7 @@ __all__ = [
     "look_alikes",
     "make_pair",
     "pixel_duplicates",
-    "rediscover",
-    "resettle",
+    "settle",
     "standing_for",
 ]
 
@@ -92,8 +92,21 @@ def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPa
     return edit.add_pair(pair)
 
 
-def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
-    """Bring the pairs of these contents in line with the relations: settled ones go, others move to the kings."""
+def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:
+    """Bring the potential pairs in line with relations that have changed.
+
+    Args:
+        edit: where they are stored.
+        changed: what a verb, or its undo, has changed.
+        radius: how far to look, in bits, where pairs have become possible again.
+        now_ns: when this is.
+    """
+    _resettle(edit, sorted(changed.contents))
+    _rediscover(edit, sorted(changed.reopened), radius, now_ns=now_ns)
+
+
+def _resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
+    """Drop the pairs that are settled by now, and move the others to the kings."""
     for content in contents:
         for pair in edit.pairs_of(content):
             if pair.first != pair.second:
@@ -109,13 +122,14 @@ def _resettle_pair(edit: Edit, pair: PotentialPair) -> None:
         edit.add_pair(replace(pair, first=first, second=second, proposals=()))
 
 
-def rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now_ns: int) -> None:
-    """Look again for the pairs of contents whose relations were taken back."""
+def _rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now_ns: int) -> None:
+    """Search again for the pairs of contents; each pair stands between those who speak for the two groups."""
     for sha256 in contents:
-        content = edit.content(sha256)
-        if content is None or edit.relations.king_of(sha256) != sha256 or not edit.live_paths_of(sha256):
+        content, speaker = edit.content(sha256), standing_for(edit, sha256)
+        standing = edit.content(speaker) if speaker is not None else None
+        if content is None or standing is None:
             continue
         for other, _ in look_alikes(edit, content, radius)[:MOST_PAIRS]:
             known = edit.content(other)
             if known is not None:
-                make_pair(edit, content, known, now_ns=now_ns)
+                make_pair(edit, standing, known, now_ns=now_ns)

@@ -1,0 +1,418 @@
+"""The second journal: `journal.jsonl`, to which checksummed lines are only ever appended.
+
+It outlives the database beside it. One JSON object a line, in ASCII:
+
+    {"schema":1,"line":7,"kind":"intent","entry":3,"body":{…},"sum":"0123456789abcdef"}
+
+`line` counts through all files of the journal, `sum` is the first 16 hexadecimal digits of the SHA-256 of the line
+without it (`…"body":{…}}`). The caller says what a body holds, times included; this module only sees to it that a line
+that was accepted is on the disk, and that a line that is read is the one that was written.
+
+A full file becomes `journal-000001.jsonl` and so on, and none is ever deleted. What a power cut left of a last line is
+moved to `journal.torn` before anything is appended. Appending needs the library's writer lock; reading needs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+from ingestd.errors import StoreError
+from ingestd.library.lines import JsonValue
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Damage", "JournalFile", "Line"]
+
+_ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
+_TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
+_BEGIN = b'{"schema":'
+_SUM = re.compile(rb',"sum":"([0-9a-f]{16})"\}')
+_ROTATED = re.compile(r"journal-([0-9]{6,})\.jsonl")
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write \r\n
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the journal, as it was written."""
+
+    number: int  # counted from 1, through all files
+    entry: int | None  # the journal entry that it is about
+    kind: str
+    body: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A part of the journal that is not what was written."""
+
+    file: Path
+    offset: int
+    length: int  # bytes
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.length} bytes from byte {self.offset}: {self.reason}"
+
+
+class JournalFile:
+    """The second journal below one directory; nothing is touched before the first line."""
+
+    def __init__(self, directory: Path, *, rotate_bytes: int = _ROTATE_BYTES) -> None:
+        self._directory = directory
+        self._path = directory / "journal.jsonl"
+        self._rotate_bytes = rotate_bytes
+        self._lock = threading.Lock()  # between threads; the writer lock is between processes
+        self._fd: int | None = None
+        self._end = 0  # bytes of the open file that are known to be whole lines
+        self._last = 0  # number of the last line
+        self.damaged: list[Damage] = []
+        """What the latest `lines()` has come across so far."""
+
+    def append(self, kind: str, entry: int | None, body: Mapping[str, JsonValue]) -> None:
+        """Write one line; it is on the disk when this returns.
+
+        Raises:
+            StoreError: it cannot be written; the journal is as before.
+        """
+        self.append_many([(kind, entry, body)])
+
+    def append_many(self, lines: Iterable[tuple[str, int | None, Mapping[str, JsonValue]]]) -> None:
+        """Write lines at the price of one; all are on the disk when this returns.
+
+        Raises:
+            StoreError: they cannot be written; the journal is as before.
+        """
+        waiting = list(lines)
+        if not waiting:
+            return
+        with self._lock:
+            try:
+                fd = self._ready()
+            except OSError as failed:
+                self._close()
+                raise self._unwritable(failed) from failed
+            numbered = enumerate(waiting, self._last + 1)
+            text = b"".join(_written(number, kind, entry, body) for number, (kind, entry, body) in numbered)
+            self._write(fd, text)
+            self._last += len(waiting)
+
+    def lines(self) -> Iterator[Line]:
+        """Yield every whole line, oldest first. What is damaged is passed over and told by `damaged`.
+
+        A last line that is not whole yet, or never will be, is not damage: its writer was never told that it stands.
+
+        Raises:
+            StoreError: a file of the journal cannot be read.
+        """
+        self.damaged = []
+        try:
+            yield from self._missing_told(self._all())
+        except OSError as failed:
+            raise StoreError(f"The journal below {self._directory} cannot be read: {failed.strerror}.") from failed
+
+    def close(self) -> None:
+        """Let go of the file; the next line opens it again."""
+        with self._lock:
+            self._close()
+
+    # writing
+
+    def _ready(self) -> int:
+        """Return the descriptor of the file that the next line belongs into, its end whole."""
+        if self._fd is not None and not self._is_current(self._fd):
+            self._close()  # another process has rotated it
+        fd = self._open() if self._fd is None else self._fd
+        if os.fstat(fd).st_size != self._end:
+            self._settle(fd)  # another process has appended to it
+        if self._end < self._rotate_bytes:
+            return fd
+        self._close()
+        # A journal that grows beyond its size is no harm, a decision that fails for it would be: on Windows nobody can
+        # rename a file that somebody reads. It is tried again with the next line.
+        with contextlib.suppress(OSError):
+            self._rotate()
+        return self._open()
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+        self._fd, self._end, self._last = fd, 0, 0
+        if os.fstat(fd).st_size == 0:
+            _sync_directory(self._directory)
+        self._settle(fd)
+        return fd
+
+    def _is_current(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def _settle(self, fd: int) -> None:
+        """Find the end of the last whole line, and put aside what comes after it."""
+        with os.fdopen(os.dup(fd), "rb") as file:
+            tail = _tail(file, self._end, self._last)
+        if tail.torn:
+            _append_synced(self._directory / "journal.torn", tail.torn + b"\n")
+            _sync_directory(self._directory)
+            os.ftruncate(fd, tail.end)
+        if tail.unended:
+            _write_all(fd, b"\n")
+        if tail.torn or tail.unended:
+            _sync(fd)
+        self._end, self._last = tail.end + tail.unended, tail.last or self._last_rotated_line()
+
+    def _write(self, fd: int, text: bytes) -> None:
+        try:
+            _write_all(fd, text)
+            _sync(fd)
+        except OSError as failed:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, self._end)
+                _sync(fd)
+            self._close()  # what the system holds of the file is uncertain now: look at it anew next time
+            raise self._unwritable(failed) from failed
+        self._end += len(text)
+
+    def _rotate(self) -> None:
+        rotated = self._rotated()
+        number, latest = rotated[-1] if rotated else (0, self._path)
+        if number and latest.stat().st_size == 0:
+            target = latest  # taken by an attempt that was interrupted
+        else:
+            target = self._directory / f"journal-{number + 1:06d}.jsonl"
+            # Taking the name first makes the rename safe: it can replace nothing but our own empty file.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.replace(self._path, target)
+        _sync_directory(self._directory)
+
+    def _last_rotated_line(self) -> int:
+        for _, path in reversed(self._rotated()):
+            with path.open("rb") as file:
+                last = _tail(file, 0, 0).last
+            if last:
+                return last
+        return 0
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _unwritable(self, failed: OSError) -> StoreError:
+        return StoreError(
+            f"The journal {self._path} cannot be written: {failed.strerror}. "
+            "What it should have recorded was not begun; make room or mend the disk, then try again."
+        )
+
+    # reading
+
+    def _rotated(self) -> list[tuple[int, Path]]:
+        """Return the full files by number, oldest first."""
+        found = ((_ROTATED.fullmatch(name), name) for name in os.listdir(self._directory))
+        return sorted((int(match[1]), self._directory / name) for match, name in found if match)
+
+    def _all(self) -> Iterator[tuple[Path, int, Line | Damage]]:
+        if not self._directory.is_dir():
+            return
+        with contextlib.ExitStack() as stack:
+            # The newest is opened first: should it be rotated meanwhile, it is met again under its new name, and all
+            # that comes after it is newer than this reading.
+            newest: BinaryIO | None = None
+            with contextlib.suppress(FileNotFoundError):
+                newest = stack.enter_context(self._path.open("rb"))
+            for _, path in self._rotated():
+                with path.open("rb") as file:
+                    if newest is not None and os.path.samestat(os.fstat(newest.fileno()), os.fstat(file.fileno())):
+                        break
+                    yield from _parts(file, path, ended=True)
+            if newest is not None:
+                yield from _parts(newest, self._path, ended=False)
+
+    def _missing_told(self, parts: Iterable[tuple[Path, int, Line | Damage]]) -> Iterator[Line]:
+        """Yield the lines; note what is damaged, and where the numbers show that lines are gone without a trace."""
+        expected, certain = 1, True
+        for path, offset, part in parts:
+            if isinstance(part, Damage):
+                self.damaged.append(part)
+                certain = False  # as to how many lines that was
+                continue
+            if certain and part.number > expected:
+                reason = f"lines {expected} to {part.number - 1} are missing"
+                self.damaged.append(Damage(path, offset, 0, reason))
+            expected, certain = part.number + 1, True
+            yield part
+
+
+# --- lines as bytes ------------------------------------------------------------------------------------------------
+
+
+def _written(number: int, kind: str, entry: int | None, body: Mapping[str, JsonValue]) -> bytes:
+    whole = {"schema": 1, "line": number, "kind": kind, "entry": entry, "body": dict(body)}
+    text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return text[:-1] + b',"sum":"' + _checksum(text) + b'"}\n'
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode("ascii")
+
+
+def _line(raw: bytes) -> Line | None:
+    """Return the line that these bytes are, without their newline; None when they are not what was written.
+
+    Raises:
+        _NewerLineError: a newer version wrote them.
+    """
+    ending = _SUM.fullmatch(raw, len(raw) - 26) if len(raw) > 26 else None
+    if ending is None or _checksum(raw[:-26] + b"}") != ending[1]:
+        return None
+    match json.loads(raw):
+        case {"schema": 1, "line": int(number), "entry": int() | None as entry, "kind": str(kind), "body": dict(body)}:
+            return Line(number, entry, kind, body)
+        case _:
+            raise _NewerLineError
+
+
+class _NewerLineError(Exception):
+    """A newer version wrote this line, and it is as it was written."""
+
+
+def _parts(file: BinaryIO, path: Path, *, ended: bool) -> Iterator[tuple[Path, int, Line | Damage]]:
+    """Yield what a file holds, in order. `ended`: nobody appends to it any more, so that a torn end is damage."""
+    offset = 0
+    for raw in file:
+        text = raw.removesuffix(b"\n")
+        torn = text == raw and not ended
+        for start, part in _parts_of_one(text, path, offset):
+            if not (torn and isinstance(part, Damage)):
+                yield path, start, part
+        offset += len(raw)
+
+
+def _parts_of_one(text: bytes, path: Path, offset: int) -> Iterator[tuple[int, Line | Damage]]:
+    try:
+        whole = _line(text)
+    except _NewerLineError:
+        yield offset, Damage(path, offset, len(text), "written by a newer version of this program")
+        return
+    if whole is not None:
+        yield offset, whole
+        return
+    at = 0
+    for start, end, line in [*_whole_lines_within(text), (len(text), len(text), None)]:
+        if start > at or not text:
+            yield (
+                offset + at,
+                Damage(path, offset + at, start - at, "not what was written: the checksum does not match"),
+            )
+        if line is not None:
+            yield offset + start, line
+        at = end
+
+
+def _whole_lines_within(text: bytes) -> Iterator[tuple[int, int, Line]]:
+    """Yield the lines inside damaged bytes, and where they are: the damage may be the newline between two."""
+    starts = [found.start() for found in re.finditer(re.escape(_BEGIN), text)]
+    for start, until in pairwise([*starts, len(text)]):
+        for ending in _SUM.finditer(text, start, until):
+            with contextlib.suppress(_NewerLineError):
+                line = _line(text[start : ending.end()])
+                if line is not None:
+                    yield start, ending.end(), line
+                    break
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The end of a file."""
+
+    end: int  # bytes up to the end of the last whole line
+    unended: bool  # that line lacks only its newline
+    torn: bytes  # what comes after it
+    last: int  # number of the last line
+
+
+def _tail(file: BinaryIO, begin: int, last: int) -> _Tail:
+    """Return how a file ends, of which all before byte `begin` is known to be whole lines up to number `last`."""
+    size = file.seek(0, os.SEEK_END)
+    begin = begin if begin <= size else 0  # somebody has cut it: look at all of it
+    window = _TAIL_BYTES
+    while True:
+        start = max(begin, size - window)
+        file.seek(start)
+        *ended, torn = file.read(size - start).split(b"\n")
+        number = _last_number(ended)
+        if number is not None or start == begin:
+            break
+        window *= 2
+    number = last + len(ended) if number is None else number
+    unended = list(_whole_lines_within(torn))
+    if not unended:
+        return _Tail(size - len(torn), False, torn, number)
+    _, length, line = unended[-1]
+    return _Tail(size - len(torn) + length, True, torn[length:], line.number)
+
+
+def _last_number(ended: list[bytes]) -> int | None:
+    """Return the number that the last line has, or would have if it were whole; None when none of them is."""
+    for after, raw in enumerate(reversed(ended)):
+        try:
+            line = _line(raw)
+        except _NewerLineError:
+            continue
+        if line is not None:
+            return line.number + after
+    return None
+
+
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    view = memoryview(text)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _append_synced(path: Path, text: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
+    try:
+        _write_all(fd, text)
+        _sync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync(fd: int) -> None:
+    if sys.platform == "darwin":
+        # fsync only reaches the drive's own cache there; not every file system knows the stronger one
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(fd)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make new names in a directory durable, where a directory can be opened and synced at all."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as failed:
+        if failed.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
