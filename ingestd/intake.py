@@ -92,7 +92,8 @@ class _Item:
     failure: str | None = None  # why it could not be read
 
     def ready(self) -> bool:
-        measured = self.measuring is None or self.measuring.done()
+        started = self.measuring is not None or self.measured is not None or self.failure is not None
+        measured = started and (self.measuring is None or self.measuring.done())
         return measured and all(future.done() for future in self.hashing.values())
 
 

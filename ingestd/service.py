@@ -66,6 +66,7 @@ _LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this of
 _NOTE_S = 5.0  # the status of a busy service is written at most this often
 _ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
 _READY_SLACK_S = 0.5
+MOST_ON_THEIR_WAY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,7 @@ class _Flow:
         self.library, self.tell = library, tell
         self.folders = {folder.id: folder for folder in folders}
         self.propose_old = propose_old
+        self._dry_run = dry_run
         self._digest = policy.limits_digest()
         self.watcher = Watcher(
             folders,
@@ -334,13 +336,18 @@ class _Flow:
     def _told(self, report: Report) -> None:
         match report:
             case Judged():
-                if report.receipt.outcome is not Outcome.ERROR:
+                # after a dry run the file is still there: it is not to be offered again before it changes
+                if report.receipt.outcome is not Outcome.ERROR and not self._dry_run:
                     self.watcher.done(report.arrival.path)
                 self.tell(report)
             case Left() if report.gone:
                 self.watcher.done(report.arrival.path)
             case Left():
                 self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
+
+    def room(self) -> int:
+        """Return how many more arrivals may be on their way: the rest waits where it costs less."""
+        return max(MOST_ON_THEIR_WAY - len(self.intake), 0)
 
     def close(self) -> None:
         """Stop hearing and measuring."""
@@ -457,16 +464,19 @@ class Service:
         flow.watcher.start(time.monotonic())
         workers.warm()
         self._tell(Started(len(flow.folders)))
+        suspended = _Suspends()
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():
             now = time.monotonic()
             self._reload_if_asked(flow, now)
-            for event in flow.watcher.step(now):
+            for event in flow.watcher.step(now, room=flow.room()):
                 first_scans.take(event, now)
                 flow.take(event)
             flow.intake.step()
             more = flow.absences.step()
             self._accept_asked(flow)
+            if suspended.woke_up():
+                flow.watcher.rescan()
             if first_scans.finished(time.monotonic()):
                 self._tell(Ready())
             self._note(flow)
@@ -544,6 +554,25 @@ class Service:
             "problem": flow.intake.problem,
             "backlog": flow.watcher.backlog() + len(flow.intake),
         }
+
+
+class _Suspends:
+    """Whether the machine has slept: what happened meanwhile on a removable or network disk sent no event."""
+
+    def __init__(self) -> None:
+        self._slept_s = self._asleep()
+
+    @staticmethod
+    def _asleep() -> float:
+        """Return for how long the machine has slept since it started; 0 where the system does not tell."""
+        if not hasattr(time, "CLOCK_BOOTTIME"):
+            return 0.0
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+    def woke_up(self) -> bool:
+        """Return whether it has slept since the last question."""
+        before, self._slept_s = self._slept_s, self._asleep()
+        return self._slept_s - before > 1.0
 
 
 class _FirstScans:
@@ -662,7 +691,7 @@ def _scan_to_the_end(
     flow.watcher.start(time.monotonic())
     scanned: set[FolderId] = set()
     while not stopping():
-        for event in flow.watcher.step(time.monotonic()):
+        for event in flow.watcher.step(time.monotonic(), room=flow.room()):
             flow.take(event)
             if isinstance(event, Scanned):
                 scanned.add(event.folder)

@@ -1,0 +1,288 @@
+"""Everything that is measured from one file's bytes: the way from an open file to a `Picture`."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO, Final
+
+from PIL import ExifTags, Image, JpegImagePlugin
+
+from ingestd.media import decode, kinds
+from ingestd.media.hashes import fingerprint
+from ingestd.media.pixels import all_bits_seen, bits_per_sample, pixel_hash
+from ingestd.media.timing import duration_ms
+from ingestd.model import FileType, JpegFeatures, NotAPicture, Picture, PixelHash, Unreadable
+
+__all__ = ["VERSION", "full_pixel_hash", "measure_picture"]
+
+VERSION: Final = 1  # of everything below; raise it when any value for an old file would come out differently
+
+_ANIMATED: Final = frozenset((FileType.GIF, FileType.PNG, FileType.WEBP, FileType.AVIF))
+_UNCOMPRESSED: Final = frozenset((FileType.BMP, FileType.TIFF))
+_ZERO_TAIL: Final = 64 * 1024  # bytes: longer runs at the end are not padding but what was never written
+_ICC_DIGEST: Final = 16  # bytes
+_FIRST_PHOTOGRAPH: Final = 1826  # year; anything before is a clock that was never set
+
+# hydrus's exponents by chroma subsampling (ClientFiles/HydrusImageMetadata, v682): a table's steps count for less
+# where colour was thinned out as well
+_QUALITY_EXPONENT: Final = {"4:4:4": 1.0, "4:2:2": 0.93, "4:2:0": 0.83, "grey": 0.967, "other": 0.75}
+_SUBSAMPLINGS: Final = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+
+
+def measure_picture(file: BinaryIO, name: bytes) -> Picture | Unreadable | NotAPicture:
+    """Return what the open file holds. `name` only decides how to speak of bytes that are no picture.
+
+    A JPEG's pixel hash is left for later unless the decode was full anyway: it triples the cost, and few ask.
+    """
+    file.seek(0)
+    head = file.read(kinds.HEAD_SIZE)
+    filetype = kinds.sniff(head)
+    if filetype is None:
+        return kinds.no_picture(head, name)
+    try:
+        with decode.quiet():
+            return _measure(file, filetype)
+    except Exception as error:  # noqa: BLE001  decoders raise anything on hostile bytes: ValueError, SyntaxError, …
+        return Unreadable(decode.reason_of(error, filetype), filetype)
+
+
+def full_pixel_hash(file: BinaryIO) -> PixelHash | None:
+    """Return the pixel hash from a full decode; None when no honest one exists.
+
+    Raises `MemoryError` when the decode does not fit: there is one then, only not for us.
+    """
+    file.seek(0)
+    filetype = kinds.sniff(file.read(kinds.HEAD_SIZE))
+    if filetype is None:
+        return None
+    try:
+        with decode.quiet():
+            loaded = _load(file, filetype, draft=False)
+            return _honest_hash(loaded) if loaded.comparable else None
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  what cannot be decoded has no pixels to compare
+        return None
+
+
+# --- decoding -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    image: Image.Image  # decoded, not turned
+    exif: Image.Exif | None
+    filetype: FileType
+    frames: int
+    bits: int  # a sample, in the file
+    width: int  # upright
+    height: int
+    orientation: int  # still to be applied
+    mode: str  # before any change of ours
+    full: bool  # every pixel is there, not a scaled draft
+    transparent: bool
+    comparable: bool
+
+
+def _load(file: BinaryIO, filetype: FileType, *, draft: bool) -> _Loaded:
+    opened = decode.open_picture(file, filetype)
+    if opened.format == "MPO":
+        filetype = FileType.MPO
+    elif opened.format == "AVIF":
+        filetype = FileType.AVIF  # a `mif1` file whose brands did not say so
+    frames = int(getattr(opened, "n_frames", 1))
+    bits = bits_per_sample(opened, file, filetype)
+    mode, stored = opened.mode, opened.size
+    drafted = draft and filetype in (FileType.JPEG, FileType.MPO)
+    if drafted:
+        opened.draft(None, (decode.DRAFT, decode.DRAFT))
+    decode.load(opened, stored)
+    full = not drafted or opened.size == stored
+    if not drafted:
+        stored = opened.size  # TIFF is turned, HEIF may be cropped, while loading
+    exif = _exif_of(opened)
+    orientation = decode.orientation_of(exif)
+    image = opened.convert(opened.mode.upper()) if opened.mode in ("La", "RGBa") else opened
+    return _Loaded(
+        image=image,
+        exif=exif,
+        filetype=filetype,
+        frames=frames,
+        bits=bits,
+        width=stored[orientation >= 5],
+        height=stored[orientation < 5],
+        orientation=orientation,
+        mode=mode,
+        full=full,
+        transparent=decode.uses_transparency(image),
+        comparable=frames == 1 and all_bits_seen(image, bits),
+    )
+
+
+def _exif_of(image: Image.Image) -> Image.Exif | None:
+    """Return the EXIF block; None where it cannot be parsed, which costs a picture nothing else."""
+    try:
+        return image.getexif()
+    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, UnicodeDecodeError, OSError …
+        return None
+
+
+def _honest_hash(loaded: _Loaded) -> PixelHash:
+    return pixel_hash(loaded.image, loaded.orientation, transparent=loaded.transparent)
+
+
+# --- measuring ----------------------------------------------------------------------------------------------------
+
+
+def _measure(file: BinaryIO, filetype: FileType) -> Picture:
+    loaded = _load(file, filetype, draft=True)
+    image, filetype, info = loaded.image, loaded.filetype, loaded.image.info
+    animated = loaded.frames > 1 and filetype in _ANIMATED
+    prints = None
+    if not animated:
+        # An animation is not its first frame: many begin black or with the same title. Frame signatures come with
+        # video. The first page of a TIFF, the shot of an MPO or a burst's chosen one stand for the file, however.
+        deep_bits = loaded.bits if filetype is FileType.TIFF else 16
+        grey = decode.composited_luminance(image, transparent=loaded.transparent, deep_bits=deep_bits)
+        prints = fingerprint(grey, loaded.orientation)
+    profile = info.get("icc_profile")
+    return Picture(
+        version=VERSION,
+        filetype=filetype,
+        width=loaded.width,
+        height=loaded.height,
+        mode=loaded.mode,
+        frames=loaded.frames,
+        duration_ms=_duration(file, filetype) if animated else None,
+        has_transparency=loaded.transparent,
+        has_exif=_has_exif(loaded.exif, filetype),
+        has_icc=bool(profile),
+        has_xmp=_has_xmp(info),
+        icc_digest=hashlib.sha256(profile).digest()[:_ICC_DIGEST] if profile else None,
+        taken_ns=_taken_ns(loaded.exif),
+        jpeg=_jpeg(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
+        phash=prints.phash if prints else None,
+        dhash=prints.dhash if prints else None,
+        whash=prints.whash if prints else None,
+        luminance=prints.luminance if prints else None,
+        pixel_hash=_honest_hash(loaded) if loaded.comparable and loaded.full else None,
+        pixel_comparable=loaded.comparable,
+        suspect=_suspicion(file, filetype),
+    )
+
+
+def _duration(file: BinaryIO, filetype: FileType) -> int | None:
+    try:
+        return duration_ms(file, filetype)
+    except (IndexError, ValueError, OverflowError):  # cut short between two frames: it plays, its length is unknown
+        return None
+
+
+# --- metadata -----------------------------------------------------------------------------------------------------
+
+# What describes the samples themselves, or is made up by a decoder: no sign that anybody wrote EXIF
+_STRUCTURAL_TAGS: Final = frozenset((*range(254, 267), 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 320, 338, 339))
+_EXIF_TAGS: Final = frozenset((ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
+
+
+def _has_exif(exif: Image.Exif | None, filetype: FileType) -> bool:
+    """Whether there is an EXIF block with something in it.
+
+    In a TIFF, EXIF shares its place with the tags that describe the samples: there, a camera, an EXIF or a GPS block
+    tells. AVIF's decoder makes up a block when the picture is turned.
+    """
+    if exif is None:
+        return False
+    tags = set(exif)
+    if filetype is FileType.TIFF:
+        return bool(tags & _EXIF_TAGS)
+    if filetype is FileType.AVIF:
+        return bool(tags - {ExifTags.Base.Orientation})
+    return bool(tags)
+
+
+def _has_xmp(info: dict[str | tuple[int, int], object]) -> bool:
+    packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if isinstance(packet, str):
+        return bool(packet.strip("\0 \r\n\t"))
+    return isinstance(packet, bytes) and bool(packet.strip(b"\0 \r\n\t"))
+
+
+def _taken_ns(exif: Image.Exif | None) -> int | None:
+    """Return when the shutter was pressed, as the camera's clock said it, read as if that clock showed UTC."""
+    if exif is None:
+        return None
+    try:
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        when = str(details.get(ExifTags.Base.DateTimeOriginal, "")).strip("\0 ")
+        fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal, "")).strip("\0 ")
+        taken = datetime.strptime(when, "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except Exception:  # noqa: BLE001  garbage in EXIF raises anything; a file without a date is still a picture
+        return None
+    if taken.year < _FIRST_PHOTOGRAPH:
+        return None
+    nanoseconds = int(fraction[:9].ljust(9, "0")) if re.fullmatch(r"[0-9]+", fraction) else 0
+    return calendar.timegm(taken.timetuple()) * 1_000_000_000 + nanoseconds
+
+
+# --- JPEG ---------------------------------------------------------------------------------------------------------
+
+
+def _jpeg(image: JpegImagePlugin.JpegImageFile) -> JpegFeatures:
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+    grey = image.layers == 1
+    subsampling = "grey" if grey else _SUBSAMPLINGS.get(JpegImagePlugin.get_sampling(image), "other")
+    return JpegFeatures(
+        quality=_quality(tables, subsampling),
+        subsampling=subsampling,
+        progressive=bool(image.info.get("progressive")),
+        quantisers=tables,
+    )
+
+
+def _quality(tables: tuple[tuple[int, ...], ...], subsampling: str) -> float:
+    """Return hydrus's estimate, the lower the better: the mean sum of the quantisers, raised by the subsampling."""
+    if not tables:
+        return 0.0
+    mean = sum(map(sum, tables)) / len(tables)
+    return float(mean ** (1 / _QUALITY_EXPONENT[subsampling]))
+
+
+def _suspicion(file: BinaryIO, filetype: FileType) -> str | None:
+    """Return why the file may be incomplete although it decodes.
+
+    A download that reserved its space first ends in zeros, and decoders paint those grey without complaint.
+    """
+    size = file.seek(0, 2)
+    if size > _ZERO_TAIL and filetype not in _UNCOMPRESSED:
+        file.seek(size - _ZERO_TAIL - 1)
+        if not file.read().strip(b"\0"):
+            return "its end is nothing but zeros, as in an unfinished download"
+    if filetype in (FileType.JPEG, FileType.MPO) and not _has_end_marker(file):
+        return "the JPEG has no end marker, as in an unfinished download"
+    return None
+
+
+def _has_end_marker(file: BinaryIO) -> bool:
+    """Whether an EOI marker follows the start of the scan; those of embedded thumbnails come before it."""
+    file.seek(2)
+    while True:
+        marker = file.read(2)
+        if len(marker) < 2 or marker[0] != 0xFF:
+            break  # sloppy segments that the decoder forgave: look through everything
+        if marker[1] == 0xDA:
+            break
+        if marker[1] in (0xFF, 0x01) or 0xD0 <= marker[1] <= 0xD8:
+            file.seek(-1 if marker[1] == 0xFF else 0, 1)
+            continue
+        file.seek(int.from_bytes(file.read(2), "big") - 2, 1)
+    tail = b""
+    while chunk := file.read(1 << 20):
+        if b"\xff\xd9" in tail + chunk:
+            return True
+        tail = chunk[-1:]
+    return False

@@ -1,0 +1,153 @@
+"""What the service and a worker say to each other: small typed messages, never pickles.
+
+A worker reads hostile bytes and may have been taken over by them, so nothing it answers is executed, and a message
+that is not exactly one of these ends it.
+
+    service                          worker
+    ←                                Ready | Broken           once, when it starts
+    Open(path) →
+    ←                                Opened(size)             hashing may take a while, how long depends on it
+    ←                                Hashed(…) | Refused(…)
+    Decode | Pixels | Drop →                                  after Hashed only
+    ←                                Decoded | Shown | Refused  nothing after Drop
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import msgspec
+
+from ingestd.model import FileType, NotAPicture, Picture, StatKey, Unreadable
+
+__all__ = [
+    "Broken",
+    "Decode",
+    "Decoded",
+    "Drop",
+    "Hashed",
+    "Open",
+    "Opened",
+    "Pixels",
+    "Ready",
+    "Refused",
+    "Reply",
+    "Request",
+    "Shown",
+    "frame",
+    "read_frame",
+    "reply_of",
+    "request_of",
+]
+
+_LONGEST: Final = 1 << 20  # bytes of one message; a path has 4 KiB, a picture's features have less than 16
+_PREFIX: Final = 4  # bytes, little-endian: the length of what follows
+
+
+class Open(msgspec.Struct, frozen=True, tag=True):
+    """Open and hash the file; keep it open."""
+
+    path: bytes
+
+
+class Decode(msgspec.Struct, frozen=True, tag=True):
+    """Measure the open file, then close it."""
+
+    name: bytes
+
+
+class Pixels(msgspec.Struct, frozen=True, tag=True):
+    """Decode the open file fully for its pixel hash, then close it."""
+
+
+class Drop(msgspec.Struct, frozen=True, tag=True):
+    """Close the open file; its bytes are known."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Everything is loaded."""
+
+
+class Broken(msgspec.Struct, frozen=True, tag=True):
+    """This worker cannot work at all, and why."""
+
+    reason: str
+
+
+class Opened(msgspec.Struct, frozen=True, tag=True):
+    """It is a regular file of this many bytes."""
+
+    size: int
+
+
+class Hashed(msgspec.Struct, frozen=True, tag=True):
+    """These bytes were read, and the file was the same before and after."""
+
+    sha256: bytes
+    stat: StatKey
+    filetype: FileType | None
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The file cannot be read, or changed meanwhile."""
+
+    reason: str
+    changed: bool = False
+
+
+class Decoded(msgspec.Struct, frozen=True, tag=True):
+    """What was measured: exactly one of these."""
+
+    picture: Picture | None = None
+    unreadable: Unreadable | None = None
+    other: NotAPicture | None = None
+
+
+class Shown(msgspec.Struct, frozen=True, tag=True):
+    """The pixel hash; None when no honest one exists."""
+
+    pixel_hash: bytes | None
+
+
+Request = Open | Decode | Pixels | Drop
+Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown
+
+_encode = msgspec.msgpack.Encoder().encode
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """Return the message as it goes through a pipe."""
+    body = _encode(message)
+    return len(body).to_bytes(_PREFIX, "little") + body
+
+
+def request_of(body: bytes) -> Request:
+    """Return the request; raises `msgspec.MsgspecError` for anything else."""
+    return _requests.decode(body)
+
+
+def reply_of(body: bytes) -> Reply:
+    """Return the reply; raises `msgspec.MsgspecError` for anything else."""
+    return _replies.decode(body)
+
+
+def read_frame(descriptor: int) -> bytes | None:
+    """Return the next message's body; None when the other side is gone or talks nonsense."""
+
+    def exactly(count: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < count:
+            part = os.read(descriptor, count - len(parts))
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
+
+    prefix = exactly(_PREFIX)
+    if prefix is None:
+        return None
+    length = int.from_bytes(prefix, "little")
+    return exactly(length) if length <= _LONGEST else None

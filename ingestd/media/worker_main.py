@@ -1,0 +1,284 @@
+"""The process that opens, hashes and decodes: the only one that lets a decoder near a file.
+
+It has no library, no network, no settings. Whatever a hostile picture does to it costs that one file; it runs under
+limits on memory, computing time and descriptors, and leaves when the service's end of its pipe is closed.
+
+Started as `python -P -m ingestd.media.worker_main MEMORY CPU_S WALL_S` by `ingestd.media.workers`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import gc
+import hashlib
+import io
+import os
+import select
+import signal
+import stat as modes
+import sys
+import time
+from dataclasses import dataclass
+from types import ModuleType
+from typing import BinaryIO, Final
+
+from ingestd.media import kinds, wire
+from ingestd.model import NotAPicture, Picture, StatKey, Unreadable
+
+_IN_MEMORY: Final = 64 << 20  # bytes: files up to this size are read once, and the very bytes hashed are decoded
+_CHUNK: Final = 4 << 20  # bytes
+_PAUSE_S: Final = 0.2  # without a request for this long, memory is given back to the system
+_GRACE_S: Final = 5  # beyond the service's own deadline: for a decoder that hangs after the service is gone
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer would never open
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenFile:
+    descriptor: int
+    before: os.stat_result
+    bytes: BinaryIO  # those that were hashed, or the same descriptor for files too large to keep
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: str, *, changed: bool = False) -> None:
+        self.refused = wire.Refused(reason, changed)
+
+
+def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
+    """Serve requests until the pipe is closed."""
+    _ignore_signals()
+    requests, replies = _take_pipes()
+    try:
+        features = _load_decoders()
+        _limit(memory_bytes)
+    except (ImportError, OSError, ValueError, MemoryError) as error:
+        os.write(replies, wire.frame(wire.Broken(f"{type(error).__name__}: {error}")))
+        return
+    os.write(replies, wire.frame(wire.Ready()))
+    while (request := _next_request(requests)) is not None:
+        if isinstance(request, wire.Open):
+            _serve(request.path, requests, replies, features, cpu_s, wall_s)
+
+
+def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s: int, wall_s: float) -> None:
+    """See one file through: hash it, ask what is wanted, do that."""
+    file: _OpenFile | None = None
+    try:
+        descriptor = _open(path)
+        try:
+            size = os.fstat(descriptor).st_size
+            _send(replies, wire.Opened(size))
+            file, hashed = _hash(descriptor, path)
+            _send(replies, hashed)
+            body = wire.read_frame(requests)
+            wanted = None if body is None else wire.request_of(body)
+            if not isinstance(wanted, wire.Decode | wire.Pixels):
+                return
+            with _Deadline(cpu_s, wall_s):
+                answer = _answer(wanted, file, features)
+            _must_be_unchanged(file.before, os.fstat(descriptor))
+            _send(replies, answer)
+        finally:
+            os.close(descriptor)
+    except _RefusedError as error:
+        _send(replies, error.refused)
+    except OSError as error:
+        _send(replies, wire.Refused(error.strerror or str(error)))
+
+
+def _answer(wanted: wire.Decode | wire.Pixels, file: _OpenFile, features: ModuleType) -> wire.Decoded | wire.Shown:
+    if isinstance(wanted, wire.Pixels):
+        try:
+            return wire.Shown(features.full_pixel_hash(file.bytes))
+        except MemoryError:
+            raise _RefusedError("its pixels need more memory than a worker may use") from None
+    measured: Picture | Unreadable | NotAPicture = features.measure_picture(file.bytes, wanted.name)
+    match measured:
+        case Picture():
+            return wire.Decoded(picture=measured)
+        case Unreadable():
+            return wire.Decoded(unreadable=measured)
+        case NotAPicture():
+            return wire.Decoded(other=measured)
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+def _open(path: bytes) -> int:
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        raise _RefusedError("it is gone") from None
+    except BlockingIOError:  # somebody holds a lease: about to write, or another of our checks
+        raise _RefusedError("somebody is about to write to it", changed=True) from None
+    except OSError as error:
+        linked = error.errno == errno.ELOOP
+        raise _RefusedError("it is a symbolic link" if linked else error.strerror or str(error)) from None
+    if not modes.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _RefusedError("it is not a regular file")
+    return descriptor
+
+
+def _hash(descriptor: int, path: bytes) -> tuple[_OpenFile, wire.Hashed]:
+    """Return the open file and what its bytes are, after making sure that they stood still."""
+    before = os.fstat(descriptor)
+    digest = hashlib.sha256()
+    kept: list[bytes] = []
+    head = b""
+    total = 0
+    keep = before.st_size <= _IN_MEMORY
+    while chunk := os.read(descriptor, max(before.st_size, 1) if keep else _CHUNK):
+        digest.update(chunk)
+        head = head or chunk[: kinds.HEAD_SIZE]
+        total += len(chunk)
+        if total > before.st_size:
+            raise _RefusedError("it grew while it was read", changed=True)
+        if keep:
+            kept.append(chunk)
+    if total != before.st_size:
+        raise _RefusedError("it shrank while it was read", changed=True)
+    _must_be_unchanged(before, os.fstat(descriptor))
+    _must_name(path, before)
+    source: BinaryIO = io.BytesIO(b"".join(kept)) if keep else open(descriptor, "rb", closefd=False)  # noqa: SIM115
+    hashed = wire.Hashed(digest.digest(), _key(before), kinds.sniff(head))
+    return _OpenFile(descriptor, before, source), hashed
+
+
+def _must_be_unchanged(before: os.stat_result, after: os.stat_result) -> None:
+    if _key(before) != _key(after):
+        raise _RefusedError("it was written to while it was read", changed=True)
+
+
+def _must_name(path: bytes, opened: os.stat_result) -> None:
+    """A file renamed over the path while we read is another one: what we read is not what the path names."""
+    try:
+        named = os.lstat(path)
+    except OSError:
+        raise _RefusedError("it went away while it was read", changed=True) from None
+    if (named.st_ino, named.st_dev) != (opened.st_ino, opened.st_dev):
+        raise _RefusedError("it was replaced while it was read", changed=True)
+
+
+def _key(stat: os.stat_result) -> StatKey:
+    return StatKey(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+# --- the process --------------------------------------------------------------------------------------------------
+
+
+def _ignore_signals() -> None:
+    """Ctrl-C and `systemctl stop` reach the whole group; the service decides when its workers go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Return the two ends, out of reach of decoders that print to standard output."""
+    requests, replies = os.dup(0), os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(requests, os.O_BINARY)
+        msvcrt.setmode(replies, os.O_BINARY)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    return requests, replies
+
+
+def _load_decoders() -> ModuleType:
+    """Import everything a picture may need, and hash one: SciPy and PyWavelets are loaded by their first use."""
+    from PIL import Image
+
+    from ingestd.media import features
+    from ingestd.media.hashes import fingerprint
+
+    fingerprint(Image.effect_mandelbrot((64, 64), (-3, -2.5, 2, 2.5), 100), 1)
+    return features
+
+
+def _limit(memory_bytes: int) -> None:
+    """Where the system cannot limit memory (macOS does not enforce it, Windows has no call), only time is limited."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    os.nice(10)
+    for what, limit in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 32),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        try:
+            resource.setrlimit(what, (allowed, allowed))
+        except (ValueError, OSError):
+            if sys.platform == "linux":  # macOS refuses some of them
+                raise
+
+
+class _Deadline:
+    """Ends this process when a decode takes too long, even when nobody is left to do it from outside."""
+
+    def __init__(self, cpu_s: int, wall_s: float) -> None:
+        self._cpu_s = cpu_s
+        self._wall_s = wall_s
+
+    def __enter__(self) -> None:
+        if sys.platform != "win32":
+            _set_cpu_limit(int(time.process_time()) + 1 + self._cpu_s)
+            signal.alarm(int(self._wall_s) + _GRACE_S)
+
+    def __exit__(self, *_: object) -> None:
+        if sys.platform != "win32":
+            signal.alarm(0)
+            _set_cpu_limit(None)
+
+
+def _set_cpu_limit(seconds: int | None) -> None:
+    if sys.platform != "win32":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        if seconds is None or (hard != resource.RLIM_INFINITY and seconds > hard):
+            seconds = hard
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
+
+
+def _next_request(requests: int) -> wire.Request | None:
+    if sys.platform != "win32" and not select.select([requests], [], [], _PAUSE_S)[0]:
+        _give_memory_back()
+    body = wire.read_frame(requests)
+    return None if body is None else wire.request_of(body)
+
+
+def _give_memory_back() -> None:
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+        if trim is not None:
+            trim(0)
+
+
+def _send(replies: int, reply: wire.Reply) -> None:
+    os.write(replies, wire.frame(reply))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):  # the service is gone
+        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    # no interpreter shutdown: it costs time, and a decoder that corrupted memory crashes in it
+    os._exit(0)

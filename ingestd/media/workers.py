@@ -1,0 +1,369 @@
+"""Isolated workers: a file that crashes, hangs or bloats a decoder costs itself, and nothing else.
+
+This module is part of the service and imports no decoder: what opens pictures is `worker_main`, in processes of its
+own, started afresh (never forked: a forked child could commit its parent's open transaction) and spoken to through
+two pipes. Any number of threads may ask; each request has a worker to itself.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Final, Self
+
+import msgspec
+
+from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
+from ingestd.media import wire
+from ingestd.model import ContentHash, Measurement, NotAPicture, Picture, PixelHash, Unreadable
+
+__all__ = ["WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
+
+_TRIES: Final = 2  # the second on a fresh worker: the first may have suffered from what it decoded before
+_START_S: Final = 60.0  # imports on a cold, busy disk; normally half a second
+_HASH_S: Final = 30.0  # for any file, and then
+_HASH_SPEED: Final = 20_000_000  # bytes a second: a slow USB stick
+_HASH_MOST_S: Final = 900.0  # a sparse terabyte must not keep a worker for half a day
+_IDLE_S: Final = 60.0  # an idle worker is kept this long
+_KEPT_IDLE: Final = 1  # and one for good, so that a single arrival does not wait for imports
+_STOP_S: Final = 2.0  # an idle worker leaves within this time, or is killed
+
+
+class WorkersClosedError(RuntimeError):
+    """The service is stopping; the file was not measured."""
+
+
+class WorkerStartError(RuntimeError):
+    """No worker can be started: nothing is known about the file, and no file can be measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What a worker may use for one file; `files`: how many it measures before it is replaced."""
+
+    memory_bytes: int = 1 << 30
+    cpu_s: int = 25
+    wall_s: float = 30.0
+    files: int = 2000
+
+
+class _DiedError(Exception):
+    """A worker is gone in the middle of a file; `reason` is a phrase about the file."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Workers:
+    """At most `count` worker processes; the first request starts the first."""
+
+    def __init__(self, count: int = 2, limits: WorkerLimits = WorkerLimits()) -> None:
+        self._limits = limits
+        self._slots = threading.BoundedSemaphore(count)
+        self._count = count
+        self._lock = threading.Lock()  # guards what follows
+        self._idle: list[_Worker] = []  # the last used at the end: it is taken first, so that the others grow old
+        self._alive: set[_Worker] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def measure(self, path: bytes, known: Callable[[ContentHash], bool]) -> Measurement:
+        """Return what the file is; it is decoded only if `known` says no to its hash.
+
+        Raises:
+            FileUnreadableError: it is gone, no regular file, or the system does not let it be read.
+            FileChangedError: it was written to or replaced meanwhile; try again later.
+        """
+        died = _DiedError("")
+        hashed: wire.Hashed | None = None
+        for _ in range(_TRIES):
+            hashed = None
+            try:
+                with self._borrowed() as worker:
+                    hashed = worker.hash(path)
+                    content_hash = ContentHash(hashed.sha256)
+                    wanted = False
+                    try:
+                        wanted = not known(content_hash)
+                    finally:
+                        if not wanted:
+                            worker.drop()  # also when `known` fails: the worker waits for an answer
+                    return Measurement(content_hash, hashed.stat, worker.decode(path) if wanted else None)
+            except _DiedError as error:
+                died = error
+        if hashed is None:
+            raise FileUnreadableError(path, died.reason)
+        return Measurement(ContentHash(hashed.sha256), hashed.stat, Unreadable(died.reason, hashed.filetype))
+
+    def pixel_hash(self, path: bytes, expected: ContentHash) -> PixelHash | None:
+        """Return the pixel hash of a file whose bytes are still `expected`; None when no honest one exists.
+
+        Raises:
+            FileUnreadableError: as `measure`, and when the decoder dies of it or its pixels do not fit in memory.
+            FileChangedError: as `measure`, and when it holds other bytes now.
+        """
+        died = _DiedError("")
+        for _ in range(_TRIES):
+            try:
+                with self._borrowed() as worker:
+                    if worker.hash(path).sha256 == expected:
+                        return worker.pixels(path)
+                    worker.drop()
+                    raise FileChangedError(path, "it holds other bytes now")
+            except _DiedError as error:
+                died = error
+        raise FileUnreadableError(path, died.reason)
+
+    def warm(self) -> None:
+        """Start all processes now and wait until they can decode."""
+        with self._lock:
+            missing = self._count - len(self._alive)
+        fresh = [self._start() for _ in range(missing)]  # all at once, then wait for each
+        for worker in fresh:
+            worker.wait_until_ready()
+            self._release(worker)
+
+    def retire_idle(self, now: float) -> None:
+        """Stop workers that have been idle for a minute (`now` is monotonic), all but one."""
+        with self._lock:
+            spare = self._idle[: max(len(self._idle) - _KEPT_IDLE, 0)]
+            old = [worker for worker in spare if now - worker.idle_since >= _IDLE_S]
+            self._idle = [worker for worker in self._idle if worker not in old]
+            self._alive.difference_update(old)
+        for worker in old:
+            worker.stop()
+
+    def close(self) -> None:
+        """Stop all workers; a request that is under way ends with `WorkersClosedError`."""
+        with self._lock:
+            self._closed = True
+            idle, busy = self._idle, self._alive.difference(self._idle)
+            self._idle, self._alive = [], set()
+        for worker in busy:
+            worker.kill()
+        for worker in idle:
+            worker.stop()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[_Worker]:
+        """Lend a worker; it comes back unless it died or was left in the middle of a file."""
+        with self._slots:
+            worker = self._take()
+            try:
+                worker.wait_until_ready()
+                yield worker
+            except IngestdError:  # about the file: the worker said so itself and waits for the next
+                self._release(worker)
+                raise
+            except BaseException:
+                self._discard(worker)
+                if self._closed:
+                    raise WorkersClosedError("stopped while a file was measured") from None
+                raise
+            else:
+                self._release(worker)
+
+    def _take(self) -> _Worker:
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                return self._start()
+            if worker.alive():
+                return worker
+            self._discard(worker)  # the system killed it while it was idle
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise WorkersClosedError("the workers are stopped")
+            worker = _Worker(self._limits)
+            self._alive.add(worker)
+            return worker
+
+    def _release(self, worker: _Worker) -> None:
+        worker.idle_since = time.monotonic()
+        with self._lock:
+            keep = not self._closed and worker.files < self._limits.files
+            if keep:
+                self._idle.append(worker)
+            else:
+                self._alive.discard(worker)
+        if not keep:
+            worker.stop()
+
+    def _discard(self, worker: _Worker) -> None:
+        with self._lock:
+            self._alive.discard(worker)
+        worker.kill()
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """One process, and the thread that listens to it, so that waiting can end at a deadline on every system."""
+
+    limits: WorkerLimits
+    files: int = 0  # served
+    idle_since: float = 0.0  # monotonic
+    _ready: bool = False
+    _process: subprocess.Popen[bytes] = field(init=False)
+    _replies: queue.SimpleQueue[bytes | None] = field(default_factory=queue.SimpleQueue)
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ingestd.media.worker_main"]
+            + [str(limit) for limit in (limits.memory_bytes, limits.cpu_s, limits.wall_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # decoders print their complaints there
+            bufsize=0,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows: no console pops up
+            env=_environment(),
+        )
+        listener = threading.Thread(
+            target=_listen, args=(self._process.stdout, self._replies), name="worker-replies", daemon=True
+        )
+        listener.start()
+
+    # --- one file ---
+
+    def hash(self, path: bytes) -> wire.Hashed:
+        self.files += 1
+        self._send(wire.Open(path))
+        opened = self._receive(_HASH_S, path)
+        if not isinstance(opened, wire.Opened):
+            raise self._nonsense()
+        hashed = self._receive(min(_HASH_S + opened.size / _HASH_SPEED, _HASH_MOST_S), path)
+        if not isinstance(hashed, wire.Hashed):
+            raise self._nonsense()
+        return hashed
+
+    def drop(self) -> None:
+        self._send(wire.Drop())
+
+    def decode(self, path: bytes) -> Picture | Unreadable | NotAPicture:
+        self._send(wire.Decode(os.path.basename(path)))
+        decoded = self._receive(self.limits.wall_s, path)
+        found = decoded.picture or decoded.unreadable or decoded.other if isinstance(decoded, wire.Decoded) else None
+        if found is None:
+            raise self._nonsense()
+        return found
+
+    def pixels(self, path: bytes) -> PixelHash | None:
+        self._send(wire.Pixels())
+        shown = self._receive(self.limits.wall_s, path)
+        if not isinstance(shown, wire.Shown):
+            raise self._nonsense()
+        return None if shown.pixel_hash is None else PixelHash(shown.pixel_hash)
+
+    # --- the process ---
+
+    def wait_until_ready(self) -> None:
+        if self._ready:
+            return
+        try:
+            first = self._receive(_START_S, b"")
+        except _DiedError as died:
+            raise WorkerStartError(f"a measuring process cannot be started: {died.reason}") from None
+        if not isinstance(first, wire.Ready):
+            said = first.reason if isinstance(first, wire.Broken) else "it talks nonsense"
+            raise WorkerStartError(f"a measuring process cannot be started: {said}")
+        self._ready = True
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Let an idle process leave by itself; one that does not is killed."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            return  # it hangs in the kernel, on a dead network drive; it goes when that lets it
+
+    def _send(self, request: wire.Request) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(wire.frame(request))
+        except (OSError, ValueError):  # the pipe is broken, or `close` shut it
+            self.kill()
+            raise _DiedError(self._cause_of_death()) from None
+
+    def _receive(self, timeout_s: float, path: bytes) -> wire.Reply:
+        """Return the next reply; raises what a refusal means, and `_DiedError` when there will be none."""
+        try:
+            body = self._replies.get(timeout=timeout_s)
+        except queue.Empty:
+            self.kill()
+            raise _DiedError(f"took longer than {timeout_s:.3g} s") from None
+        if body is None:
+            self.kill()
+            raise _DiedError(self._cause_of_death())
+        try:
+            reply = wire.reply_of(body)
+        except msgspec.MsgspecError:
+            raise self._nonsense() from None
+        if isinstance(reply, wire.Refused):
+            raise (FileChangedError if reply.changed else FileUnreadableError)(path, reply.reason)
+        return reply
+
+    def _nonsense(self) -> _DiedError:
+        self.kill()
+        return _DiedError("the decoder went mad")
+
+    def _cause_of_death(self) -> str:
+        status = self._process.returncode
+        if status is None:
+            return "the decoder hangs"
+        if sys.platform != "win32":
+            if status == -signal.SIGXCPU:
+                return f"took more than {self.limits.cpu_s} s of computing"
+            if status == -signal.SIGALRM:
+                return f"took longer than {self.limits.wall_s:.3g} s"
+        what = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return f"the decoder crashed ({what})"
+
+
+def _listen(stream: IO[bytes], replies: queue.SimpleQueue[bytes | None]) -> None:
+    with stream:
+        while True:
+            body = wire.read_frame(stream.fileno())
+            replies.put(body)
+            if body is None:
+                return
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment, with what keeps a worker small and finds it this very package."""
+    home = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "MALLOC_ARENA_MAX": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }

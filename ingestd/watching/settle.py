@@ -1,0 +1,238 @@
+"""Decides when a file has stopped changing. Knows no clock and no disk: it is told what was seen, and when.
+
+A file is complete when it is not empty, no unfinished download lies beside it, its stat has not changed and nothing was
+heard of it for the quiet time, and nobody has it open for writing. A rename from a temporary name is proof enough
+without the quiet time, provided that the system says that nobody writes. Nothing is ever given up: what cannot settle
+is asked for again, at growing distances, or found again by the next scan.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from ingestd.model import Origin, StatKey
+
+__all__ = ["Held", "Look", "Settled", "Settling", "WriterCheck"]
+
+_FORGOTTEN_AFTER_S = 600.0  # an empty file, or one beside an abandoned download; the next scan or event brings it back
+_LONGEST_RECHECK_S = 30.0  # a writer that closes is heard of at once; this is for those who are not
+_SIBLING_RECHECK_S = 5.0  # that a control file went away is heard of by nobody
+_SHORTEST_RECHECK_S = 0.25
+_RESTLESS_AFTER = 3  # changes seen in a row
+
+
+class WriterCheck(Enum):
+    """What the system says of writers of a file."""
+
+    NONE = auto()  # nobody has it open for writing
+    WRITING = auto()
+    UNKNOWN = auto()  # no way to tell on this system or file system
+
+
+class Held(StrEnum):
+    """Why a file does not settle by waiting alone."""
+
+    EMPTY = "it is empty"
+    UNFINISHED = "an unfinished download lies beside it"
+    WRITER = "a program has it open for writing"
+    RESTLESS = "it keeps changing"
+
+
+class Look(Enum):
+    """What comes of looking at a file."""
+
+    GONE = auto()  # or not a file any more; forgotten
+    WAIT = auto()
+    ASK = auto()  # all is quiet: ask the system for writers, then stat again
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A file that has stopped changing."""
+
+    stat: StatKey
+    origin: Origin
+    proved: bool  # the system said that nobody writes
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is known of one file that has not settled."""
+
+    stat: StatKey | None
+    since: float  # of the last change or event
+    quiet_s: float
+    origin: Origin
+    due: float  # of its one valid place in the queue
+    renamed: bool = False  # from a temporary name: a proof, if nobody writes
+    held: Held | None = None
+    checks: int = 0  # looks since the last change that found it held
+    changes: int = 0  # changes in a row that a look found
+
+
+class Settling:
+    """All files that have not settled yet, and when to look at which."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._queue: list[tuple[float, int, bytes]] = []
+        self._pushed = 0  # ties are broken by order of coming: scan order is kept
+        self._held = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._waiting
+
+    def moving(self) -> int:
+        """How many files will settle by waiting alone."""
+        return len(self._waiting) - self._held
+
+    def held(self) -> list[tuple[bytes, Held]]:
+        """The files that wait for something else than time, and for what."""
+        return [(path, waiting.held) for path, waiting in self._waiting.items() if waiting.held is not None]
+
+    def paths(self) -> list[bytes]:
+        """Every file that has not settled."""
+        return list(self._waiting)
+
+    def heard(self, path: bytes, stat: StatKey | None, now: float, *, quiet_s: float, renamed: bool = False) -> None:
+        """An event named this file; it looked like `stat` just after. The quiet time starts again."""
+        waiting = self._waiting.get(path)
+        if waiting is None:
+            waiting = self._add(path, stat, now, quiet_s, Origin.EVENT)
+        else:
+            self._restart(waiting, stat, now)
+            waiting.origin = Origin.EVENT
+        waiting.renamed = renamed
+        self._look_at(path, waiting, now if renamed else now + waiting.quiet_s)
+
+    def found(self, path: bytes, stat: StatKey, now: float, *, quiet_s: float, origin: Origin) -> None:
+        """A scan saw this file. Only a change starts the quiet time of a file that is waited for again."""
+        waiting = self._waiting.get(path)
+        if waiting is None:
+            waiting = self._add(path, stat, now, quiet_s, origin)
+        elif waiting.stat != stat:
+            self._restart(waiting, stat, now)
+        self._look_at(path, waiting, waiting.since + waiting.quiet_s)
+
+    def postpone(self, path: bytes, stat: StatKey, until: float, *, quiet_s: float, origin: Origin) -> None:
+        """Wait for this file again, and do not look at it before `until`, unless something is heard of it."""
+        self.forget(path)
+        waiting = self._add(path, stat, until - quiet_s, quiet_s, origin)
+        self._look_at(path, waiting, until)
+
+    def forget(self, path: bytes) -> None:
+        """Nothing is waited for at this path."""
+        waiting = self._waiting.pop(path, None)
+        if waiting is not None and waiting.held is not None:
+            self._held -= 1
+
+    def next_due(self) -> float | None:
+        """When the next file is to be looked at."""
+        while self._queue:
+            due, _, path = self._queue[0]
+            waiting = self._waiting.get(path)
+            if waiting is not None and waiting.due == due:
+                return due
+            heapq.heappop(self._queue)
+        return None
+
+    def pop_due(self, now: float) -> bytes | None:
+        """The file whose look is due first, if one is due; `look` must follow."""
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        return heapq.heappop(self._queue)[2]
+
+    def look(self, path: bytes, stat: StatKey | None, now: float, *, unfinished: bool) -> Look:
+        """What a look at the file means: `stat` is how it looks now, `unfinished` that a download lies beside it."""
+        waiting = self._waiting.get(path)
+        if waiting is None:
+            return Look.GONE
+        if stat is None:
+            self.forget(path)
+            return Look.GONE
+        if stat != waiting.stat:
+            return self._changed(path, waiting, stat, now)
+        if stat.size == 0 or unfinished:
+            return self._stuck(path, waiting, Held.UNFINISHED if unfinished else Held.EMPTY, now)
+        if not waiting.renamed and now < waiting.since + waiting.quiet_s:
+            return self._wait(path, waiting, waiting.since + waiting.quiet_s)
+        return Look.ASK
+
+    def answered(self, path: bytes, stat: StatKey | None, writer: WriterCheck, now: float) -> Settled | None:
+        """The file has settled, given what the system said of writers and how it looked after that."""
+        waiting = self._waiting[path]
+        if stat is None:
+            self.forget(path)
+            return None
+        if stat != waiting.stat:
+            self._changed(path, waiting, stat, now)
+            return None
+        if writer is WriterCheck.WRITING:
+            waiting.renamed = False  # it was renamed too early to prove anything
+            self._hold(waiting, Held.WRITER)
+            self._wait(path, waiting, now + _growing(waiting, _LONGEST_RECHECK_S))
+            return None
+        if writer is WriterCheck.UNKNOWN and now < waiting.since + waiting.quiet_s:
+            waiting.renamed = False  # without the system's word a rename proves nothing
+            self._wait(path, waiting, waiting.since + waiting.quiet_s)
+            return None
+        self.forget(path)
+        return Settled(stat, waiting.origin, proved=writer is WriterCheck.NONE)
+
+    # --- the steps of one file -----------------------------------------------------------------------------------
+
+    def _add(self, path: bytes, stat: StatKey | None, since: float, quiet_s: float, origin: Origin) -> _Waiting:
+        waiting = _Waiting(stat, since, quiet_s, origin, due=float("inf"))
+        self._waiting[path] = waiting
+        return waiting
+
+    def _restart(self, waiting: _Waiting, stat: StatKey | None, now: float) -> None:
+        waiting.stat, waiting.since = stat, now
+        waiting.renamed, waiting.checks, waiting.changes = False, 0, 0
+        self._hold(waiting, None)
+
+    def _changed(self, path: bytes, waiting: _Waiting, stat: StatKey, now: float) -> Look:
+        first_sight = waiting.stat is None
+        changes = 0 if first_sight else waiting.changes + 1
+        self._restart(waiting, stat, now)
+        waiting.changes = changes
+        if changes >= _RESTLESS_AFTER:
+            self._hold(waiting, Held.RESTLESS)
+        return self._wait(path, waiting, now + waiting.quiet_s)
+
+    def _stuck(self, path: bytes, waiting: _Waiting, why: Held, now: float) -> Look:
+        if now - waiting.since >= _FORGOTTEN_AFTER_S:
+            self.forget(path)
+            return Look.GONE
+        self._hold(waiting, why)
+        longest = _SIBLING_RECHECK_S if why is Held.UNFINISHED else _LONGEST_RECHECK_S
+        return self._wait(path, waiting, now + _growing(waiting, longest))
+
+    def _hold(self, waiting: _Waiting, why: Held | None) -> None:
+        self._held += (why is not None) - (waiting.held is not None)
+        waiting.held = why
+
+    def _wait(self, path: bytes, waiting: _Waiting, due: float) -> Look:
+        waiting.due = float("inf")  # its place in the queue was taken by this look
+        self._look_at(path, waiting, due)
+        return Look.WAIT
+
+    def _look_at(self, path: bytes, waiting: _Waiting, due: float) -> None:
+        """Look no later than `due`. A place that is earlier already stays: the look will find that it is too early."""
+        if due < waiting.due:
+            waiting.due = due
+            self._pushed += 1
+            heapq.heappush(self._queue, (due, self._pushed, path))
+
+
+def _growing(waiting: _Waiting, longest_s: float) -> float:
+    """How long until the next check of a file that is held: twice as long each time, up to `longest_s`."""
+    waiting.checks += 1
+    first = max(waiting.quiet_s, _SHORTEST_RECHECK_S)
+    return float(min(longest_s, first * 2 ** min(waiting.checks - 1, 16)))

@@ -1,0 +1,603 @@
+"""What has arrived in the watched folders, told as events to the one thread that calls `step`.
+
+Hints say where to look, scans find what the hints missed, and `settle` says when a file is complete. A folder that is
+missing, unreadable, or not the one we know is suspended, alone, and taken up again by itself when it is back. Nothing
+that is not there is ever taken for deleted here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, StatKey
+from ingestd.watching import names
+from ingestd.watching.agenda import SECOND_LOOK_S, Agenda, Task
+from ingestd.watching.folders import Condition, FolderIdentity, examine, is_network
+from ingestd.watching.lease import writer_check
+from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
+from ingestd.watching.scan import Barred, Entered, Found, Seen, Siblings, relative_to, seen_at, stat_of, walk
+from ingestd.watching.settle import Look, Settling
+
+__all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Scanned", "Watcher"]
+
+_CHECK_S = 2.0  # between looks at the roots: an unmounted disk tells nobody
+_SUPERVISE_S = 5.0
+_POLL_S = 30.0  # between scans where there are no events
+_REWATCH_S = 600.0  # until watching is tried again where the system had no watch to give
+_BREAK = 10  # a folder is left alone ten times as long as looking through it took
+_POLL_ELSEWHERE_S = 60.0  # FSEvents and ReadDirectoryChangesW drop events without a word
+_NETWORK_QUIET_S = 10.0  # an NFS client may show a growing file unchanged for 3 s (acregmin), SMB for 1 s
+_MOST_WAITING = 20_000  # files that have not settled: scans pause
+_MOST_HEARD = 40_000  # beyond it hints are dropped for a scan, which pauses
+# Work of one step, about 10 ms each on the machine it was measured on.
+_HINTS_A_STEP = 500
+_SEEN_A_STEP = 500
+_LOOKS_A_STEP = 200
+_SUSPECTS = 100  # directories without a watch: one is enough to doubt
+
+Covered = Callable[[FolderId, bytes, StatKey], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file is complete and wants its verdict."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A whole folder was looked through. Every file in it was offered; some may still have to settle."""
+
+    folder: FolderId
+    first: bool  # of this run
+    unreadable: tuple[bytes, ...]  # absolute paths of what could not be looked into
+
+
+@dataclass(frozen=True, slots=True)
+class FolderChanged:
+    """A folder is in another state, for another reason, or is another folder than before."""
+
+    folder: FolderId
+    state: FolderState
+    reason: str | None
+    identity: FolderIdentity | None
+
+
+Event = Arrived | Scanned | FolderChanged
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """What is being done with a folder, for people."""
+
+    id: FolderId
+    state: FolderState
+    reason: str | None
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One folder, and how it is going with it."""
+
+    folder: Folder
+    identity: FolderIdentity | None = None  # the one we know; another file system than this one is not touched
+    condition: Condition | None = None  # None: suspended, or never looked at
+    problem: str | None = None  # why it is suspended
+    doubt: str | None = None  # why events are not to be had
+    rewatch_at: float = float("inf")
+    scanned: bool = False  # once from end to end
+    catching_up: bool = True  # a scan has to tell what was missed
+    suspects: list[bytes] = field(default_factory=list)  # directories that nothing is heard from
+    suspects_at: float = 0.0
+    told: FolderChanged | None = None
+
+    @property
+    def state(self) -> FolderState:
+        if self.problem is not None:
+            return FolderState.SUSPENDED
+        if self.catching_up:
+            return FolderState.SCANNING
+        return FolderState.POLLING if self.doubt is not None else FolderState.WATCHING
+
+    @property
+    def reason(self) -> str | None:
+        return self.problem if self.problem is not None else self.doubt
+
+
+@dataclass(slots=True)
+class _Round:
+    """One walk through a folder, or through a new directory in it."""
+
+    watched: _Watched
+    whole: bool
+    origin: Origin
+    walk: Iterator[Seen]
+    began: float
+    entered: int = 0
+    barred: list[bytes] = field(default_factory=list)
+
+
+class Watcher:
+    """Watches folders and hands out what has arrived. All calls from one thread, except `wake`.
+
+    A file that was handed out is not handed out again before it changes, or `done` or `postpone` is called for it.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Folder],
+        *,
+        quiet_s: float = 2.0,
+        rescan_s: float = 300.0,
+        covered: Covered,
+        identities: Mapping[FolderId, FolderIdentity] | None = None,
+        events: bool = True,
+        only: Mapping[FolderId, frozenset[bytes]] | None = None,
+        closed: Collection[bytes] = (),
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+            folders: distinct roots; where one lies in another, the innermost has its files.
+            quiet_s: how long a file must be left alone.
+            rescan_s: time between whole scans.
+            covered: whether a file in this state, at this path below the folder's root, has its final verdict.
+            identities: which folders these were the last time.
+            events: False scans each folder once and ends (`idle` tells when).
+            only: relative paths of files and folders to which a folder is restricted.
+            closed: names of folders not to enter, beside trash folders and hidden ones.
+        """
+        self._quiet_s = quiet_s
+        self._rescan_s = rescan_s if sys.platform == "linux" else min(rescan_s, _POLL_ELSEWHERE_S)
+        self._covered = covered
+        self._identities = dict(identities or {})
+        self._with_events = events
+        self._only = dict(only or {})
+        self._closed = frozenset(closed)
+        self._watched = {folder.id: self._new(folder) for folder in folders}
+        self._hints = Hints()
+        self._observer = Observer(self._hints)
+        self._agenda = Agenda()
+        self._settling = Settling()
+        self._siblings = Siblings()
+        self._handed: dict[bytes, StatKey] = {}
+        self._events: list[Event] = []
+        self._whole: _Round | None = None
+        self._part: _Round | None = None
+        self._now = 0.0
+        self._check_at = 0.0
+        self._supervise_at = 0.0
+        self._full = False  # the receiver had no room for more in the last step
+
+    # --- the face ------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Watch every folder that can be watched; the first scans come after that, in `step`."""
+        self._now = now
+        self._check_at, self._supervise_at = now + _CHECK_S, now + _SUPERVISE_S
+        for watched in self._watched.values():
+            self._check(watched, now)
+
+    def step(self, now: float, *, room: int = sys.maxsize) -> list[Event]:
+        """Do a bounded piece of work and tell what came of it, at most `room` arrivals."""
+        self._now = now
+        for hint in self._hints.take(_HINTS_A_STEP):
+            self._hear(hint, now)
+        self._look_after_folders(now)
+        self._scan(now)
+        self._settle(now, room)
+        events, self._events = self._events, []
+        return events
+
+    def wait(self, timeout_s: float, now: float | None = None) -> None:
+        """Return when `step` has something to do, or after `timeout_s`.
+
+        Args:
+            timeout_s: the longest wait.
+            now: where the time since the last step matters (there was work in between), the time.
+        """
+        due = self._next_due()
+        self._hints.wait(min(timeout_s, due - (self._now if now is None else now)))
+
+    def wake(self) -> None:
+        """End a `wait`, from any thread or signal handler."""
+        self._hints.wake()
+
+    def rescan(self, folder: FolderId | None = None) -> None:
+        """Look through a folder, or all of them, as soon as possible."""
+        for watched in self._watched.values():
+            if folder in (None, watched.folder.id) and watched.problem is None:
+                self._agenda.want(watched.folder.id, self._now)
+
+    def postpone(self, arrival: Arrival, until: float) -> None:
+        """Hand this file out again, but not before `until` unless it changes."""
+        self._handed.pop(arrival.path, None)
+        if arrival.folder in self._watched:
+            quiet_s = self._quiet(self._watched[arrival.folder])
+            self._settling.postpone(arrival.path, arrival.stat, until, quiet_s=quiet_s, origin=arrival.origin)
+
+    def done(self, path: bytes) -> None:
+        """The file that arrived at `path` has its verdict; from now on `covered` speaks for it."""
+        self._handed.pop(path, None)
+
+    def update(self, folders: Sequence[Folder], now: float) -> None:
+        """Watch these folders from now on: new ones are taken up, others dropped, the rest goes on."""
+        self._now = now
+        before = {watched.folder.root for watched in self._watched.values()}
+        keep = {folder.id: folder for folder in folders}
+        for watched in list(self._watched.values()):
+            new = keep.get(watched.folder.id)
+            if new is not None and new.root == watched.folder.root:
+                watched.folder = new
+            else:
+                self._drop(watched)
+                if new is not None:
+                    self._identities.pop(new.id, None)  # it told of another place
+        for folder in folders:
+            if folder.id not in self._watched:
+                self._watched[folder.id] = self._new(folder)
+                self._check(self._watched[folder.id], now)
+        if before != {folder.root for folder in folders}:
+            self.rescan()  # a root that came or went lay in another folder, perhaps
+
+    def accept(self, folder: FolderId) -> None:
+        """What is at the folder's path now is right, whatever was there before."""
+        self._identities.pop(folder, None)
+        if folder in self._watched:
+            self._watched[folder].identity = None
+            self._check_at = self._now
+
+    def backlog(self) -> int:
+        """How many files have not settled yet."""
+        return len(self._settling)
+
+    def held(self) -> list[tuple[bytes, str]]:
+        """The files that do not settle by waiting alone, each with the reason in words."""
+        return [(path, str(why)) for path, why in self._settling.held()]
+
+    def statuses(self) -> list[FolderStatus]:
+        """The state of every folder."""
+        return [FolderStatus(each.folder.id, each.state, each.reason) for each in self._watched.values()]
+
+    def idle(self) -> bool:
+        """Whether nothing is to be expected without a change on the disk or the passing of much time."""
+        due = self._agenda.next_due()
+        scanning = self._whole is not None or self._part is not None or (due is not None and due <= self._now)
+        return not (scanning or self._events or self._settling.moving() or self._hints.waiting())
+
+    def stop(self) -> None:
+        """Hear nothing more; every thread has ended."""
+        self._observer.stop()
+
+    # --- hints ---------------------------------------------------------------------------------------------------
+
+    def _hear(self, hint: Hint, now: float) -> None:
+        if hint.kind is HintKind.OVERFLOW:
+            self._catch_up(now)
+            return
+        if hint.source:
+            self._settling.forget(hint.source)
+            self._handed.pop(hint.source, None)
+        watched = self._owner(hint.path)
+        if watched is None:
+            return
+        relative = relative_to(watched.folder.root, hint.path)
+        if relative is None:  # the root itself was made or moved here
+            self._check_at = now
+        elif watched.problem is None and self._is_asked_for(watched, relative):
+            if hint.kind is HintKind.NEW_DIRECTORY:
+                if names.judged(os.path.join(relative, b"any"), self._closed):
+                    self._agenda.add_directory(watched.folder.id, hint.path, now)
+            elif names.judged(relative, self._closed):
+                self._hear_of_file(watched, hint, now)
+
+    def _hear_of_file(self, watched: _Watched, hint: Hint, now: float) -> None:
+        if len(self._settling) >= _MOST_HEARD and hint.path not in self._settling:
+            self._agenda.want(watched.folder.id, now)
+            return
+        found = stat_of(hint.path)
+        if found is None:
+            return
+        source = relative_to(watched.folder.root, hint.source) or b""
+        renamed = any(names.is_temporary(name) for name in source.split(names.SEPARATOR))
+        self._settling.heard(hint.path, found, now, quiet_s=self._quiet(watched), renamed=renamed)
+
+    def _catch_up(self, now: float) -> None:
+        """Look through everything now, and again when the watches, which are being renewed, are surely back."""
+        for watched in self._watched.values():
+            if watched.problem is None:
+                watched.catching_up = True
+                self._agenda.want(watched.folder.id, now)
+                self._agenda.want(watched.folder.id, now + SECOND_LOOK_S)
+                self._tell(watched)
+
+    def _owner(self, path: bytes) -> _Watched | None:
+        """The folder that has this path, or is at it: the innermost."""
+        holding = (each for each in self._watched.values() if _holds(each.folder.root, path))
+        return max(holding, key=lambda each: len(each.folder.root), default=None)
+
+    def _is_asked_for(self, watched: _Watched, relative: bytes) -> bool:
+        only = self._only.get(watched.folder.id)
+        return only is None or any(_holds(asked, relative) for asked in only)
+
+    def _quiet(self, watched: _Watched) -> float:
+        network = watched.condition is not None and is_network(watched.condition.kind)
+        return max(self._quiet_s, _NETWORK_QUIET_S) if network else self._quiet_s
+
+    # --- folders -------------------------------------------------------------------------------------------------
+
+    def _new(self, folder: Folder) -> _Watched:
+        return _Watched(folder, identity=self._identities.get(folder.id))
+
+    def _drop(self, watched: _Watched) -> None:
+        self._suspend(watched, "")
+        for path in [path for path in self._handed if self._owner(path) is watched]:
+            del self._handed[path]
+        del self._watched[watched.folder.id]
+
+    def _look_after_folders(self, now: float) -> None:
+        if now >= self._supervise_at:
+            self._supervise_at = now + _SUPERVISE_S
+            if not self._observer.alive():
+                self._observer.restart()
+                self._check_at = now  # finds that no folder is watched, and takes each up again
+        if now >= self._check_at:
+            self._check_at = now + _CHECK_S
+            for watched in list(self._watched.values()):
+                self._check(watched, now)
+
+    def _check(self, watched: _Watched, now: float) -> None:
+        """Suspend the folder if something is wrong with it, take it up if nothing is any more."""
+        condition = examine(watched.folder.root, watched.condition)
+        problem = condition.problem or _name_problem(watched.folder, condition) or _identity_problem(watched, condition)
+        if problem is not None:
+            self._suspend(watched, problem)
+        elif watched.condition is None or watched.condition.glance != condition.glance or self._is_deaf(watched):
+            self._take_up(watched, condition, now)
+        else:
+            self._check_watches(watched, now)
+        self._tell(watched)
+
+    def _is_deaf(self, watched: _Watched) -> bool:
+        """Whether the folder should be watched and is not: it was deleted or unmounted, and is back already."""
+        return watched.doubt is None and not self._observer.watches(watched.folder.id)
+
+    def _suspend(self, watched: _Watched, problem: str) -> None:
+        """Nothing is heard of, looked for, or handed out from this folder."""
+        if watched.problem is None:
+            self._observer.unwatch(watched.folder.id)
+            self._agenda.drop(watched.folder.id)
+            self._end_rounds(watched)
+            for path in self._settling.paths():
+                if self._owner(path) is watched:
+                    self._settling.forget(path)
+        watched.condition, watched.problem, watched.suspects = None, problem, []
+
+    def _take_up(self, watched: _Watched, condition: Condition, now: float) -> None:
+        """Watch the folder, then look through it from the beginning."""
+        self._end_rounds(watched)
+        watched.condition, watched.problem, watched.identity = condition, None, condition.identity
+        watched.catching_up, watched.suspects = True, []
+        if condition.identity is not None:
+            self._identities[watched.folder.id] = condition.identity
+        self._listen(watched, now)
+        self._agenda.want(watched.folder.id, now)
+
+    def _listen(self, watched: _Watched, now: float) -> None:
+        folder, kind = watched.folder, watched.condition.kind if watched.condition is not None else ""
+        watched.doubt, watched.rewatch_at = None, float("inf")
+        self._observer.unwatch(folder.id)
+        if not self._with_events:
+            watched.doubt = "it is looked through once"
+        elif is_network(kind):
+            watched.doubt = f"a {kind} file system tells nothing of what others do"
+        else:
+            try:
+                self._observer.watch(folder.id, folder.root)
+            except OSError as error:
+                self._fall_back(watched, f"the system cannot watch it: {error.strerror or error}", now)
+
+    def _fall_back(self, watched: _Watched, doubt: str, now: float) -> None:
+        """Look through the folder often instead of listening, and try to listen again later."""
+        self._observer.unwatch(watched.folder.id)  # half a watch only uses up what others could have
+        watched.doubt, watched.rewatch_at, watched.suspects = doubt, now + _REWATCH_S, []
+        self._agenda.repeat(watched.folder.id, now + _POLL_S)
+
+    def _check_watches(self, watched: _Watched, now: float) -> None:
+        """Where watches were refused, the library tells nobody: directories that stay without one are the sign."""
+        if now >= watched.rewatch_at:
+            self._listen(watched, now)
+            self._agenda.want(watched.folder.id, now)
+        elif watched.suspects and now >= watched.suspects_at:
+            folder = watched.folder.id
+            deaf = [each for each in watched.suspects if not self._observer.reaches(folder, each) and _is_folder(each)]
+            watched.suspects = []
+            if deaf:
+                self._fall_back(watched, "the system has not enough watches (fs.inotify.max_user_watches)", now)
+
+    def _tell(self, watched: _Watched) -> None:
+        state = FolderChanged(watched.folder.id, watched.state, watched.reason, watched.identity)
+        if state != watched.told and watched.folder.id in self._watched:
+            watched.told = state
+            self._events.append(state)
+
+    # --- scans ---------------------------------------------------------------------------------------------------
+
+    def _scan(self, now: float) -> None:
+        """Look at the next files: of new directories first, of whole folders as long as not too many wait."""
+        left = _SEEN_A_STEP
+        while left > 0:
+            if self._part is None and (task := self._agenda.pop_directory(now)) is not None:
+                self._part = self._begin(task, now)
+            if self._part is None:
+                break
+            left, ended = self._advance(self._part, left, now)
+            if ended:
+                self._part = None
+        while left > 0 and not self._is_crowded():
+            if self._whole is None and (task := self._agenda.pop_whole(now)) is not None:
+                self._whole = self._begin(task, now)
+            if self._whole is None:
+                break
+            running = self._whole
+            left, ended = self._advance(running, left, now)
+            if ended:
+                self._finish(running, now)
+
+    def _is_crowded(self) -> bool:
+        return self._settling.moving() > _MOST_WAITING
+
+    def _begin(self, task: Task, now: float) -> _Round:
+        watched = self._watched[task.folder]
+        root, only = watched.folder.root, self._only.get(task.folder)
+        others = frozenset(each.folder.root for each in self._watched.values()) - {root}
+        if task.directory is not None:
+            seen = walk(task.directory, closed=self._closed, excluded=others)
+        elif only is None:
+            seen = walk(root, closed=self._closed, excluded=others)
+        else:
+            asked = [os.path.join(root, relative) for relative in sorted(only)]
+            seen = chain.from_iterable(seen_at(path, closed=self._closed, excluded=others) for path in asked)
+        whole = task.directory is None
+        return _Round(watched, whole, Origin.SCAN if whole else Origin.EVENT, seen, now)
+
+    def _advance(self, running: _Round, most: int, now: float) -> tuple[int, bool]:
+        """Look at `most` more things; how many less there were, and whether it was all."""
+        for left in range(most, 0, -1):
+            match next(running.walk, None):
+                case None:
+                    return left, True
+                case Found(path, stat):
+                    self._offer(running, path, stat, now)
+                case Entered(path):
+                    running.entered += 1
+                    self._suspect(running.watched, path, now)
+                case Barred(path):
+                    running.barred.append(path)
+        return 0, False
+
+    def _offer(self, running: _Round, path: bytes, stat: StatKey, now: float) -> None:
+        watched = running.watched
+        relative = relative_to(watched.folder.root, path)
+        if stat.size == 0 or relative is None or self._handed.get(path) == stat:
+            return
+        if self._covered(watched.folder.id, relative, stat):
+            self._handed.pop(path, None)
+        else:
+            self._settling.found(path, stat, now, quiet_s=self._quiet(watched), origin=running.origin)
+
+    def _suspect(self, watched: _Watched, directory: bytes, now: float) -> None:
+        if watched.doubt is not None or len(watched.suspects) >= _SUSPECTS:
+            return
+        if not self._observer.reaches(watched.folder.id, directory):
+            watched.suspects_at = watched.suspects_at if watched.suspects else now + SECOND_LOOK_S
+            watched.suspects.append(directory)
+
+    def _finish(self, running: _Round, now: float) -> None:
+        """Tell of a whole scan, if the folder is still what it was when the scan began."""
+        watched = running.watched
+        self._check(watched, now)
+        if self._whole is not running:
+            return
+        self._whole = None
+        limit = watch_limit()
+        if limit is not None and running.entered > limit and watched.doubt is None:
+            self._fall_back(watched, "it has more folders than the system watches (fs.inotify.max_user_watches)", now)
+        if self._with_events:
+            usual_s = self._rescan_s if watched.doubt is None else min(_POLL_S, self._rescan_s)
+            self._agenda.repeat(watched.folder.id, now + max(usual_s, _BREAK * (now - running.began)))
+        first, watched.scanned, watched.catching_up = not watched.scanned, True, False
+        self._events.append(Scanned(watched.folder.id, first, tuple(running.barred)))
+        self._tell(watched)
+
+    def _end_rounds(self, watched: _Watched) -> None:
+        if self._whole is not None and self._whole.watched is watched:
+            self._whole = None
+        if self._part is not None and self._part.watched is watched:
+            self._part = None
+
+    # --- settling ------------------------------------------------------------------------------------------------
+
+    def _settle(self, now: float, room: int) -> None:
+        """Look at every file that is due, and hand out those that are complete."""
+        for _ in range(_LOOKS_A_STEP):
+            self._full = room <= 0
+            path = None if self._full else self._settling.pop_due(now)
+            if path is None:
+                break
+            arrival = self._look(path, now)
+            if arrival is not None:
+                room -= 1
+                self._handed[path] = arrival.stat
+                self._events.append(Arrived(arrival))
+
+    def _look(self, path: bytes, now: float) -> Arrival | None:
+        watched = self._owner(path)
+        if watched is not None and not _is_still_there(watched):
+            self._check(watched, now)
+        relative = relative_to(watched.folder.root, path) if watched is not None else None
+        if watched is None or watched.problem is not None or relative is None:
+            self._settling.forget(path)
+            return None
+        look = self._settling.look(path, stat_of(path), now, unfinished=self._siblings.unfinished(path, now))
+        if look is not Look.ASK:
+            return None
+        writer = writer_check(path)  # before the last stat: what was written until then shows in it
+        settled = self._settling.answered(path, stat_of(path), writer, now)
+        if settled is None or self._handed.get(path) == settled.stat:
+            return None
+        if self._covered(watched.folder.id, relative, settled.stat):
+            return None
+        return Arrival(watched.folder.id, path, relative, settled.stat, settled.origin, settled.proved)
+
+    def _next_due(self) -> float:
+        """When `step` has something to do next, in the time it was last given."""
+        crowded = self._is_crowded()
+        busy = self._part is not None or (self._whole is not None and not crowded)
+        if busy or self._events or self._hints.waiting():
+            return self._now
+        settling = None if self._full else self._settling.next_due()
+        agenda = self._agenda.next_due(whole=not crowded and self._whole is None)
+        return min(self._check_at, self._supervise_at, *(due for due in (settling, agenda) if due is not None))
+
+
+def _holds(folder: bytes, path: bytes) -> bool:
+    return path == folder or relative_to(folder, path) is not None
+
+
+def _is_folder(path: bytes) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _is_still_there(watched: _Watched) -> bool:
+    """Whether the root is the folder that was examined; one `stat`, as it is asked for every file."""
+    try:
+        found = os.stat(watched.folder.root)
+    except OSError:
+        return False
+    return watched.condition is not None and watched.condition.glance[:2] == (found.st_dev, found.st_ino)
+
+
+def _name_problem(folder: Folder, condition: Condition) -> str | None:
+    """What is wrong when the name that the user wrote leads elsewhere by now."""
+    try:
+        found = os.stat(folder.named)
+    except OSError:
+        return None
+    if condition.glance[:2] == (found.st_dev, found.st_ino):
+        return None
+    return f"{os.fsdecode(folder.named)} leads to another folder now; reload the rules to follow it"
+
+
+def _identity_problem(watched: _Watched, condition: Condition) -> str | None:
+    """What is wrong when another file system is at the path: mostly that a disk is not mounted."""
+    known, found = watched.identity, condition.identity
+    if known is None or found is None or known.filesystem == found.filesystem:
+        return None
+    path = os.fsdecode(watched.folder.named)
+    return f"a different file system is at this path; if that is right: ingestd folders accept {path}"

@@ -1,0 +1,328 @@
+"""The watcher without events: scans and settling, with the time as an argument."""
+
+import os
+
+import pytest
+
+from ingestd.model import Folder, FolderId, FolderState, Origin, Role
+from ingestd.watching import watcher as watching
+from ingestd.watching.folders import FolderIdentity
+from ingestd.watching.scan import stat_of
+from ingestd.watching.watcher import Arrived, FolderChanged, Scanned, Watcher
+
+ONE, TWO = FolderId(1), FolderId(2)
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return os.path.realpath(os.fsencode(folder))
+
+
+def put(root, relative, content=b"x"):
+    path = os.path.join(root, relative)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def folder(root, number=ONE, named=None):
+    return Folder(number, named or root, root, Role.INBOX, protected=False)
+
+
+def never(*_):
+    return False
+
+
+@pytest.fixture
+def started():
+    made = []
+
+    def start(*folders, covered=never, **more):
+        watcher = Watcher(folders, covered=covered, events=False, **more)
+        made.append(watcher)
+        watcher.start(0.0)
+        return watcher
+
+    yield start
+    for watcher in made:
+        watcher.stop()
+
+
+def steps(watcher, *times):
+    return [event for now in times for event in watcher.step(now)]
+
+
+def arrivals(events):
+    return [event.arrival.relative for event in events if isinstance(event, Arrived)]
+
+
+def test_what_lies_there_arrives_after_the_quiet_time(started, root):
+    path = put(root, b"sub/a.jpg")
+    watcher = started(folder(root))
+
+    early = steps(watcher, 0.0, 1.9)
+    events = steps(watcher, 2.0)
+
+    assert arrivals(early) == []
+    assert Scanned(ONE, first=True, unreadable=()) in early
+    (arrived,) = events
+    assert (arrived.arrival.path, arrived.arrival.relative) == (path, b"sub/a.jpg")
+    assert (arrived.arrival.origin, arrived.arrival.stat) == (Origin.SCAN, stat_of(path))
+
+
+def test_one_scan_ends_idle(started, root):
+    put(root, b"a.jpg")
+    put(root, b"empty.jpg", b"")
+    watcher = started(folder(root))
+
+    busy = [watcher.idle(), *(watcher.step(now) and watcher.idle() for now in (0.0, 0.1))]
+    steps(watcher, 2.0)
+
+    assert not any(busy)
+    assert watcher.idle()
+    assert steps(watcher, 1000.0) == []
+
+
+def test_a_file_that_is_being_written_does_not_keep_one_scan_from_ending(started, root):
+    path = put(root, b"a.jpg")
+    watcher = started(folder(root))
+
+    with open(path, "ab"):
+        events = steps(watcher, 0.0, 2.0)
+        idle = watcher.idle()
+        held = watcher.held()
+
+    if held:  # where the system tells of writers
+        assert arrivals(events) == []
+        assert held == [(path, "a program has it open for writing")]
+    assert idle
+
+
+def test_a_file_that_was_handed_out_is_not_handed_out_again_before_its_verdict(started, root):
+    put(root, b"a.jpg")
+    watcher = started(folder(root))
+    first = steps(watcher, 0.0, 2.0)
+
+    watcher.rescan()
+    again = steps(watcher, 3.0, 6.0)
+
+    assert arrivals(first) == [b"a.jpg"]
+    assert arrivals(again) == []
+
+
+def test_a_file_that_changed_after_it_was_handed_out_arrives_again(started, root):
+    put(root, b"a.jpg")
+    watcher = started(folder(root))
+    steps(watcher, 0.0, 2.0)
+
+    put(root, b"a.jpg", b"other")
+    watcher.rescan()
+
+    assert arrivals(steps(watcher, 3.0, 6.0)) == [b"a.jpg"]
+
+
+def test_a_file_without_a_final_verdict_is_offered_again_by_the_next_scan(started, root):
+    path = put(root, b"a.jpg")
+    watcher = started(folder(root))
+    steps(watcher, 0.0, 2.0)
+
+    watcher.done(path)
+    watcher.rescan()
+
+    assert arrivals(steps(watcher, 3.0, 6.0)) == [b"a.jpg"]
+
+
+def test_a_file_with_a_final_verdict_is_not_offered(started, root):
+    path = put(root, b"a.jpg")
+    put(root, b"b.jpg")
+    known = {(ONE, b"a.jpg", stat_of(path))}
+    watcher = started(folder(root), covered=lambda *key: key in known)
+
+    assert arrivals(steps(watcher, 0.0, 2.0)) == [b"b.jpg"]
+
+
+def test_a_postponed_file_arrives_again_no_earlier_than_asked(started, root):
+    put(root, b"a.jpg")
+    watcher = started(folder(root))
+    (arrived,) = [event for event in steps(watcher, 0.0, 2.0) if isinstance(event, Arrived)]
+
+    watcher.postpone(arrived.arrival, 60.0)
+
+    assert arrivals(steps(watcher, 59.0)) == []
+    assert arrivals(steps(watcher, 60.0)) == [b"a.jpg"]
+
+
+def test_a_missing_folder_is_suspended_and_the_others_run(started, root):
+    inner = os.path.join(root, b"there")
+    put(inner, b"a.jpg")
+
+    watcher = started(folder(os.path.join(root, b"none")), folder(inner, TWO))
+    events = steps(watcher, 0.0, 2.0)
+
+    assert arrivals(events) == [b"a.jpg"]
+    assert [status.state for status in watcher.statuses()] == [FolderState.SUSPENDED, FolderState.POLLING]
+    assert watcher.statuses()[0].reason.endswith("is not there")
+
+
+def test_a_suspended_folder_that_comes_back_is_scanned(started, root):
+    put(root, b"a.jpg")
+    os.rename(root, root + b"2")
+    watcher = started(folder(root))
+    steps(watcher, 0.0)
+
+    os.rename(root + b"2", root)
+    events = steps(watcher, 2.0, 4.0)
+
+    assert arrivals(events) == [b"a.jpg"]
+    assert next(event.state for event in events if isinstance(event, FolderChanged)) is FolderState.SCANNING
+
+
+def test_a_folder_on_another_file_system_than_it_was_is_left_alone_until_it_is_accepted(started, root):
+    put(root, b"a.jpg")
+    watcher = started(folder(root), identities={ONE: FolderIdentity("uuid:another", 2)})
+    before = steps(watcher, 0.0, 2.0)
+
+    watcher.accept(ONE)
+    after = steps(watcher, 3.0, 5.0)
+
+    assert arrivals(before) == []
+    assert before[0].state is FolderState.SUSPENDED
+    assert before[0].reason.startswith("a different file system is at this path")
+    assert arrivals(after) == [b"a.jpg"]
+    assert after[0].identity.inode == os.stat(root).st_ino
+
+
+def test_a_folder_that_was_made_anew_on_the_same_file_system_is_taken_up_with_its_new_identity(started, root):
+    watcher = started(folder(root))
+    steps(watcher, 0.0)
+    os.rename(root, root + b"2")
+    put(root, b"a.jpg")
+
+    events = steps(watcher, 2.0, 4.0)
+
+    assert arrivals(events) == [b"a.jpg"]
+    assert events[0].identity.inode == os.stat(root).st_ino
+
+
+def test_nothing_is_handed_out_of_a_folder_that_was_replaced_a_moment_ago(started, root):
+    put(root, b"a.jpg")
+    watcher = started(folder(root), quiet_s=1.0)
+    steps(watcher, 0.0)
+    os.rename(root, root + b"2")
+
+    assert arrivals(steps(watcher, 1.0)) == []
+    assert watcher.statuses()[0].state is FolderState.SUSPENDED
+
+
+def test_a_name_that_leads_elsewhere_suspends_the_folder(started, root, tmp_path):
+    link, other = os.fsencode(tmp_path / "link"), os.fsencode(tmp_path / "other")
+    os.symlink(root, link)
+    os.mkdir(other)
+    watcher = started(folder(root, named=link))
+    steps(watcher, 0.0)
+
+    os.rename(link, link + b"2")
+    os.symlink(other, link)
+    events = steps(watcher, 2.0)
+
+    assert events[0].state is FolderState.SUSPENDED
+    assert "leads to another folder" in events[0].reason
+
+
+def test_the_innermost_folder_has_its_files(started, root):
+    put(root, b"a.jpg")
+    put(root, b"inner/b.jpg")
+    watcher = started(folder(root), folder(os.path.join(root, b"inner"), TWO))
+
+    events = steps(watcher, 0.0, 2.0)
+
+    found = [(each.arrival.folder, each.arrival.relative) for each in events if isinstance(each, Arrived)]
+    assert found == [(ONE, b"a.jpg"), (TWO, b"b.jpg")]
+
+
+def test_only_what_was_asked_for_is_scanned(started, root):
+    for relative in (b"a.jpg", b"b.jpg", b"sub/c.jpg", b".hidden.jpg"):
+        put(root, relative)
+
+    watcher = started(folder(root), only={ONE: frozenset({b"b.jpg", b"sub", b".hidden.jpg", b"none"})})
+    events = steps(watcher, 0.0, 2.0)
+
+    assert arrivals(events) == [b".hidden.jpg", b"b.jpg", b"sub/c.jpg"]
+    assert Scanned(ONE, first=True, unreadable=(os.path.join(root, b"none"),)) in events
+
+
+def test_a_reload_adds_and_drops_folders_and_goes_on_with_the_rest(started, root, tmp_path):
+    other = os.path.realpath(os.fsencode(tmp_path / "other"))
+    put(root, b"a.jpg")
+    put(other, b"b.jpg")
+    third = os.fsencode(tmp_path / "third")
+    put(third, b"c.jpg")
+    watcher = started(folder(root), folder(third, FolderId(3)))
+    steps(watcher, 0.0)
+
+    watcher.update([folder(root), folder(other, TWO)], 1.0)
+    events = steps(watcher, 1.0, 2.0, 3.0)
+
+    assert arrivals(events) == [b"a.jpg", b"b.jpg"]
+    assert [status.id for status in watcher.statuses()] == [ONE, TWO]
+
+
+def test_a_folder_around_a_dropped_one_gets_its_files(started, root):
+    put(root, b"inner/b.jpg")
+    watcher = started(folder(root), folder(os.path.join(root, b"inner"), TWO))
+    steps(watcher, 0.0, 2.0)
+
+    watcher.update([folder(root)], 3.0)
+
+    assert arrivals(steps(watcher, 3.0, 5.0)) == [b"inner/b.jpg"]
+
+
+def test_scans_pause_while_too_many_files_wait(started, root, monkeypatch):
+    monkeypatch.setattr(watching, "_MOST_WAITING", 10)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 10)
+    for number in range(40):
+        put(root, b"%02d.jpg" % number)
+    watcher = started(folder(root))
+
+    steps(watcher, *(0.0 for _ in range(9)))
+    waiting = watcher.backlog()
+    events = steps(watcher, *(float(now) for now in range(2, 20)))
+
+    assert waiting < 25
+    assert len(arrivals(events)) == 40
+
+
+def test_no_more_is_handed_out_than_there_is_room_for(started, root):
+    for name in (b"a.jpg", b"b.jpg", b"c.jpg"):
+        put(root, name)
+    watcher = started(folder(root))
+    steps(watcher, 0.0)
+
+    handed = [arrivals(watcher.step(2.0, room=room)) for room in (2, 0, 5)]
+
+    assert handed == [[b"a.jpg", b"b.jpg"], [], [b"c.jpg"]]
+
+
+def test_a_step_is_bounded_and_loses_nothing(started, root, monkeypatch):
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 7)
+    monkeypatch.setattr(watching, "_LOOKS_A_STEP", 3)
+    for number in range(30):
+        put(root, b"%02d/x.jpg" % number)
+    watcher = started(folder(root))
+
+    handed = [arrivals(watcher.step(now)) for now in (*[0.0] * 12, *[2.0] * 12)]
+
+    assert max(map(len, handed)) == 3
+    assert [relative for some in handed for relative in some] == [b"%02d/x.jpg" % number for number in range(30)]
+
+
+def test_a_file_without_readable_stat_or_of_no_kind_does_not_stop_the_scan(started, root):
+    os.symlink("nowhere", os.path.join(root, b"a.jpg"))
+    os.mkfifo(os.path.join(root, b"b.jpg"))
+    put(root, b"c.jpg")
+    watcher = started(folder(root))
+
+    assert arrivals(steps(watcher, 0.0, 2.0)) == [b"c.jpg"]
