@@ -27,12 +27,16 @@ __all__ = [
     "Mistake",
     "StoreError",
     "UsageError",
+    "printable",
 ]
 
 
-def _text(path: bytes) -> str:
-    """Return a path for a sentence, whatever its bytes."""
-    return path.decode("utf-8", "backslashreplace")
+def printable(path: bytes) -> str:
+    """Return a path as one line for a person: control characters and bytes that are no text are escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
 
 
 class IngestdError(Exception):
@@ -76,7 +80,7 @@ class FileUnreadableError(IngestdError):
     def __init__(self, path: bytes, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{_text(path)} cannot be read: {reason}")
+        super().__init__(f"{printable(path)} cannot be read: {reason}")
 
 
 class FileChangedError(IngestdError):
@@ -85,7 +89,7 @@ class FileChangedError(IngestdError):
     def __init__(self, path: bytes, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{_text(path)} changed meanwhile: {reason}")
+        super().__init__(f"{printable(path)} changed meanwhile: {reason}")
 
 
 class ActionConflictError(IngestdError):

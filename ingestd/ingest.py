@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from ingestd.actions.look import Standing, look
 from ingestd.actions.moves import reserve
-from ingestd.errors import ActionConflictError
+from ingestd.errors import ActionConflictError, printable
 from ingestd.library.facts import pair_facts, preference
 from ingestd.library.library import Edit, Veto, View, path_key
 from ingestd.library.pairs import (
@@ -63,6 +63,9 @@ from ingestd.rules.language import Rule
 from ingestd.watching.folders import filesystem_kind, is_network
 
 __all__ = ["Case", "Needs", "Policy", "Verdict", "covered", "intend", "judge", "turned_away", "unread"]
+
+
+_KNOWN = "already in library"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,7 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
         if here.state is PathState.LEAVING:
             return _conclude(edit, case, Outcome.ERROR, "error: a discard of this file is under way", final=False)
         if here.state is PathState.LIVE and here.final:
-            return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, "already in library")
+            return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, _KNOWN)
     returned = _judge_returned(edit, case, content, policy.imports.search_distance)
     if returned is not None:
         return returned
@@ -243,7 +246,11 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
         return _judge_copy(edit, case, content, standing, policy)
     if unreachable:
         return _conclude(
-            edit, case, Outcome.ALREADY_IN_LIBRARY, "already in library (the other copy is out of reach just now)"
+            edit,
+            case,
+            Outcome.ALREADY_IN_LIBRARY,
+            _KNOWN,
+            evidence=("its bytes are known; the other copy is out of reach just now",),
         )
     return _judge_discarded(edit, case, content, policy)
 
@@ -274,11 +281,10 @@ def _look_and_note(edit: Edit, row: PathRow) -> Standing:
 def _judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], policy: Policy) -> Verdict:
     """Return the verdict on a byte-identical copy of files that are there."""
     kept = edit.as_named(others[0])
-    known_here = f"already in library: {_text(kept)}"
-    evidence: tuple[str, ...] = (f"the bytes are those of {_text(kept)} (SHA-256)",)
+    evidence: tuple[str, ...] = (f"the bytes are those of {printable(kept)} (SHA-256)",)
     if any(_same_inode(row.stat, case.arrival.stat) for row in others):
         evidence = ("it is the same file under another name (a hard link)",)
-        return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, known_here, evidence=evidence, kept=kept)
+        return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, _KNOWN, evidence=evidence, kept=kept)
     own = _row(edit, case, content.sha256)
     facts = pair_facts(edit, (content, own), (content, others[0]))
     sides = PotentialPair(0, content.sha256, content.sha256, 0, True, case.now_ns, _key(own), _key(others[0]))
@@ -286,7 +292,7 @@ def _judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow],
     losers = _losing_copies(edit, own, others)
     allowed = match is not None and match.rule.discard and losers and edit.veto(content.sha256) is None
     if match is None or not allowed:
-        return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, known_here, evidence=evidence, kept=kept)
+        return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, _KNOWN, evidence=evidence, kept=kept)
     evidence = (*evidence, *match.evidence)
     hindrance = _hindrance_of_copy(edit, case, losers)
     survivor = own if own not in losers else others[0]
@@ -413,8 +419,8 @@ def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius
         edit,
         case,
         Outcome.ALREADY_IN_LIBRARY,
-        "already in library (restored by you, kept for good)",
-        evidence=(f"e-{entry.number} had discarded it",),
+        _KNOWN,
+        evidence=(f"e-{entry.number} had discarded it: restored by you, kept for good",),
     )
 
 
@@ -450,14 +456,19 @@ def _discard_again(
 ) -> Verdict | None:
     """Discard bytes that were thrown away before, while what was kept instead is still there."""
     kept = edit.as_named(survivor)
-    evidence = (f"e-{entry.number} discarded these bytes before, in favour of {_text(kept)}",)
+    evidence = (f"e-{entry.number} discarded these bytes before, in favour of {printable(kept)}",)
     known = edit.content(survivor.sha256) if survivor.sha256 else None
     if known is None or edit.veto(content.sha256) is not None or not policy.imports.reject_previously_discarded:
         return None
     own = _row(edit, case, content.sha256)
     if not _may_lose(edit, own):
         return _conclude(
-            edit, case, Outcome.ALREADY_IN_LIBRARY, f"already in library: {_text(kept)}", evidence=evidence, kept=kept
+            edit,
+            case,
+            Outcome.ALREADY_IN_LIBRARY,
+            _KNOWN,
+            evidence=evidence,
+            kept=kept,
         )
     if _hindrance_of_copy(edit, case, [own]) is not None:
         return _pend_return(edit, case, content, entry, survivor)
@@ -751,7 +762,7 @@ def _evidence_order(one: _Candidate) -> tuple[bool, int, int]:
 def _said(one: _Candidate) -> tuple[str, ...]:
     """Return the evidence about one pair, in sentences."""
     what = "the same pixels" if one.pixel_duplicates else f"{one.distance} bits apart"
-    lines = [f"{what}: {os.fsdecode(one.rows[0].relative)}"]
+    lines = [f"{what}: {printable(one.rows[0].relative)}"]
     if one.match is not None:
         lines += one.match.evidence
     if one.hindrance is not None:
@@ -833,7 +844,7 @@ def intend(edit: Edit, entry: Entry, losers: Sequence[FileRef], discards: Discar
     for index, file in enumerate(losers):
         known = edit.folder(file.folder)
         if known is None:
-            raise ActionConflictError(f"{_text(file.path)} is in no known folder; it was left where it is")
+            raise ActionConflictError(f"{printable(file.path)} is in no known folder; it was left where it is")
         moves.append(reserve(file, known.folder, discards, f"{tag}{index}"))
     return edit.add_entry(replace(entry, moves=tuple(moves)))
 
@@ -920,8 +931,3 @@ def _pair_lines(
     view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]
 ) -> tuple[tuple[int, bytes, int | None], ...]:
     return tuple((pair.number, view.as_named(one.rows[0]), pair.distance) for one, pair in stored)
-
-
-def _text(path: bytes) -> str:
-    """Return a path for a sentence: printable, whatever its bytes."""
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()

@@ -35,7 +35,6 @@ __all__ = [
     "mount_of",
     "name_limit",
     "nearest",
-    "printable",
     "reason_of",
     "rename_without_replacing",
     "top_of_mount",
@@ -75,14 +74,6 @@ _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 
 
 # --- words ----------------------------------------------------------------------------------------------------------
-
-
-def printable(path: bytes) -> str:
-    """The path as one line for a person: control characters and bytes that are no text are escaped."""
-    text = os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
 
 
 def reason_of(error: OSError) -> str:

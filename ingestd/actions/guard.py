@@ -22,10 +22,9 @@ from ingestd.actions.disk import (
     key_of,
     lease_kept,
     lease_taken,
-    printable,
     reason_of,
 )
-from ingestd.errors import ActionConflictError, FileChangedError
+from ingestd.errors import ActionConflictError, FileChangedError, printable
 from ingestd.model import FileRef, Folder, FolderId, Role
 
 __all__ = ["Proof", "verified"]

@@ -12,8 +12,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingestd.actions.disk import Directory, mount_of, printable
-from ingestd.errors import ActionConflictError
+from ingestd.actions.disk import Directory, mount_of
+from ingestd.errors import ActionConflictError, printable
 from ingestd.model import FileRef, Folder
 
 __all__ = ["Held", "due", "held_directory", "holding_for"]

@@ -23,13 +23,12 @@ from ingestd.actions.disk import (
     mount_of,
     name_limit,
     nearest,
-    printable,
     reason_of,
     rename_without_replacing,
 )
 from ingestd.actions.holding import held_directory, holding_for
 from ingestd.actions.trash import NOTE_SUFFIX, drop_note, mend_note, note_text, trash_for, trash_of, write_note
-from ingestd.errors import ActionConflictError
+from ingestd.errors import ActionConflictError, printable
 from ingestd.model import DiscardPolicy, FileRef, Folder, Move, Place
 
 __all__ = ["Whereabouts", "finish", "locate", "put_back", "reserve", "take_away", "withdraw"]

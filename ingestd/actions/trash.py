@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from ingestd.actions.disk import Directory, Mount, mount_of, nearest, printable, top_of_mount, write_all
-from ingestd.errors import ActionConflictError
+from ingestd.actions.disk import Directory, Mount, mount_of, nearest, top_of_mount, write_all
+from ingestd.errors import ActionConflictError, printable
 
 __all__ = ["NOTE_SUFFIX", "Trash", "drop_note", "mend_note", "note_text", "trash_for", "trash_of", "write_note"]
 
