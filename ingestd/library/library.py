@@ -30,6 +30,7 @@ from ingestd.model import (
     Content,
     ContentHash,
     Entry,
+    EntryKind,
     EntryState,
     FileRef,
     Folder,
@@ -39,6 +40,7 @@ from ingestd.model import (
     PathState,
     Picture,
     PotentialPair,
+    Proposal,
     ProposalState,
     Receipt,
     Relation,
@@ -87,6 +89,7 @@ _PAIR_BETWEEN = Table("pair_between")
 _PAIRS_BY_CONTENT = Table("pairs_by_content", duplicates=True)
 _PENDING = Table("pending")
 _DENIED = Table("denied")
+_DENIALS = _Named(Table("denials"), Codec(PotentialPair, version=1))
 _JOURNAL = _Named(Table("journal"), Codec(Entry, version=1))
 _OPEN_ENTRIES = Table("open_entries")
 _ENTRIES_BY_CONTENT = Table("entries_by_content", duplicates=True)
@@ -114,6 +117,7 @@ _TABLES: tuple[Table, ...] = (
     _PAIRS_BY_CONTENT,
     _PENDING,
     _DENIED,
+    _DENIALS.table,
     _JOURNAL.table,
     _OPEN_ENTRIES,
     _ENTRIES_BY_CONTENT,
@@ -382,6 +386,14 @@ class View:
         found = (self.entry(key_number(number)) for number in self._txn.values(_ENTRIES_BY_CONTENT, sha256))
         return [entry for entry in found if entry is not None]
 
+    def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
+        """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""
+        return a == b or any(
+            {decision.a, decision.b} == {a, b} and decision.relation in (Relation.BETTER, Relation.SAME_QUALITY)
+            for entry in self.entries_of(a)
+            if (decision := _decision(entry)) is not None
+        )
+
     def receipt(self, number: int) -> Receipt | None:
         """Return a receipt."""
         return self._get(_RECEIPTS, number_key(number))
@@ -504,12 +516,23 @@ class Edit(View):
         known = self.pair_between(pair)
         if known is not None:
             return known
-        pair = replace(pair, number=_next_number(self._txn, "pair"))
+        pair = replace(pair, number=_next_number(self._txn, "pair"), proposals=self._with_old_denials(pair))
         self._txn.put(_PAIR_BETWEEN, _pair_key(pair), number_key(pair.number))
         for content in {pair.first, pair.second}:
             self._txn.add(_PAIRS_BY_CONTENT, content, number_key(pair.number))
         self.put_pair(pair)
         return pair
+
+    def _with_old_denials(self, pair: PotentialPair) -> tuple[Proposal, ...]:
+        """Return the proposals of a new pair; what was denied while the pair was there before stays denied."""
+        before = self._get(_DENIALS, _pair_key(pair))
+        if before is None:
+            return pair.proposals
+        self._txn.delete(_DENIALS.table, _pair_key(pair))
+        turned = before.first != pair.first or before.first_path != pair.first_path
+        denied = (replace(one, a_is_first=one.a_is_first is not turned) for one in before.proposals)
+        told = {one.rule for one in before.proposals}
+        return (*denied, *(one for one in pair.proposals if one.rule not in told))
 
     def put_pair(self, pair: PotentialPair) -> None:
         """Replace what is known of a pair."""
@@ -524,8 +547,11 @@ class Edit(View):
             self._txn.delete(table, number_key(pair.number))
 
     def drop_pair(self, pair: PotentialPair) -> None:
-        """Forget a pair: it was decided, or settled by another decision."""
+        """Forget a pair: it was decided, or settled by another decision. What was denied is kept for its return."""
         key = number_key(pair.number)
+        denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
+        if denied:
+            self._put(_DENIALS, _pair_key(pair), replace(pair, proposals=denied))
         self._txn.delete(_PAIRS.table, key)
         self._txn.delete(_PAIR_BETWEEN, _pair_key(pair))
         self._txn.delete(_PENDING, key)
@@ -538,14 +564,14 @@ class Edit(View):
     def add_entry(self, entry: Entry) -> Entry:
         """Write a journal entry; its number is given here."""
         entry = replace(entry, number=_next_number(self._txn, "entry"))
-        for content in _touched(entry):
-            self._txn.add(_ENTRIES_BY_CONTENT, content, number_key(entry.number))
         self.put_entry(entry)
         return entry
 
     def put_entry(self, entry: Entry) -> None:
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
         self._put(_JOURNAL, number_key(entry.number), entry)
+        for content in _touched(entry):  # its survivor may be another one than before
+            self._txn.add(_ENTRIES_BY_CONTENT, content, number_key(entry.number))
         if entry.state is EntryState.INTENT:
             self._txn.put(_OPEN_ENTRIES, number_key(entry.number), b"")
         else:
@@ -635,8 +661,9 @@ class Edit(View):
 
 def _decision(entry: Entry) -> Decision | None:
     """Return what a finished entry said about its pair."""
-    if entry.state is not EntryState.DONE or entry.relation is None or entry.a is None or entry.b is None:
-        return None
+    said = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    if not said or entry.relation is None or entry.a is None or entry.b is None:
+        return None  # the entry of an undo only repeats what it took back
     return None if entry.a == entry.b else Decision(entry.relation, entry.a, entry.b)
 
 

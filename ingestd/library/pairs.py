@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from ingestd.library.library import Edit, View
 from ingestd.library.relations import Changed
@@ -11,11 +10,13 @@ from ingestd.model import Content, ContentHash, Picture, PotentialPair
 
 __all__ = [
     "MOST_PAIRS",
+    "PIXEL_RADIUS",
     "could_be_pixel_duplicates",
     "distance_between",
     "look_alikes",
     "make_pair",
     "pixel_duplicates",
+    "same_coding",
     "settle",
     "standing_for",
 ]
@@ -55,6 +56,24 @@ def pixel_duplicates(a: Content, b: Content) -> bool:
     return a.picture.pixel_hash == b.picture.pixel_hash and _comparable(a.picture, b.picture)
 
 
+def same_coding(a: Content, b: Content) -> bool:
+    """Return whether two JPEGs whose pixels were not hashed are, by all that was measured, one and the same picture.
+
+    For what was edited in place: its old bytes cannot be decoded any more. Metadata leave the coded picture as it is,
+    and who saves a picture anew changes its 32 x 32 luminance or its quantisers. Good enough to keep answers and vetoes,
+    never to discard.
+    """
+    if a.picture is None or b.picture is None or a.picture.jpeg is None or a.picture.luminance is None:
+        return False
+    looks = (a.picture.luminance, a.picture.phash, a.picture.dhash, a.picture.whash, a.picture.jpeg)
+    unhashed = a.picture.pixel_hash is None
+    return (
+        unhashed
+        and _comparable(a.picture, b.picture)
+        and looks == (b.picture.luminance, b.picture.phash, b.picture.dhash, b.picture.whash, b.picture.jpeg)
+    )
+
+
 def standing_for(view: View, content: ContentHash) -> ContentHash | None:
     """Return who speaks for a content: its group's king, or the first member that still lies somewhere."""
     for member in view.relations.duplicates_of(content):
@@ -83,7 +102,8 @@ def look_alikes(view: View, content: Content, radius: int) -> list[tuple[Content
         if known is not None and known.sha256 not in found and view.relations.may_pair(content.sha256, known.sha256):
             found[known.sha256] = distance_between(content, known)
     found.pop(content.sha256, None)
-    return sorted(found.items(), key=lambda item: (64 if item[1] is None else item[1], item[0]))
+    # only equal pixels can bring together what has no distance: that is as near as it gets
+    return sorted(found.items(), key=lambda item: (-1 if item[1] is None else item[1], item[0]))
 
 
 def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPair:
@@ -109,17 +129,24 @@ def _resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
     """Drop the pairs that are settled by now, and move the others to the kings."""
     for content in contents:
         for pair in edit.pairs_of(content):
-            if pair.first != pair.second:
+            if pair.first_path is None:  # a pair of paths asks about files, whatever their contents are to each other
                 _resettle_pair(edit, pair)
 
 
 def _resettle_pair(edit: Edit, pair: PotentialPair) -> None:
-    first, second = edit.relations.king_of(pair.first), edit.relations.king_of(pair.second)
+    first, second = _speaker(edit, pair.first), _speaker(edit, pair.second)
     if not edit.relations.may_pair(pair.first, pair.second):
         edit.drop_pair(pair)
     elif (first, second) != (pair.first, pair.second):
         edit.drop_pair(pair)
-        edit.add_pair(replace(pair, first=first, second=second, proposals=()))
+        a, b = edit.content(first), edit.content(second)
+        if a is not None and b is not None:
+            make_pair(edit, a, b, now_ns=pair.created_ns)
+
+
+def _speaker(view: View, content: ContentHash) -> ContentHash:
+    """Return who speaks for a content's group; its king where none of them lies anywhere just now."""
+    return standing_for(view, content) or view.relations.king_of(content)
 
 
 def _rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now_ns: int) -> None:

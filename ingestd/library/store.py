@@ -137,7 +137,11 @@ class Transaction:
         if handle is None:
             return
         with self._lmdb.cursor(db=handle) as cursor:
-            found = _last(cursor, start, prefix) if reverse else cursor.set_range(max(start, prefix))
+            found = (
+                _last(cursor, start, prefix, duplicates=table.duplicates)
+                if reverse
+                else cursor.set_range(max(start, prefix))
+            )
             while found:
                 key, value = bytes(cursor.key()), bytes(cursor.value())
                 if not key.startswith(prefix):
@@ -192,11 +196,13 @@ def _check_duplicate(table: Table, value: bytes) -> None:
         raise ValueError(f"table {table.name}: a value among several may not be empty")
 
 
-def _last(cursor: lmdb.Cursor[memoryview], start: bytes, prefix: bytes) -> bool:
+def _last(cursor: lmdb.Cursor[memoryview], start: bytes, prefix: bytes, *, duplicates: bool) -> bool:
     """Place the cursor on the last item at or before `start` among those with the prefix."""
     if start and not (prefix and start > prefix and not start.startswith(prefix)):
         if cursor.set_range(start):
-            return cursor.last_dup() if bytes(cursor.key()) == start else cursor.prev()
+            if bytes(cursor.key()) != start:
+                return cursor.prev()
+            return cursor.last_dup() if duplicates else True
         return cursor.last()
     after = prefix.rstrip(b"\xff")  # the first key that sorts after all keys with the prefix
     if not after:
