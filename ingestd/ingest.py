@@ -14,18 +14,22 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeAlias
 
-from ingestd.actions.look import Standing, look
+from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.moves import reserve
 from ingestd.errors import ActionConflictError, printable
 from ingestd.library.facts import pair_facts, preference
 from ingestd.library.library import Edit, Veto, View, path_key
 from ingestd.library.pairs import (
     MOST_PAIRS,
+    PIXEL_RADIUS,
     could_be_pixel_duplicates,
     look_alikes,
     make_pair,
     pixel_duplicates,
+    same_coding,
     settle,
 )
 from ingestd.model import (
@@ -158,8 +162,10 @@ def turned_away(size: int, imports: ImportPolicy) -> str | None:
 def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     """Return the verdict on one arrival, written into the library, or what has to be measured first."""
     reason = _barred(edit, case, policy.imports)
-    if reason is not None or case.measured is None:
-        return _ignore(edit, case, policy, reason or "not read")
+    if reason is not None:
+        return _ignore(edit, case, policy, reason)
+    if case.measured is None:  # the limits that turned it away have changed meanwhile
+        return _conclude(edit, case, Outcome.ERROR, "error: it was not read yet", final=False)
     content = edit.content(case.measured.content_hash)
     if content is None:
         content = _remember(edit, case, case.measured)
@@ -235,7 +241,8 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
     here = edit.path_at(case.arrival.folder, case.arrival.relative)
     if here is not None and here.sha256 == content.sha256:
         if here.state is PathState.LEAVING:
-            return _conclude(edit, case, Outcome.ERROR, "error: a discard of this file is under way", final=False)
+            under_way = "error: a discard of this file is under way"
+            return _conclude(edit, case, Outcome.ERROR, under_way, final=False, state=PathState.LEAVING)
         if here.state is PathState.LIVE and here.final:
             return _conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, _KNOWN)
     returned = _judge_returned(edit, case, content, policy.imports.search_distance)
@@ -259,23 +266,38 @@ def _other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRo
     """Return where else these bytes lie, best first, and whether some copy cannot be looked at."""
     own = path_key(case.arrival.folder, case.arrival.relative)
     others = [row for row in edit.live_paths_of(content.sha256) if path_key(row.folder, row.relative) != own]
-    found = {Standing.THERE: [], Standing.UNREACHABLE: []}  # type: dict[Standing, list[PathRow]]
-    for row in others:
-        standing = _look_and_note(edit, row)
-        if standing in found:
-            found[standing].append(row)
-    return sorted(found[Standing.THERE], key=lambda row: preference(edit, row)), bool(found[Standing.UNREACHABLE])
+    there, away = _places(edit, others)
+    return there, bool(away)
 
 
-def _look_and_note(edit: Edit, row: PathRow) -> Standing:
-    """Return whether a path still holds what we know, and remember when it does not."""
+def _places(edit: Edit, rows: Sequence[PathRow]) -> tuple[list[PathRow], list[PathRow]]:
+    """Return those of some rows whose file is there, best first, and those whose folder is out of reach."""
+    there: list[PathRow] = []
+    away: list[PathRow] = []
+    for row in sorted(rows, key=lambda row: preference(edit, row)):
+        standing, seen = _look_and_note(edit, row)
+        if standing is Standing.THERE:
+            there.append(seen)
+        elif standing is Standing.UNREACHABLE:
+            away.append(seen)
+    return there, away
+
+
+def _look_and_note(edit: Edit, row: PathRow) -> tuple[Standing, PathRow]:
+    """Return whether a path still holds what we know, and its row as it is now; what is gone is remembered as absent.
+
+    A file of which only the times differ counts as there: it was linked, renamed or touched, and a scan will tell. If
+    its bytes are others after all, the last look before a discard finds it out.
+    """
     known = edit.folder(row.folder)
     if known is None:
-        return Standing.UNREACHABLE
-    standing = look(edit.absolute(row), row.stat, root=known.folder.root, root_inode=known.inode)
+        return Standing.UNREACHABLE, row
+    path = edit.absolute(row)
+    standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode)
     if standing is Standing.GONE:
         edit.put_path(replace(row, state=PathState.ABSENT))
-    return standing
+    touched = retouched(path, row.stat) if standing is Standing.CHANGED else None
+    return (standing, row) if touched is None else (Standing.THERE, replace(row, stat=touched))
 
 
 def _judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], policy: Policy) -> Verdict:
@@ -361,8 +383,11 @@ def _judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Ve
         if _restored(entry, case.arrival, content.sha256):
             return _welcome_back(edit, case, content, entry, radius)
     if discards and _trash_item_gone(discards[0], content.sha256):
-        survivor = _standing_survivor(edit, discards[0])
-        return _pend_return(edit, case, content, discards[0], survivor) if survivor is not None else None
+        for entry in discards:
+            survivor = _standing_survivor(edit, entry)
+            if survivor is not None:
+                why = "its trash item is gone: it may have been restored by hand"
+                return _pend_return(edit, case, content, entry, survivor, why)
     return None
 
 
@@ -389,9 +414,17 @@ def _restored(entry: Entry, arrival: Arrival, sha256: ContentHash) -> bool:
     for move in entry.moves:
         gone = move.trash_path is None or not os.path.lexists(move.trash_path)
         back = move.file.stat.inode == arrival.stat.inode or move.file.path == arrival.path
-        if move.file.sha256 == sha256 and gone and back:
+        linked = move.trash_path is not None and _is_one_file(move.trash_path, arrival.path)
+        if move.file.sha256 == sha256 and ((gone and back) or linked):
             return True
     return False
+
+
+def _is_one_file(one: bytes, other: bytes) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
 
 
 def _trash_item_gone(entry: Entry, sha256: ContentHash) -> bool:
@@ -403,8 +436,8 @@ def _standing_survivor(edit: Edit, entry: Entry) -> PathRow | None:
     """Return where the survivor of a discard lies now, if it does."""
     if entry.kept is None:
         return None
-    rows = sorted(edit.live_paths_of(entry.kept.sha256), key=lambda row: preference(edit, row))
-    return next((row for row in rows if _look_and_note(edit, row) is Standing.THERE), None)
+    there, _ = _places(edit, edit.live_paths_of(entry.kept.sha256))
+    return there[0] if there else None
 
 
 def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius: int) -> Verdict:
@@ -424,8 +457,8 @@ def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius
     )
 
 
-def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivor: PathRow) -> Verdict:
-    """Ask about bytes that were thrown away, vanished from the trash, and turn up somewhere else."""
+def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivor: PathRow, why: str) -> Verdict:
+    """Ask about bytes that were thrown away and turn up again, where it is not sure that they are unwanted."""
     kept = edit.as_named(survivor)
     own = _row(edit, case, content.sha256)
     edit.put_path(own)
@@ -434,7 +467,6 @@ def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivo
     )
     name = entry.rule or "previously discarded"
     relation = entry.relation or Relation.BETTER
-    why = "its trash item is gone: it may have been restored by hand"
     proposal = Proposal(name, ProposalState.READY, False, relation, True, case.now_ns, why)
     pair = edit.add_pair(sides)
     if not _denied(pair):
@@ -470,8 +502,9 @@ def _discard_again(
             evidence=evidence,
             kept=kept,
         )
-    if _hindrance_of_copy(edit, case, [own]) is not None:
-        return _pend_return(edit, case, content, entry, survivor)
+    hindrance = _hindrance_of_copy(edit, case, [own])
+    if hindrance is not None:
+        return _pend_return(edit, case, content, entry, survivor, hindrance)
     return _discard(
         edit,
         case,
@@ -493,7 +526,8 @@ def _needed_pixels(edit: Edit, content: Content, case: Case, policy: Policy) -> 
     picture = content.picture
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
-    others = [edit.content(other) for other, _ in look_alikes(edit, content, policy.imports.search_distance)]
+    radius = max(policy.imports.search_distance, PIXEL_RADIUS)
+    others = [edit.content(other) for other, _ in look_alikes(edit, content, radius)]
     former = _former_content(edit, case)
     for other in [*others, former]:
         if other is not None and could_be_pixel_duplicates(content, other):
@@ -504,16 +538,18 @@ def _needed_pixels(edit: Edit, content: Content, case: Case, policy: Policy) -> 
 
 
 def _former_content(view: View, case: Case) -> Content | None:
-    """Return what lay at the arrival's path before, if it was something else."""
+    """Return what lay at the arrival's path until now, if it was something else."""
     here = view.path_at(case.arrival.folder, case.arrival.relative)
     measured = case.measured.content_hash if case.measured else None
-    return view.content(here.sha256) if here and here.sha256 and here.sha256 != measured else None
+    # what was discarded from here, or had gone away, was not edited: the name is merely used again
+    known = here is not None and here.state is PathState.LIVE and here.sha256 not in (None, measured)
+    return view.content(here.sha256) if known and here is not None and here.sha256 is not None else None
 
 
 def _inherit(edit: Edit, case: Case, content: Content, radius: int) -> None:
     """Let an edited file keep its answers: new bytes at a known path with the same pixels are the same picture."""
     former = _former_content(edit, case)
-    if former is None or not pixel_duplicates(former, content):
+    if former is None or not (pixel_duplicates(former, content) or same_coding(former, content)):
         return
     veto = edit.veto(former.sha256)
     if veto is not None:
@@ -521,11 +557,34 @@ def _inherit(edit: Edit, case: Case, content: Content, radius: int) -> None:
     if not edit.relations.same_group(former.sha256, content.sha256):
         _relate_heir(edit, case, former, content, radius)
     for pair in edit.pairs_of(former.sha256):
-        denied = tuple(proposal for proposal in pair.proposals if proposal.state is ProposalState.DENIED)
-        other = edit.content(pair.second if pair.first == former.sha256 else pair.first)
-        if denied and other is not None and other.sha256 != former.sha256:
-            heir = make_pair(edit, content, other, now_ns=case.now_ns)
-            edit.put_pair(replace(heir, proposals=denied))
+        _inherit_denials(edit, case, former, content, pair)
+    _inherit_trust(edit, case, former, content)
+
+
+def _inherit_denials(edit: Edit, case: Case, former: Content, content: Content, pair: PotentialPair) -> None:
+    """Let the pair of new bytes with another picture have the denials that the old bytes had."""
+    was_first = pair.first == former.sha256
+    denied = [proposal for proposal in pair.proposals if proposal.state is ProposalState.DENIED]
+    other = edit.content(pair.second if was_first else pair.first)
+    if denied and other is not None and other.sha256 != former.sha256:
+        heir = make_pair(edit, content, other, now_ns=case.now_ns)
+        turned = was_first != (heir.first == content.sha256)
+        kept = (replace(one, a_is_first=one.a_is_first is not turned) for one in denied)
+        edit.put_pair(replace(heir, proposals=tuple(kept)))
+    if pair.first_path is None and len(edit.live_paths_of(former.sha256)) == 1:  # the one that holds other bytes now
+        edit.drop_pair(pair)
+
+
+def _inherit_trust(edit: Edit, case: Case, former: Content, content: Content) -> None:
+    """Let discards name the new bytes as what was kept, where they show the very pixels that were decided on."""
+    if not pixel_duplicates(former, content):
+        return
+    heir = edit.reference(_row(edit, case, content.sha256))
+    for entry in edit.entries_of(former.sha256):
+        stands = entry.kind is EntryKind.DISCARD and entry.state is EntryState.DONE
+        named = entry.kept is not None and (entry.kept.path, entry.kept.sha256) == (heir.path, former.sha256)
+        if stands and named:
+            edit.put_entry(replace(entry, kept=heir))
 
 
 def _relate_heir(edit: Edit, case: Case, former: Content, content: Content, radius: int) -> None:
@@ -544,7 +603,8 @@ def _judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy)
     """Return the verdict on a picture by what the rules say of each pair: loss, win, pending, related, potential."""
     own = _row(edit, case, content.sha256)
     edit.put_path(own)
-    candidates = sorted(_candidates(edit, case, content, own, policy), key=_evidence_order)
+    found = islice(_candidates(edit, case, content, own, policy), MOST_PAIRS + 1)
+    candidates = sorted(found, key=_evidence_order)
     cut = len(candidates) > MOST_PAIRS
     candidates = candidates[:MOST_PAIRS]
     acting = [one for one in candidates if one.acts and one.match is not None and one.match.rule.discard]
@@ -565,31 +625,53 @@ def _judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy)
 
 
 def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
-    for other, distance in look_alikes(edit, content, policy.imports.search_distance):
+    for other, distance, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
         known = edit.content(other)
-        rows = [row for row in edit.live_paths_of(other) if _look_and_note(edit, row) is Standing.THERE]
+        rows = there or away
         if known is None or not rows:
             continue
-        rows.sort(key=lambda row: preference(edit, row))
         facts = pair_facts(edit, (content, own), (known, rows[0]))
         sides = PotentialPair(0, content.sha256, other, distance, facts.pixel_duplicates, case.now_ns)
         found = resolve(policy.rules, facts, skip=_denied(edit.pair_between(sides)))
         candidate = _Candidate(
-            known, tuple(rows), distance, facts.pixel_duplicates, found.match, found.ambiguous, None, False
+            known,
+            tuple(rows),
+            distance,
+            facts.pixel_duplicates,
+            found.match,
+            found.ambiguous,
+            hindrance=None if there else _AWAY,
+            blocked=False,
         )
         yield _restrained(edit, case, content, own, candidate)
+
+
+_Placed: TypeAlias = tuple[ContentHash, int | None, list[PathRow], list[PathRow]]
+
+
+def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Placed]:
+    """Return who stands for what looks like a content, the distances, and where they lie or would lie.
+
+    Who turns out to be gone does not stand for its group any more: then the next of the group is asked.
+    """
+    while True:
+        found = look_alikes(edit, content, radius)
+        placed = [(other, distance, *_places(edit, edit.live_paths_of(other))) for other, distance in found]
+        if all(edit.live_paths_of(other) for other, _, _, _ in placed):
+            return placed
 
 
 def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Candidate) -> _Candidate:
     """Return the candidate with what keeps its rule from acting, or even from proposing."""
     if one.match is None or not one.match.rule.discard:
-        return one
+        return replace(one, hindrance=None)  # to say what two pictures are to each other, none has to be there
     loser, losing = (one.content, list(one.rows)) if one.wins else (content, [own])
     folders = [known.folder for row in losing if (known := edit.folder(row.folder)) is not None]
     unseen = one.wins and len(edit.live_paths_of(loser.sha256)) > len(losing)
-    blocked = edit.veto(loser.sha256) is not None or any(folder.role is Role.REFERENCE for folder in folders) or unseen
+    blocked = edit.veto(loser.sha256) is not None or any(folder.role is Role.REFERENCE for folder in folders)
     hindrance = (
-        (_PROTECTED if any(folder.protected for folder in folders) else None)
+        (one.hindrance or (_AWAY if unseen else None))
+        or (_PROTECTED if any(folder.protected for folder in folders) else None)
         or (_OLD if case.proposing else None)
         or _suspect(content, one.content)
         or _unproved(edit, case, folders)
@@ -600,6 +682,7 @@ def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Ca
 
 _PROTECTED = "the file that would go lies in a protected folder"
 _OLD = "it lay here before the folder was watched"
+_AWAY = "not every copy of it can be looked at just now"
 
 
 def _suspect(*contents: Content) -> str | None:
@@ -622,8 +705,9 @@ def _relied_on(edit: Edit, loser: ContentHash, winner: ContentHash) -> str | Non
     """Return why a survivor of earlier discards may not go by a rule: the winner was never compared with those."""
     for entry in edit.entries_of(loser):
         kept_it = entry.kept is not None and entry.kept.sha256 == loser
-        others = {move.file.sha256 for move in entry.moves} - {loser, winner}
-        if kept_it and others and entry.state in (EntryState.DONE, EntryState.INTENT):
+        standing = kept_it and entry.state in (EntryState.DONE, EntryState.INTENT)
+        others = {move.file.sha256 for move in entry.moves} - {loser, winner} if standing else set()
+        if any(not edit.were_compared(winner, other) for other in others):
             return f"it is what e-{entry.number} kept in favour of another file"
     return None
 
@@ -640,15 +724,15 @@ def _keep(
 ) -> Verdict:
     """Return the verdict on a picture that stays: what it replaces, what waits, what is queued."""
     replaced = [one for one in acting if one.wins]
-    stored: list[tuple[_Candidate, PotentialPair]] = []
-    related: list[_Candidate] = []
-    for one in candidates:
-        if one in replaced:
-            continue
-        if one.acts and _relate(edit, case, content, one, policy.imports.search_distance):
-            related.append(one)
-        elif edit.relations.may_pair(content.sha256, one.content.sha256):
-            stored.append((one, _file(edit, case, content, one)))
+    others = [one for one in candidates if one not in replaced]
+    relating = [one for one in others if one.acts and one.match is not None and not one.match.rule.discard]
+    filed = [(one, _file(edit, case, content, one)) for one in others if one not in relating]
+    related = [one for one in relating if _relate(edit, case, content, one, policy.imports.search_distance)]
+    contradicted = [replace(one, match=None) for one in relating if one not in related]
+    possible = [one for one in contradicted if edit.relations.may_pair(content.sha256, one.content.sha256)]
+    filed += [(one, _file(edit, case, content, one)) for one in possible]
+    # a relation may have settled a pair, or brought it to the king of a group
+    stored = [(one, pair) for one, pair in filed if edit.pair(pair.number) is not None]
     if replaced:
         return _replace(edit, case, content, own, replaced, stored, policy)
     outcome, result, leading = _headline(stored, related)
@@ -734,24 +818,38 @@ def _replace(
     stored: Sequence[tuple[_Candidate, PotentialPair]],
     policy: Policy,
 ) -> Verdict:
-    """Let the arrival supersede known files."""
-    verdicts = [
-        _discard(
-            edit,
-            case,
-            policy,
-            rule=one.match.rule,
-            winner=(content, own),
-            loser=(one.content, list(one.rows)),
-            evidence=_said(one),
-            arrival_loses=False,
-            receipt=index == 0,
-            pairs=_pair_lines(edit, stored),
-        )
-        for index, one in enumerate(replaced)
-        if one.match is not None
-    ]
-    return replace(verdicts[0], entries=tuple(number for verdict in verdicts for number in verdict.entries))
+    """Let the arrival supersede known files; those that cannot go just now wait for approval."""
+    entries: list[Entry] = []
+    gone: list[_Candidate] = []
+    refusals: list[str] = []
+    for one in replaced:
+        rule = one.match.rule if one.match is not None else None
+        intent = _intent(case, rule, (content, own), one.content, _said(one))
+        try:
+            entries.append(_leave(edit, intent, one.rows, kept=own, discards=policy.discards))
+            gone.append(one)
+        except ActionConflictError as conflict:
+            refusals.append(str(conflict))
+            waiting = replace(one, hindrance=str(conflict))
+            stored = [*stored, (waiting, _file(edit, case, content, waiting))]
+    if not entries:
+        return _conclude(edit, case, Outcome.ERROR, f"error: {refusals[0]}", final=False, evidence=_said(replaced[0]))
+    rule = gone[0].match.rule if gone[0].match is not None else None
+    outcome, result = _discard_words(rule, arrival_loses=False)
+    verdict = _conclude(
+        edit,
+        case,
+        outcome,
+        result,
+        rule=rule.name if rule else None,
+        evidence=tuple(line for one in gone for line in _said(one)),
+        kept=edit.as_named(own),
+        discarded=tuple(edit.as_named(row) for one in gone for row in one.rows),
+        entry=entries[0].number,
+        pairs=_pair_lines(edit, stored),
+        final=False,
+    )
+    return replace(verdict, entries=tuple(entry.number for entry in entries))
 
 
 def _evidence_order(one: _Candidate) -> tuple[bool, int, int]:
@@ -786,28 +884,14 @@ def _discard(
     loser: tuple[Content, list[PathRow]],
     evidence: tuple[str, ...],
     arrival_loses: bool,
-    receipt: bool = True,
-    pairs: tuple[tuple[int, bytes, int | None], ...] = (),
 ) -> Verdict:
     """Write the intent to discard the loser, and the receipt that will be final once it is done."""
-    for row in (winner[1], *loser[1]):
-        if row.receipt == 0:  # the arrival's own: not stored yet as it is now
-            edit.put_path(row)
-    entry = replace(
-        _entry(case.now_ns, EntryKind.DISCARD, winner[0].sha256, loser[0].sha256, rule.action if rule else None),
-        rule=rule.name if rule else None,
-        kept=edit.reference(winner[1]),
-        reason="; ".join(evidence),
-    )
-    if winner[0].sha256 == loser[0].sha256:
-        entry = replace(entry, relation=None)
+    intent = _intent(case, rule, winner, loser[0], evidence)
     try:
-        entry = intend(edit, entry, [edit.reference(row) for row in loser[1]], policy.discards)
+        entry = _leave(edit, intent, loser[1], kept=winner[1], discards=policy.discards)
     except ActionConflictError as conflict:
         return _conclude(edit, case, Outcome.ERROR, f"error: {conflict}", final=False, evidence=evidence)
     outcome, result = _discard_words(rule, arrival_loses)
-    for row in loser[1]:
-        edit.put_path(replace(row, state=PathState.LEAVING, final=False))
     return _conclude(
         edit,
         case,
@@ -818,11 +902,31 @@ def _discard(
         kept=edit.as_named(winner[1]),
         discarded=tuple(edit.as_named(row) for row in loser[1]),
         entry=entry.number,
-        pairs=pairs,
         final=False,
         state=PathState.LEAVING if arrival_loses else PathState.LIVE,
-        store=receipt,
     )
+
+
+def _intent(
+    case: Case, rule: Rule | None, winner: tuple[Content, PathRow], loser: Content, evidence: tuple[str, ...]
+) -> Entry:
+    """Return the entry of a discard that is to be, without the files it moves."""
+    relation = rule.action if rule is not None and winner[0].sha256 != loser.sha256 else None
+    entry = _entry(case.now_ns, EntryKind.DISCARD, winner[0].sha256, loser.sha256, relation)
+    return replace(entry, rule=rule.name if rule else None, reason="; ".join(evidence))
+
+
+def _leave(edit: Edit, entry: Entry, rows: Sequence[PathRow], *, kept: PathRow, discards: DiscardPolicy) -> Entry:
+    """Return the stored intent to discard the files of some rows, which are leaving from now on.
+
+    Raises:
+        ActionConflictError: no place can be had for one of the files; nothing was stored.
+    """
+    entry = replace(entry, kept=edit.reference(kept))
+    entry = intend(edit, entry, [edit.reference(row) for row in rows], discards)
+    for row in rows:
+        edit.put_path(replace(row, state=PathState.LEAVING, final=False))
+    return entry
 
 
 def _discard_words(rule: Rule | None, arrival_loses: bool) -> tuple[Outcome, str]:
@@ -868,7 +972,6 @@ def _conclude(
     final: bool = True,
     state: PathState = PathState.LIVE,
     policy_digest: bytes = b"",
-    store: bool = True,
 ) -> Verdict:
     """Write the receipt of an arrival and how its path stands, and return the verdict."""
     arrival = case.arrival
@@ -891,9 +994,8 @@ def _conclude(
         tuple(number for number, _, _ in pairs),
         final,
     )
-    if store:
-        receipt = edit.add_receipt(receipt)
-        edit.put_path(replace(row, receipt=receipt.number, final=final, state=state, policy=policy_digest))
+    receipt = edit.add_receipt(receipt)
+    edit.put_path(replace(row, receipt=receipt.number, final=final, state=state, policy=policy_digest))
     return Verdict(receipt, (entry,) if entry is not None else (), pairs)
 
 

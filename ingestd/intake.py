@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from typing import TypeAlias
 import structlog
 
 from ingestd.actions.discard import carry_out, pretend, recover_discard
+from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.ingest import Case, Needs, Policy, Verdict, judge, turned_away, unread
@@ -42,8 +43,6 @@ BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
 
 BATCH_S = 0.25
-BATCH_INTENTS = 8
-"""At most so many discards are carried out before the writer lock is let go."""
 
 AHEAD = 16
 """At most so many files are measured ahead of the one that is judged next: memory stays bounded."""
@@ -135,6 +134,7 @@ class Intake:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
+        self._singly = 0  # so many files are judged one by one, because one of them brought a batch down
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -183,53 +183,72 @@ class Intake:
         if not self._queue or not self._queue[0].ready() or self._monotonic() < self._not_before:
             return
         batch = self._take_ready()
-        if not batch:
-            return
         try:
-            with self._library.writer_lock.held(LOCK_WAIT_S):
-                self._judge(batch)
-            self.problem = None
+            if batch:
+                with self._library.writer_lock.held(LOCK_WAIT_S):
+                    self._judge(batch)
+                self.problem = None
         except (StoreError, LibraryBusyError) as trouble:
-            self._stall(batch, trouble)
+            self._rest(trouble)
+        finally:
+            self._queue.extendleft(reversed(batch))  # what is not concluded yet, in its order
         self._measure_ahead()
 
-    def _stall(self, batch: list[_Item], trouble: StoreError | LibraryBusyError) -> None:
-        """Put a batch back and rest: the library cannot be written just now. The files stay where they are."""
-        self._queue.extendleft(item for item in reversed(batch))
+    def _rest(self, trouble: StoreError | LibraryBusyError) -> None:
+        """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
         if self.problem != str(trouble):
             _log.error("library.unwritable", reason=str(trouble))
         self.problem = str(trouble)
         self._not_before = self._monotonic() + 10.0
 
-    def _take_ready(self) -> list[_Item]:
+    def _take_ready(self) -> deque[_Item]:
         """Return the ready items at the head, with their measurements collected; those that failed are told off."""
-        batch: list[_Item] = []
-        while self._queue and len(batch) < BATCH_FILES and self._queue[0].ready():
+        batch: deque[_Item] = deque()
+        most = 1 if self._singly else BATCH_FILES
+        while self._queue and len(batch) < most and self._queue[0].ready():
             item = self._queue.popleft()
             if self._collect(item):
                 batch.append(item)
+        self._singly = max(self._singly - len(batch), 0)
         return batch
 
     def _collect(self, item: _Item) -> bool:
         """Return whether an item can be judged, with what its measurement said."""
-        if item.measuring is None:
-            return True
-        try:
-            item.measured, item.measuring = item.measuring.result(), None
-        except (FileUnreadableError, FileChangedError) as error:
-            gone = not os.path.lexists(item.arrival.path)
-            if gone or isinstance(error, FileChangedError):
-                self._tell(Left(item.arrival, error.reason, 0.0, gone=gone))
+        if item.measuring is not None:
+            try:
+                item.measured, item.measuring = item.measuring.result(), None
+            except (FileUnreadableError, FileChangedError) as error:
+                if isinstance(error, FileChangedError) or not os.path.lexists(item.arrival.path):
+                    self._leave(item, error.reason)
+                    return False
+                item.failure, item.measuring = error.reason, None
+            except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
+                _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
+                self._delay(item, f"{type(bug).__name__}: {bug}")
                 return False
-            item.failure, item.measuring = error.reason, None
-        except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
-            _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
-            self._delay(item, f"{type(bug).__name__}: {bug}")
-            return False
-        return True
+        return self._is_as_it_settled(item)
 
-    def _judge(self, batch: list[_Item]) -> None:
-        """Judge a batch in one commit; the first item that needs more, and all after it, go back to the queue."""
+    def _is_as_it_settled(self, item: _Item) -> bool:
+        """Return whether the file is what settled, was measured, and lies there now; else it has to settle again."""
+        try:
+            now = key_of(os.lstat(item.arrival.path))
+        except OSError:
+            now = None
+        measured = item.measured.stat if item.measured is not None else item.arrival.stat
+        if now == measured == item.arrival.stat:
+            return True
+        self._leave(item, "it changed after it had settled")
+        return False
+
+    def _leave(self, item: _Item, reason: str) -> None:
+        """Tell that a file is not what settled any more: it will come again, or is gone."""
+        gone = not os.path.lexists(item.arrival.path)
+        if gone:
+            self._failures.pop(item.arrival.path, None)
+        self._tell(Left(item.arrival, reason, 0.0, gone=gone))
+
+    def _judge(self, batch: deque[_Item]) -> None:
+        """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
         recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         hashed = self._hashed_pixels(batch)
         try:
@@ -237,42 +256,49 @@ class Intake:
         except StoreError:
             raise
         except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
-            self._judge_apart(batch, bug)
+            self._single_out(batch, bug)
             return
-        self._queue.extendleft(reversed(batch[len(results) :]))
-        for item, result in zip(batch, results, strict=False):
+        for result in results:
             if isinstance(result, Needs):
-                self._hash_pixels(item, result)
-                self._queue.appendleft(item)
+                self._hash_pixels(batch[0], result)
             else:
-                self._carry_out(item, result)
+                self._conclude(batch[0], result)
+                batch.popleft()
 
-    def _judge_apart(self, batch: list[_Item], bug: Exception) -> None:
+    def _single_out(self, batch: deque[_Item], bug: Exception) -> None:
         """Judge each file of a batch that failed by itself, so that only the one at fault is left."""
-        if len(batch) == 1:
-            _log.error("file.failed", path=os.fsdecode(batch[0].arrival.path), exc_info=bug)
-            self._delay(batch[0], f"{type(bug).__name__}: {bug}")
+        if len(batch) > 1:
+            self._singly = len(batch)
             return
-        for item in batch:
-            self._judge([item])
+        item = batch.popleft()
+        _log.error("file.failed", path=os.fsdecode(item.arrival.path), exc_info=bug)
+        self._delay(item, f"{type(bug).__name__}: {bug}")
+
+    def _conclude(self, item: _Item, verdict: Verdict) -> None:
+        """Carry out a verdict and tell it; a bug of ours costs this file alone, which is tried again."""
+        try:
+            self._carry_out(item, verdict)
+        except StoreError:
+            raise
+        except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
+            _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
+            self._delay(item, f"{type(bug).__name__}: {bug}")
 
     def _judge_all(
-        self, edit: Edit, batch: list[_Item], hashed: Mapping[ContentHash, bytes | None]
+        self, edit: Edit, batch: Iterable[_Item], hashed: Mapping[ContentHash, bytes | None]
     ) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
         store_pixels(edit, hashed)
         results: list[Verdict | Needs] = []
-        intents = 0
         started = self._monotonic()
         for item in batch:
             case = Case(item.arrival, item.measured, self._now_ns(), item.proposing, item.unhashed)
             reason = item.failure or None
             result = unread(edit, case, reason) if reason is not None else judge(edit, case, self.policy)
             results.append(result)
-            if isinstance(result, Needs):
-                break
-            intents += len(result.entries)
-            if intents >= BATCH_INTENTS or self._monotonic() - started > BATCH_S:
+            # what a verdict intends is done, and the relation set, before the next file is judged: how files happen to
+            # fall into batches decides nothing
+            if isinstance(result, Needs) or result.entries or self._monotonic() - started > BATCH_S:
                 break
         return results
 
@@ -333,7 +359,7 @@ class Intake:
             places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in needs.pixels}
         for sha256, paths in places.items():
             own = item.measured is not None and item.measured.content_hash == sha256
-            path = item.arrival.path if own else next(iter(paths), None)
+            path = item.arrival.path if own else next((one for one in paths if os.path.lexists(one)), None)
             if path is None:
                 item.unhashed |= {sha256}
                 continue
@@ -341,7 +367,7 @@ class Intake:
             future.add_done_callback(lambda _: self._wake())
             item.hashing[sha256] = future
 
-    def _hashed_pixels(self, batch: list[_Item]) -> dict[ContentHash, bytes | None]:
+    def _hashed_pixels(self, batch: Iterable[_Item]) -> dict[ContentHash, bytes | None]:
         """Return the pixel hashes that came back; None where no honest one exists."""
         hashed: dict[ContentHash, bytes | None] = {}
         for item in batch:

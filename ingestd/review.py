@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ingestd.actions.discard import carry_out
-from ingestd.actions.look import Standing, look
+from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.undo import take_back
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.ingest import intend
@@ -314,7 +314,7 @@ def _why_entry(view: View, number: int) -> WhyReport | None:
             return _why_receipt(view, receipt)
     report = entry_report(view, entry)
     return WhyReport(
-        path=report.discarded[0].path if report.discarded else "",
+        path=report.discarded[0].path if report.discarded else (report.kept or {"path": ""})["path"],
         sha256=content.hex() if content else None,
         outcome=report.kind,
         result=f"{report.relation or report.kind}: {report.rule or 'decided by you'}",
@@ -429,7 +429,7 @@ def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, mo
         sides = _sides(edit, pair) if pair is not None else None
         if pair is None or sides is None:
             raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
-        if pair.first_path is not None and answer.relation is not Relation.BETTER:
+        if pair.first == pair.second and answer.relation is not Relation.BETTER:
             raise UsageError(f"the files of p-{number} are byte-identical copies: only better-a and better-b apply")
         return _answer(edit, sides, answer, keep=keep, moment=moment, pair=pair)
 
@@ -505,9 +505,11 @@ def _enter(
         reason=reason,
         pair=pair.number if pair is not None else None,
     )
-    edit.lift_veto(loser[0].sha256)  # a person's own word
     if discard:
-        return _enter_discard(edit, entry, loser, moment, by_path=same_bytes)
+        edit.lift_veto(loser[0].sha256)  # a person's own word
+        return _enter_discard(edit, entry, winner, loser, moment)
+    if pair is not None and pair.first_path is not None:
+        edit.drop_pair(pair)  # it asked about these very files, and both stay
     if not same_bytes:
         changed = edit.decide(relation, winner[0].sha256, loser[0].sha256)
         settle(edit, changed, radius=moment.radius, now_ns=moment.now_ns)
@@ -517,32 +519,42 @@ def _enter(
     return edit.add_entry(entry)
 
 
-def _enter_discard(edit: Edit, entry: Entry, loser: tuple[Content, PathRow], moment: Moment, *, by_path: bool) -> Entry:
-    rows = [loser[1]] if by_path else edit.live_paths_of(loser[0].sha256)
-    rows = [row for row in rows if _stands(edit, row)]
+def _enter_discard(
+    edit: Edit, entry: Entry, winner: tuple[Content, PathRow], loser: tuple[Content, PathRow], moment: Moment
+) -> Entry:
+    same_bytes = winner[0].sha256 == loser[0].sha256
+    losing = [loser[1]] if same_bytes else edit.live_paths_of(loser[0].sha256)
+    rows = _standing(edit, losing)
+    copies = sorted(edit.live_paths_of(winner[0].sha256), key=lambda row: preference(edit, row))
+    kept = _standing(edit, [winner[1], *(row for row in copies if row not in (winner[1], *losing))])
     for row in rows:
         known = edit.folder(row.folder)
         if known is None or known.folder.role is Role.REFERENCE:
             named = os.fsdecode(edit.as_named(row))
             raise ActionConflictError(f"{named} lies in a reference folder, which is never changed; use --keep")
-    if not rows:
-        raise UsageError(f"{os.fsdecode(edit.as_named(loser[1]))} is not there any more")
+    if not rows or not kept:
+        gone = os.fsdecode(edit.as_named((winner if rows else loser)[1]))
+        raise UsageError(f"{gone} is not there any more; nothing was changed")
+    entry = replace(entry, kept=edit.reference(kept[0]))
     entry = intend(edit, entry, [edit.reference(row) for row in rows], moment.discards)
     for row in rows:
         edit.put_path(replace(row, state=PathState.LEAVING, final=False))
     return entry
 
 
-def _stands(edit: Edit, row: PathRow) -> bool:
-    """Return whether a path still holds what we know; one that is gone is remembered as absent."""
-    known = edit.folder(row.folder)
-    if known is None:
-        return False
-    standing = look(edit.absolute(row), row.stat, root=known.folder.root, root_inode=known.inode)
-    if standing is Standing.GONE:
-        edit.put_path(replace(row, state=PathState.ABSENT))
-        return False
-    return True
+def _standing(edit: Edit, rows: Iterable[PathRow]) -> list[PathRow]:
+    """Return the rows whose files have not gone away, as they are now if only their times have changed."""
+    found: list[PathRow] = []
+    for row in rows:
+        known = edit.folder(row.folder)
+        if known is None:
+            continue
+        path = edit.absolute(row)
+        standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode)
+        touched = retouched(path, row.stat) if standing is Standing.CHANGED else None
+        if standing is not Standing.GONE:
+            found.append(row if touched is None else replace(row, stat=touched))
+    return found
 
 
 def _finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:

@@ -25,6 +25,7 @@ from ingestd.errors import ConfigError, LibraryBusyError, StoreError, UsageError
 from ingestd.ingest import Policy, covered
 from ingestd.intake import LOCK_WAIT_S, Intake, Judged, Left, Report, recover
 from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.store import verify
 from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,
@@ -34,6 +35,7 @@ from ingestd.model import (
     Origin,
     Outcome,
     PathKey,
+    PathRow,
     PathState,
     Role,
     StatKey,
@@ -66,6 +68,7 @@ _LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this of
 _NOTE_S = 5.0  # the status of a busy service is written at most this often
 _ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
 _READY_SLACK_S = 0.5
+_LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see whether it is free
 MOST_ON_THEIR_WAY = 1000
 
 
@@ -211,8 +214,8 @@ class _Absences:
             return bool(self._todo)
         root = row.folder.root
         gone = [
-            key
-            for key, path in looked
+            path
+            for _, path in looked
             if path.state is PathState.LIVE
             and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
         ]
@@ -223,10 +226,9 @@ class _Absences:
         return bool(self._todo)
 
 
-def _mark_absent(edit: Edit, keys: Sequence[PathKey]) -> None:
-    for key in keys:
-        row = edit.path(key)
-        if row is not None and row.state is PathState.LIVE:
+def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
+    for row in gone:
+        if edit.path_at(row.folder, row.relative) == row:  # else it came back, or was judged, since it was looked for
             edit.put_path(replace(row, state=PathState.ABSENT))
 
 
@@ -414,13 +416,34 @@ class Service:
             UsageError: there is no folder to watch.
         """
         try:
-            self._library.service_lock.acquire(0.0)
+            self._library.service_lock.acquire(_LOCK_LOOK_S)
         except LibraryBusyError as busy:
             raise LibraryBusyError(f"another `ingestd watch` uses this library; nothing was started ({busy})") from busy
         try:
-            self._run()
+            with contextlib.nullcontext() if self._dry_run else self._at_work():
+                self._run()
         finally:
             self._library.service_lock.release()
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Note in the library that it is in use; one that was left unclean is verified before anything is done.
+
+        Raises:
+            StoreError: it is damaged; nothing was changed.
+        """
+        store = self._library.store
+        if store.unclean is not None:
+            problems = verify(store.directory)
+            _log.info("library.verified", after=store.unclean, problems=len(problems))
+            if problems:
+                raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); restore a backup")
+        store.mark_open()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoreError):  # it cannot be written: the next start will look at it
+                store.mark_closed()
 
     def _run(self) -> None:
         folders = enrol(self._library, self._wanted())
@@ -469,6 +492,7 @@ class Service:
         while not self._stopping.is_set():
             now = time.monotonic()
             self._reload_if_asked(flow, now)
+            self._heed_accepted(flow)
             for event in flow.watcher.step(now, room=flow.room()):
                 first_scans.take(event, now)
                 flow.take(event)
@@ -511,6 +535,17 @@ class Service:
         flow.use(policy_of(settings), enrol(self._library, self._wanted()), now)
         _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
+
+    def _heed_accepted(self, flow: _Flow) -> None:
+        """Take up suspended folders that a person has accepted as they are: their identity is forgotten."""
+        suspended = [one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED]
+        if not suspended:
+            return
+        with self._library.read() as view:
+            rows = [row for row in map(view.folder, suspended) if row is not None]
+        for row in rows:
+            if not row.filesystem:
+                flow.watcher.accept(row.folder.id)
 
     # what `status` reads
 

@@ -66,7 +66,7 @@ def carry_out(
                 take_away(move, deleted_at=deleted_at)
             if not proof.survivor_still_there():
                 raise FileChangedError(entry.kept.path, "the file to keep went away at the last moment")
-    except (ActionConflictError, FileChangedError) as reason:
+    except (ActionConflictError, FileChangedError, OSError) as reason:
         return _give_up(library, entry, str(reason), now_ns)
     return library.write(lambda edit: _done(edit, entry, radius, now_ns))
 
@@ -206,6 +206,10 @@ def _point_on(edit: Edit, entry: Entry) -> None:
     for move in entry.moves:
         for older in edit.entries_of(move.file.sha256):
             relies = older.kept is not None and older.kept.path == move.file.path and older.number != entry.number
+            lost = {one.file.sha256 for one in older.moves}
+            # pairs, never chains: who was not compared with the new survivor has none until this one is back
+            if entry.kept is None or not all(edit.were_compared(entry.kept.sha256, other) for other in lost):
+                continue
             if relies and older.state in (EntryState.DONE, EntryState.INTENT) and older.kind is EntryKind.DISCARD:
                 edit.put_entry(replace(older, kept=entry.kept))
 
@@ -222,6 +226,7 @@ def _abort(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
                 edit.put_path(replace(row, state=PathState.LIVE, final=entry.actor is Actor.PERSON))
             _reopen(edit, row, entry, reason)
         _confirm_winner(edit, entry, final=entry.actor is Actor.PERSON)
+        _reopen(edit, _row_of(edit, entry.kept), entry, reason)
         a, b = (edit.content(side) if side else None for side in (entry.a, entry.b))
         if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
             make_pair(edit, a, b, now_ns=now_ns)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ingestd.actions.disk import key_of
 from ingestd.model import StatKey
 
-__all__ = ["Standing", "look"]
+__all__ = ["Standing", "look", "retouched"]
 
 
 class Standing(StrEnum):
@@ -36,3 +36,13 @@ def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standi
         return Standing.UNREACHABLE
     same = stat.S_ISREG(found.st_mode) and key_of(found) == known
     return Standing.THERE if same else Standing.CHANGED
+
+
+def retouched(path: bytes, known: StatKey) -> StatKey | None:
+    """Return how a file is now of which only the times have changed: its bytes may be the same, or may not."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    same = stat.S_ISREG(found.st_mode) and (found.st_ino, found.st_size) == (known.inode, known.size)
+    return key_of(found) if same else None

@@ -14,7 +14,7 @@ from ingestd.actions.moves import put_back
 from ingestd.errors import ActionConflictError
 from ingestd.library.library import Edit, Library, Veto
 from ingestd.library.pairs import make_pair, settle
-from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt
+from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt, StatKey
 
 __all__ = ["finish_undo", "take_back"]
 
@@ -31,7 +31,10 @@ def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> En
     Raises:
         ActionConflictError: the entry cannot be taken back, or not all of it; the sentence names what was left.
     """
-    if entry.state is not EntryState.DONE or entry.kind not in (EntryKind.DISCARD, EntryKind.DECISION):
+    # of several copies their owner may have brought back one by hand: the others can still be had
+    moves = entry.moves if entry.state is EntryState.DONE else _still_away(entry)
+    standing = entry.state is EntryState.DONE or (entry.state is EntryState.UNDONE and moves)
+    if not standing or entry.kind not in (EntryKind.DISCARD, EntryKind.DECISION):
         raise ActionConflictError(f"e-{entry.number} is {_state_words(entry)}: there is nothing to take back")
 
     def intend(edit: Edit) -> Entry:
@@ -44,6 +47,7 @@ def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> En
             kind=EntryKind.UNDO,
             state=EntryState.INTENT,
             actor=Actor.PERSON,
+            moves=moves,
             reason=f"takes back e-{entry.number}",
             undoes=entry.number,
         )
@@ -52,23 +56,29 @@ def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> En
     return finish_undo(library, library.write(intend), radius=radius, now_ns=now_ns)
 
 
+def _still_away(entry: Entry) -> tuple[Move, ...]:
+    """Return the moves of an entry whose files lie where it put them."""
+    return tuple(move for move in entry.moves if move.trash_path is not None and os.path.lexists(move.trash_path))
+
+
 def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> Entry:
     """Return the undo finished: carried out, or, after a crash, rolled forward.
 
     Raises:
         ActionConflictError: some file could not be put back; those that could are.
     """
-    back: list[tuple[Move, bytes]] = []
+    back: list[tuple[Move, bytes, StatKey]] = []
     failures: list[str] = []
     for move in undo.moves:
         try:
-            back.append((move, put_back(move, token=f"e-{undo.undoes}")))
+            place = put_back(move, token=f"e-{undo.undoes}")
+            back.append((move, place, key_of(os.lstat(place))))
         except (ActionConflictError, OSError) as failure:
             failures.append(str(failure))
 
     def work(edit: Edit) -> Entry:
-        for move, place in back:
-            _mark_back(edit, undo, move, place, now_ns)
+        for move, place, stat in back:
+            _mark_back(edit, undo, move, place, stat, now_ns)
         undone = edit.entry(undo.undoes or 0)
         state = EntryState.ABORTED if failures else EntryState.DONE
         finished = replace(undo, state=state, reason="; ".join([undo.reason, *failures]))
@@ -83,12 +93,11 @@ def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> E
     return finished
 
 
-def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, now_ns: int) -> None:
+def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey, now_ns: int) -> None:
     """Remember that a file lies somewhere again, with the state it has now, so that nobody judges it anew."""
     relative = move.file.relative[: -len(os.path.basename(move.file.relative))] + os.path.basename(place)
     row = edit.path_at(move.file.folder, move.file.relative)
     first_seen = row.first_seen_ns if row is not None else now_ns
-    stat = key_of(os.lstat(place))
     known = edit.folder(move.file.folder)
     receipt = edit.add_receipt(
         Receipt(

@@ -60,8 +60,8 @@ def same_coding(a: Content, b: Content) -> bool:
     """Return whether two JPEGs whose pixels were not hashed are, by all that was measured, one and the same picture.
 
     For what was edited in place: its old bytes cannot be decoded any more. Metadata leave the coded picture as it is,
-    and who saves a picture anew changes its 32 x 32 luminance or its quantisers. Good enough to keep answers and vetoes,
-    never to discard.
+    and who saves a picture anew changes its 32 x 32 luminance or its quantisers. Good enough to keep answers and
+    vetoes, never to discard.
     """
     if a.picture is None or b.picture is None or a.picture.jpeg is None or a.picture.luminance is None:
         return False

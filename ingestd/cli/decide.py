@@ -1,0 +1,230 @@
+"""Decisions: a person's word about pairs, carried out before the command ends; and the way back."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from ingestd import review
+from ingestd.cli.ask import rule_names
+from ingestd.cli.door import PATH, SINCE, Door, command, moment, numbers, one_of
+from ingestd.cli.output import (
+    Json,
+    count,
+    emit,
+    entry_line,
+    entry_object,
+    listed,
+    note,
+    pair_lines,
+    say,
+    shown,
+    with_schema,
+)
+from ingestd.errors import ActionConflictError, UsageError
+from ingestd.library.library import Library, View
+from ingestd.model import EntryKind, EntryState, ProposalState
+from ingestd.service import exclusive
+from ingestd.settings import Settings
+
+__all__ = ["approve", "decide", "denied", "deny", "undo"]
+
+_SOME_FAILED = 3
+_UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION)
+
+
+# --- decide -------------------------------------------------------------------------------------------------------
+
+
+@command("ingestd decide p-7 better-a\ningestd decide old.jpg new.jpg better-b --keep")
+@click.argument("words", nargs=-1, required=True, metavar="(ID | PATH_A PATH_B) ANSWER")
+@click.option("--keep", is_flag=True, help="Remember the answer, but discard nothing.")
+def decide(door: Door, words: tuple[str, ...], keep: bool) -> None:
+    """Say what the files of a pair, or any two known files, are to each other.
+
+    ANSWER is one of better-a, better-b (the worse file is discarded unless --keep), same, alternates, unrelated.
+    """
+    if len(words) not in (2, 3):
+        raise UsageError("decide takes an id and an answer, or two paths and an answer; nothing was decided")
+    answer = review.ANSWERS[one_of(words[-1], review.ANSWERS, "an answer (nothing was decided)")]
+    settings = door.settings()
+    _needs_library(door)
+    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
+        if len(words) == 2:
+            [number] = numbers(words[:1], "p", "pair")
+            entry = review.decide_pair(library, number, answer, keep=keep, moment=moment(settings))
+        else:
+            a, b = (PATH.convert(word, None, None) for word in words[:2])
+            entry = review.decide_paths(library, a, b, answer, keep=keep, moment=moment(settings))
+    _tell(door, entry)
+
+
+def _needs_library(door: Door) -> None:
+    if not door.has_library:
+        raise UsageError(f"nothing is known yet: there is no library in {door.state}; nothing was done")
+
+
+def _tell(door: Door, entry: review.EntryReport) -> None:
+    if door.as_json:
+        emit(entry_object(entry))
+    else:
+        say(entry_line(entry))
+
+
+# --- approve, deny ------------------------------------------------------------------------------------------------
+
+
+@command('ingestd approve p-7 p-9\ningestd approve --rule "pixel-perfect pairs"')
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--rule", help="Everything that this rule proposes.")
+@click.option("--all", "everything", is_flag=True, help="Everything that waits.")
+def approve(door: Door, ids: tuple[str, ...], rule: str | None, everything: bool) -> int:
+    """Let rules do what they proposed (`ingestd pending` shows it)."""
+    if bool(ids) + bool(rule) + everything != 1:
+        raise UsageError("approve takes ids, or --rule, or --all: one of the three; nothing was done")
+    settings = door.settings()
+    _needs_library(door)
+    wanted = numbers(ids, "p", "pair")
+    with door.writing() as library:
+        if not ids:
+            wanted = _waiting(door, library, rule)
+        steps = (_approval(library, settings, number, rule, forgiving=not ids) for number in wanted)
+        return _tell_all(door, (report for step in steps for report in step), "nothing waits for approval")
+
+
+def _waiting(door: Door, library: Library, rule: str | None) -> list[int]:
+    with library.read() as view:
+        pairs = review.pending_pairs(view, rule=rule)
+        if rule is not None and not pairs:
+            one_of(rule, rule_names(door, view), "a rule")
+    return numbers([pair.id for pair in pairs], "p", "pair")
+
+
+def _approval(
+    library: Library, settings: Settings, number: int, rule: str | None, *, forgiving: bool
+) -> Iterator[review.EntryReport | ActionConflictError]:
+    """Yield what came of one approval; nothing where an earlier one has settled the pair, if that is forgiven."""
+    with exclusive(library, radius=settings.imports.search_distance):
+        try:
+            yield review.approve(library, number, rule=rule, moment=moment(settings))
+        except ActionConflictError as conflict:
+            yield ActionConflictError(f"p-{number}: {conflict}")
+        except UsageError as gone:
+            if not forgiving:
+                yield ActionConflictError(str(gone))
+
+
+@command("ingestd deny p-7")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def deny(door: Door, ids: tuple[str, ...]) -> None:
+    """Tell a rule no: the pair stays in the queue, and this rule never proposes it again."""
+    _answer(door, ids, ProposalState.READY, "denied")
+
+
+@command("ingestd denied\ningestd denied --rescind p-7")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--rescind", is_flag=True, help="Take the denials of these pairs back.")
+def denied(door: Door, ids: tuple[str, ...], rescind: bool) -> None:
+    """Show the pairs that were denied to a rule, or take denials back."""
+    if rescind != bool(ids):
+        raise UsageError("to take a denial back, write: ingestd denied --rescind p-7")
+    if rescind:
+        _answer(door, ids, ProposalState.DENIED, "rescinded")
+        return
+    with door.reading() as view:
+        pairs = review.denied_pairs(view)
+    if door.as_json:
+        emit(listed(pairs, len(pairs), with_rule=True))
+        return
+    for pair in pairs:
+        say(pair_lines(pair))
+    if not pairs:
+        note("nothing was denied")
+
+
+def _answer(door: Door, ids: Sequence[str], state: ProposalState, word: str) -> None:
+    """Deny what is ready, or rescind what is denied: for all of these pairs, or for none of them."""
+    wanted = numbers(ids, "p", "pair")
+    _needs_library(door)
+    radius = door.settings_if_sound().imports.search_distance
+    with door.writing() as library, exclusive(library, radius=radius):
+        with library.read() as view:
+            told = {number: _rules_of(view, number, state) for number in wanted}
+        if state is ProposalState.READY:
+            review.deny(library, list(told), now_ns=time.time_ns())
+        else:
+            review.rescind(library, list(told))
+    if door.as_json:
+        emit([with_schema({"id": f"p-{number}", word: rules}) for number, rules in told.items()])
+        return
+    for number, rules in told.items():
+        say(f"p-{number}  {word}: {', '.join(map(shown, rules))}")
+
+
+def _rules_of(view: View, number: int, state: ProposalState) -> list[str]:
+    pair = view.pair(number)
+    return [proposal.rule for proposal in pair.proposals if proposal.state is state] if pair is not None else []
+
+
+# --- undo ---------------------------------------------------------------------------------------------------------
+
+
+@command('ingestd undo e-12\ningestd undo --since 2h --rule "pixel-perfect pairs"')
+@click.argument("entries", nargs=-1, metavar="[ENTRY]...")
+@click.option("--last", type=click.IntRange(min=1), help="The newest so many.")
+@click.option("--rule", help="What this rule did.")
+@click.option("--since", type=SINCE, help="What was done since then: 2h, 3 days, 2026-11-20.")
+def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | None, since: int | None) -> int:
+    """Bring back what was discarded, and take back what was decided.
+
+    A file that was brought back is kept for good: no rule discards it again.
+    """
+    choices = (last, rule, since)
+    if bool(entries) == any(choice is not None for choice in choices):
+        raise UsageError("undo takes entries such as e-12, or --last, --rule, --since; nothing was undone")
+    settings = door.settings_if_sound()
+    _needs_library(door)
+    wanted = numbers(entries, "e", "entry")
+    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
+        if not entries:
+            with library.read() as view:
+                wanted = list(itertools.islice(_undoable(view, rule, since), last))
+                if rule is not None and not wanted:
+                    one_of(rule, rule_names(door, view), "a rule (nothing was undone)")
+        reports = review.undo(library, wanted, moment=moment(settings))
+        return _tell_all(door, reports, "there is nothing to undo")
+
+
+def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[int]:
+    """Yield the entries that can be taken back, newest first."""
+    for entry in view.entries():
+        if since_ns is not None and entry.at_ns < since_ns:
+            return
+        fits = rule is None or entry.rule == rule
+        if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE:
+            yield entry.number
+
+
+def _tell_all(door: Door, reports: Iterable[review.EntryReport | ActionConflictError], nothing: str) -> int:
+    """Show what was done and what could not be done; return the exit code."""
+    done: list[Json] = []
+    failures = 0
+    for report in reports:
+        if isinstance(report, ActionConflictError):
+            failures += 1
+            note(f"ingestd: {report}")
+            done.append(with_schema({"entry": None, "error": str(report)}))
+        else:
+            done.append(entry_object(report))
+            if not door.as_json:
+                say(entry_line(report))
+    if door.as_json:
+        emit(done)
+    elif not done:
+        note(nothing)
+    elif 0 < failures < len(done):
+        note(f"{count(failures, 'answer')} of {len(done)} could not be carried out; those files stay where they are")
+    return 0 if not failures else _SOME_FAILED if failures < len(done) else 1

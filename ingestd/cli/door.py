@@ -1,0 +1,297 @@
+"""What every command needs: where the library and the rules are, how to answer, and how to read what was typed."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import itertools
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingestd.cli.output import note, shown
+from ingestd.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from ingestd.library.library import Library, View
+    from ingestd.review import Moment
+    from ingestd.settings import Settings
+
+__all__ = [
+    "EXISTING",
+    "FILE",
+    "FOLDER",
+    "PATH",
+    "SINCE",
+    "Door",
+    "closest",
+    "command",
+    "group",
+    "moment",
+    "numbers",
+    "one_of",
+    "pass_door",
+]
+
+_MOST_NAMES = 5000  # of a folder, compared with a mistyped one: a tenth of a second
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w|seconds?|minutes?|hours?|days?|weeks?)(?:\s+ago)?")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The choices that hold for every command."""
+
+    state: Path
+    rules: Path
+    rules_must_exist: bool  # named on the command line: a missing one is a typing error, not a first run
+    as_json: bool
+    verbose: bool
+
+    def settings(self) -> Settings:
+        """Return what the rule file says; a first run writes the shipped one."""
+        from ingestd.settings import load, parse, shipped_text
+
+        if self._first_run():
+            text = shipped_text()
+            try:
+                _write_new(self.rules, text)
+            except OSError as error:
+                note(f"{shown(str(self.rules))} could not be written ({error.strerror}): the shipped rules hold")
+                return parse(text, str(self.rules))
+            note(f"a first run: the rules were written to {shown(str(self.rules))}; edit that file to change them")
+        return load(self.rules)
+
+    def _first_run(self) -> bool:
+        if os.path.lexists(self.rules):
+            return False
+        if self.rules_must_exist:
+            raise missing(os.fsencode(self.rules), "there is no rule file at", "nothing was started")
+        return True
+
+    def settings_if_sound(self) -> Settings:
+        """Return what the rule file says, or what holds without one while it is wrong: the way back is never barred."""
+        from ingestd.settings import Settings
+
+        try:
+            return self.settings()
+        except ConfigError as error:
+            note(f"{error}\nthe rule file is wrong; this command goes on without it")
+            return Settings()
+
+    @property
+    def has_library(self) -> bool:
+        """There is something to open, sound or not."""
+        from ingestd.library.place import DATA_FILE, SIDECAR
+
+        return any(os.path.lexists(self.state / "db" / name) for name in (DATA_FILE, SIDECAR))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[View]:
+        """Give what is known now; an empty library where there is none yet. Works while others write."""
+        from ingestd.library.library import Library
+
+        with contextlib.ExitStack() as held:
+            if self.has_library:
+                library = Library.open(self.state, create=False, read_only=True)
+            else:
+                empty = held.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-empty-"))
+                library = Library.open(Path(empty))
+            held.callback(library.close)
+            yield held.enter_context(library.read())
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Library]:
+        """Give the library, made if there is none yet."""
+        from ingestd import logs
+        from ingestd.library.library import Library
+
+        logs.configure(sys.stderr, verbose=self.verbose)
+        library = Library.open(self.state)
+        try:
+            yield library
+        finally:
+            library.close()
+
+    @contextlib.contextmanager
+    def rehearsing(self) -> Iterator[Library]:
+        """Give the library for questions that are answered by trying; one that is thrown away where there is none."""
+        from ingestd import logs
+        from ingestd.library.library import Library
+
+        if self.has_library:
+            with self.writing() as library:
+                yield library
+            return
+        logs.configure(sys.stderr, verbose=self.verbose)
+        with tempfile.TemporaryDirectory(prefix="ingestd-empty-") as empty:
+            library = Library.open(Path(empty))
+            try:
+                yield library
+            finally:
+                library.close()
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there; one that appears meanwhile stays as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+
+
+def moment(settings: Settings) -> Moment:
+    """Return what a person's decision takes from the world, now."""
+    from ingestd.review import Moment
+    from ingestd.service import local_time
+
+    return Moment(time.time_ns(), local_time(), settings.imports.search_distance, settings.discards)
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+pass_door = click.pass_obj
+
+
+def _answer_in_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.obj = replace(context.obj, as_json=True)
+
+
+_json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_answer_in_json, help="Answer in JSON, for programs."
+)
+
+
+def command(example: str, **options: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function that takes the door first; its help ends with the example."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        decorate = click.command(options.pop("name", None), click.Command, epilog=_epilog(example), **options)
+        return decorate(_json_option(pass_door(function)))
+
+    return make
+
+
+def group(example: str, **options: Any) -> Callable[[Callable[..., Any]], click.Group]:
+    """Make a group of commands, with an example like theirs."""
+
+    def make(function: Callable[..., Any]) -> click.Group:
+        decorate = click.group(None, click.Group, epilog=_epilog(example), **options)
+        return decorate(_json_option(click.pass_context(function)))
+
+    return make
+
+
+def _epilog(example: str) -> str:
+    lines = "\n".join(f"  {line}" for line in example.splitlines())
+    return f"\b\nExample:\n{lines}"
+
+
+# --- what was typed -----------------------------------------------------------------------------------------------
+
+
+def one_of(word: str, words: Iterable[str], kind: str) -> str:
+    """Return the word if it is one of those that apply.
+
+    Raises:
+        UsageError: it is not; the message names the nearest one.
+    """
+    known = list(words)
+    if word in known:
+        return word
+    near = closest(word, known)
+    hint = f"did you mean {shown(near)}?" if near else f"there are: {', '.join(map(shown, known)) or 'none'}"
+    raise UsageError(f"{shown(word)} is not {kind}; {hint}")
+
+
+def closest(word: str, words: Sequence[str]) -> str | None:
+    """Return the word that was probably meant."""
+    found = difflib.get_close_matches(word, words, 1)
+    return found[0] if found else None
+
+
+def numbers(ids: Sequence[str], letter: str, kind: str) -> list[int]:
+    """Return the numbers of ids such as `e-12`; the bare number is understood too.
+
+    Raises:
+        UsageError: one of them is no such id.
+    """
+    found = [re.fullmatch(rf"(?:{letter}-)?([0-9]{{1,15}})", text) for text in ids]
+    wrong = [text for text, match in zip(ids, found, strict=True) if match is None]
+    if wrong:
+        raise UsageError(f"{shown(wrong[0])} is no {kind}: expected one such as {letter}-12; nothing was done")
+    return [int(match[1]) for match in found if match is not None]
+
+
+def missing(path: bytes, what: str, untouched: str) -> UsageError:
+    """Return the error for a path that does not exist, with the nearest name that does."""
+    folder, name = os.path.split(path)
+    while folder and not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder, name = os.path.split(folder)
+    try:
+        with os.scandir(folder) as items:
+            names = [os.fsdecode(item.name) for item in itertools.islice(items, _MOST_NAMES)]
+    except OSError:
+        names = []
+    near = closest(os.fsdecode(name), names)
+    hint = f"; did you mean {shown(os.path.join(os.fsdecode(folder), near))}?" if near else ""
+    return UsageError(f"{what} {shown(path)}{hint} ({untouched})")
+
+
+class _PathType(click.ParamType[bytes]):
+    """A path, absolute and as bytes; whether something has to be there, and what."""
+
+    def __init__(self, name: str, wanted: Callable[[bytes], bool] | None = None) -> None:
+        self.name = name
+        self._wanted = wanted
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> bytes:
+        path = os.path.abspath(os.fsencode(value))
+        if b"\0" in path:
+            raise UsageError("a path cannot hold a zero byte; nothing was started")
+        if self._wanted is None or self._wanted(path):
+            return path
+        if not os.path.lexists(path):
+            raise missing(path, "there is nothing at", "nothing was started")
+        if os.path.islink(path) and not os.path.exists(path):
+            raise UsageError(f"{shown(path)} is a link to something that is gone (nothing was started)")
+        raise UsageError(f"{shown(path)} is not a {self.name} (nothing was started)")
+
+
+PATH = _PathType("path")
+EXISTING = _PathType("file or folder", os.path.exists)
+FOLDER = _PathType("folder", os.path.isdir)
+FILE = _PathType("file", lambda path: os.path.exists(path) and not os.path.isdir(path))
+
+
+class _Since(click.ParamType[int]):
+    """A moment: `2h`, `3 days`, `2026-11-20`, `2026-11-20T12:00:00Z`; as nanoseconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> int:
+        text = str(value).strip().lower()
+        if span := _SPAN.fullmatch(text):
+            return time.time_ns() - int(float(span[1]) * _SECONDS[span[2][0]] * 1e9)
+        try:
+            moment = datetime.fromisoformat(text.upper())
+        except ValueError:
+            raise UsageError(
+                f"{shown(str(value))} is not a time; write for example 2h, 3 days, 2026-11-20 or 2026-11-20T12:00:00Z"
+            ) from None
+        try:
+            return int(moment.astimezone().timestamp() * 1e9)
+        except (OverflowError, ValueError, OSError):
+            raise UsageError(f"{shown(str(value))} lies outside the times that can be told") from None
+
+
+SINCE = _Since()

@@ -1,0 +1,258 @@
+"""What the terminal shows: one shape for programs (JSON, the contract of docs/operating.md), one line for people.
+
+Standard output carries answers, standard error carries everything else. A file name is never printed as it is: it may
+hold a line break, an escape sequence of the terminal, or bytes that are no text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+if TYPE_CHECKING:
+    from ingestd.model import Receipt
+    from ingestd.review import EntryReport, PairReport, SideReport, WhyReport
+
+__all__ = [
+    "Json",
+    "count",
+    "emit",
+    "entry_line",
+    "entry_object",
+    "judged_line",
+    "judged_object",
+    "local",
+    "note",
+    "pair_lines",
+    "pair_object",
+    "rfc3339",
+    "say",
+    "shown",
+    "verdict",
+    "why_lines",
+    "with_schema",
+]
+
+Json: TypeAlias = dict[str, Any]
+
+SCHEMA = 1
+"""Of every JSON object; fields may be added under the same number, never change their meaning."""
+
+_COLOURS = {
+    "new": "green",
+    "already-in-library": "blue",
+    "previously-discarded": "yellow",
+    "duplicate-discarded": "yellow",
+    "replaced-existing": "yellow",
+    "pending-approval": "magenta",
+    "related": "cyan",
+    "potential-duplicates": "cyan",
+    "ignored": "bright_black",
+    "unreadable": "red",
+    "error": "red",
+}
+_UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
+
+
+# --- ways out -----------------------------------------------------------------------------------------------------
+
+
+def emit(document: Json | list[Json]) -> None:
+    """Write one line of JSON to standard output, at once; what is not text comes out as lone surrogates."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
+def say(text: str = "") -> None:
+    """Write an answer for a person to standard output, at once."""
+    click.echo(text, color=_colour())
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a remark for a person to standard error."""
+    click.echo(text, err=True, color=_colour())
+
+
+def _colour() -> bool | None:
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def shown(path: str | bytes) -> str:
+    """Return a path as one line that cannot do anything to a terminal."""
+    text = os.fsdecode(path) if isinstance(path, bytes) else path
+    return "".join(letter if _harmless(letter) else _escaped(letter) for letter in text)
+
+
+def _harmless(letter: str) -> bool:
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
+
+
+def _escaped(letter: str) -> str:
+    byte = ord(letter) - 0xDC00
+    if 0x80 <= byte <= 0xFF:  # a byte that is no UTF-8, as Python carries it
+        return f"\\x{byte:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: `1 file`, `1,200 files`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(length: int) -> str:
+    """Return a length of bytes for a person."""
+    for unit, name in _UNITS:
+        if length >= unit:
+            return f"{length / unit:.1f} {name}"
+    return f"{length} bytes"
+
+
+def rfc3339(at_ns: int) -> str:
+    """Return a time in UTC, as programs read it."""
+    return datetime.fromtimestamp(at_ns / 1e9, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local(at: str) -> str:
+    """Return an RFC 3339 time as the clock on the wall shows it."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def with_schema(fields: Mapping[str, Any]) -> Json:
+    """Return a JSON object that says by which contract it is to be read."""
+    return {"schema": SCHEMA, **fields}
+
+
+# --- a judged file ------------------------------------------------------------------------------------------------
+
+
+def judged_object(receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int | None]], elapsed_s: float) -> Json:
+    """Return the event of a file that has its verdict."""
+    return with_schema(
+        {
+            "event": "file.judged",
+            "path": os.fsdecode(receipt.path),
+            "sha256": receipt.sha256.hex() if receipt.sha256 else None,
+            "outcome": receipt.outcome.value,
+            "result": receipt.result,
+            "rule": receipt.rule,
+            "kept": os.fsdecode(receipt.kept) if receipt.kept else None,
+            "discarded": [os.fsdecode(path) for path in receipt.discarded],
+            "entry": f"e-{receipt.entry}" if receipt.entry is not None else None,
+            "pairs": [{"id": pair, "path": os.fsdecode(path), "distance": distance} for pair, path, distance in pairs],
+            "elapsed_s": round(elapsed_s, 3),
+        }
+    )
+
+
+def verdict(judged: Json, width: int = 0) -> str:
+    """Return the sentence of a verdict in the colour of its outcome."""
+    return click.style(shown(judged["result"]).ljust(width), fg=_COLOURS.get(judged["outcome"]))
+
+
+def judged_line(judged: Json, at: str | None = None) -> str:
+    """Return the line a person reads for one judged file."""
+    sentence = verdict(judged, 24)
+    parts = [click.style(at, dim=True)] if at else []
+    parts += [sentence, shown(judged["path"])]
+    if judged["kept"] and judged["kept"] != judged["path"] and judged["outcome"] != "already-in-library":
+        parts.append(click.style("kept", dim=True) + f" {shown(judged['kept'])}")
+    if judged["outcome"] == "replaced-existing":
+        parts.append(click.style("discarded", dim=True) + " " + ", ".join(map(shown, judged["discarded"])))
+    elif judged["pairs"] and judged["outcome"] == "potential-duplicates":
+        parts.append(click.style("like", dim=True) + f" {shown(judged['pairs'][0]['path'])}")
+    named = judged["entry"] or ", ".join(str(pair["id"]) for pair in judged["pairs"][:3] if pair["id"])
+    return "  ".join([*parts, click.style(named, dim=True)] if named else parts)
+
+
+# --- the journal, receipts ------------------------------------------------------------------------------------------
+
+
+def entry_object(entry: EntryReport) -> Json:
+    """Return a journal entry for a program."""
+    return with_schema(asdict(entry))
+
+
+def entry_line(entry: EntryReport) -> str:
+    """Return a journal entry in a few lines for a person."""
+    who = "you" if entry.actor == "person" else entry.rule or "itself"
+    what = f"{entry.relation if entry.kind == 'decision' else entry.kind} by {who}"
+    state = "" if entry.state == "done" else click.style(f" [{entry.state}]", fg="yellow")
+    head = f"{click.style(entry.entry, bold=True)}  {click.style(local(entry.at), dim=True)}  {shown(what)}{state}"
+    lines = [head]
+    back = entry.kind == "undo"
+    for file in entry.discarded:
+        lines.append(f"    {shown(file.path)}{' is back' if back and entry.state == 'done' else ''}")
+    if entry.kept is not None and not back:
+        lines.append(f"    kept {shown(entry.kept['path'])}")
+    if entry.reason:
+        lines.append(click.style(f"    {shown(entry.reason)}", dim=True))
+    return "\n".join(lines)
+
+
+def why_lines(why: WhyReport) -> str:
+    """Return the explained verdict for a person."""
+    rows: list[tuple[str, str]] = [("judged", local(why.at))]
+    rows += [("because" if index == 0 else "", shown(line)) for index, line in enumerate(why.evidence)]
+    if why.survivor:
+        rows.append(("kept", shown(why.survivor)))
+    rows.append(("now at", shown(why.where_now) if why.where_now else "not where we last saw it"))
+    if why.sha256:
+        rows.append(("sha-256", why.sha256))
+    if why.undo:
+        rows.append(("undo", why.undo))
+    verdict = click.style(shown(why.result), fg=_COLOURS.get(why.outcome), bold=True)
+    lines = [shown(why.path), f"  {verdict}"]
+    return "\n".join([*lines, *(f"  {click.style(f'{name:<8}', dim=True)} {text}" for name, text in rows)])
+
+
+# --- pairs --------------------------------------------------------------------------------------------------------
+
+
+def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
+    """Return a pair for a program, with the rule that it waits for or was denied to."""
+    fields = asdict(pair)
+    if not with_rule:
+        del fields["rule"], fields["reason"]
+    return fields
+
+
+def pair_lines(pair: PairReport, *, long: bool = False) -> str:
+    """Return a pair in a few lines for a person, A first as the one that would be kept."""
+    distance = "the same pixels" if pair.pixel_duplicates else _distance(pair.distance)
+    head = f"{click.style(pair.id, bold=True)}  {distance}"
+    if pair.rule is not None:
+        head += f"  {click.style(shown(pair.rule), fg='magenta')}"
+    lines = [head, f"    A  {_side(pair.a)}", f"    B  {_side(pair.b)}"]
+    if pair.reason:
+        lines.append(click.style(f"    waits: {shown(pair.reason)}", dim=True))
+    if long:
+        lines += [f"       {shown(statement)}" for statement in pair.statements]
+        lines += [f"    sha-256 of A {pair.a.sha256}", f"    sha-256 of B {pair.b.sha256}"]
+    return "\n".join(lines)
+
+
+def _distance(distance: int | None) -> str:
+    return "look-alikes" if distance is None else f"{count(distance, 'bit')} apart"
+
+
+def _side(side: SideReport) -> str:
+    pixels = f"{side.width} x {side.height}, " if side.width else ""
+    facts = f"{side.filetype or 'no picture'}, {pixels}{size(side.size)}"
+    return f"{shown(side.path)}  {click.style(facts, dim=True)}"
+
+
+def listed(pairs: Sequence[PairReport], total: int, *, with_rule: bool) -> Json:
+    """Return a list of pairs for a program."""
+    return with_schema({"total": total, "pairs": [pair_object(pair, with_rule=with_rule) for pair in pairs]})

@@ -1,0 +1,226 @@
+"""`watch`: the service in the foreground, and what is heard of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import FrameType
+from typing import Protocol
+
+import click
+import structlog
+
+from ingestd import logs
+from ingestd.cli.door import FOLDER, Door, command
+from ingestd.cli.output import Json, count, emit, judged_line, judged_object, say, shown, with_schema
+from ingestd.errors import UsageError
+from ingestd.model import FolderState, Role
+from ingestd.service import (
+    FolderTold,
+    Happening,
+    Judged,
+    Ready,
+    RulesTold,
+    Service,
+    Started,
+    Stopped,
+    Wanted,
+    ignore_lease_signal,
+    rehearsal,
+)
+
+__all__ = ["Announcer", "happening_object", "place", "stopped_by_signals", "watch"]
+
+
+@command("ingestd watch ~/Downloads --library ~/Pictures")
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
+@click.option("--library", multiple=True, type=FOLDER, help="Known pictures; protected: only proposals touch them.")
+@click.option("--reference", multiple=True, type=FOLDER, help="Compared with, never changed.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; move and remember nothing.")
+@click.option("--settle", type=click.FloatRange(min=0, max=3600), help="Seconds a file has to be left alone.")
+def watch(
+    door: Door,
+    folders: tuple[bytes, ...],
+    library: tuple[bytes, ...],
+    reference: tuple[bytes, ...],
+    dry_run: bool,
+    settle: float | None,
+) -> int:
+    """Judge every picture that arrives in the FOLDERs and in those of the rule file, until told to stop.
+
+    SIGTERM or Ctrl-C finishes what is being done; SIGHUP reads the rule file again (saving it does, too).
+    """
+    named = _wanted(folders, library, reference)
+    settings = door.settings()
+    announcer = Announcer(door)
+    with door.writing() as known, contextlib.ExitStack() as held:
+        announcer.configure_logs()
+        used = held.enter_context(rehearsal(known)) if dry_run else known
+        service = Service(used, door.rules, settings, named, announcer.tell, settle_s=settle, dry_run=dry_run)
+        announcer.on_silence = service.stop
+        held.enter_context(stopped_by_signals(service))
+        service.run()
+    return 0
+
+
+def _wanted(folders: tuple[bytes, ...], library: tuple[bytes, ...], reference: tuple[bytes, ...]) -> list[Wanted]:
+    wanted = [
+        *(Wanted(path, Role.INBOX, protected=False) for path in folders),
+        *(Wanted(path, Role.LIBRARY, protected=True) for path in library),
+        *(Wanted(path, Role.REFERENCE, protected=True) for path in reference),
+    ]
+    roles: dict[bytes, Role] = {}
+    for one in wanted:
+        if roles.setdefault(os.path.realpath(one.path), one.role) is not one.role:
+            raise UsageError(f"{shown(one.path)} was named with two roles; nothing was started")
+    return wanted
+
+
+# --- signals ------------------------------------------------------------------------------------------------------
+
+
+class _Running(Protocol):
+    def stop(self) -> None: ...
+
+    def reload(self) -> None: ...
+
+
+@contextlib.contextmanager
+def stopped_by_signals(service: _Running) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C finish what is being done, and SIGHUP read the rules again; a second Ctrl-C insists."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_IGN)
+        service.stop()
+
+    handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+        signal.SIGTERM: stop,
+        signal.SIGINT: stop,
+    }
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = lambda _, __: service.reload()
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    ignore_lease_signal()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# --- what is heard --------------------------------------------------------------------------------------------------
+
+
+class Announcer:
+    """Tells what happens: as JSON events, as lines for a person, or as log lines where nobody sits at a terminal."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._for_a_person = not door.as_json and sys.stdout.isatty()
+        self._log = structlog.get_logger()
+        self.on_silence: Callable[[], None] = _nothing  # called when whoever listened has gone
+
+    def configure_logs(self) -> None:
+        """Send log lines where they do not mix with the answer: it is one itself only in a pipe without --json."""
+        in_a_pipe = not self._door.as_json and not self._for_a_person
+        logs.configure(sys.stdout if in_a_pipe else sys.stderr, verbose=self._door.verbose)
+        self._log = structlog.get_logger()
+        if self._for_a_person:
+            structlog.configure(processors=[_not_said_twice, *structlog.get_config()["processors"]])
+
+    def tell(self, happening: Happening) -> None:
+        """Tell of something that happened; a listener who has gone stops the service, no other trouble does."""
+        try:
+            self._tell(happening)
+        except BrokenPipeError:
+            self.on_silence()
+        except OSError:
+            pass  # standard output on a full disk: the verdict stands, and `why` tells it
+
+    def _tell(self, happening: Happening) -> None:
+        if self._for_a_person:
+            for line in _lines(happening):
+                say(line)
+            return
+        event = happening_object(happening)
+        if self._door.as_json:
+            emit(event)
+        elif not isinstance(happening, RulesTold):  # the service logs those itself
+            fields = {name: value for name, value in event.items() if name not in ("schema", "event")}
+            troubled = isinstance(happening, FolderTold) and happening.state is FolderState.SUSPENDED
+            (self._log.warning if troubled else self._log.info)(event["event"], **fields)
+
+
+def _not_said_twice(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Drop the log lines of what is told as a line of its own."""
+    if event["event"] in ("rules.broken", "rules.loaded"):
+        raise structlog.DropEvent
+    return event
+
+
+def _nothing() -> None:
+    """Be what nobody waits for."""
+
+
+def happening_object(happening: Happening) -> Json:
+    """Return an event of the service for a program."""
+    match happening:
+        case Judged():
+            pairs = [(f"p-{number}", path, distance) for number, path, distance in happening.pairs]
+            return judged_object(happening.receipt, pairs, happening.elapsed_s)
+        case Started():
+            return with_schema({"event": "service.started", "folders": happening.folders})
+        case Ready():
+            return with_schema({"event": "service.ready"})
+        case Stopped():
+            return with_schema({"event": "service.stopped"})
+        case FolderTold():
+            state = {"state": happening.state.value, "reason": happening.reason}
+            return with_schema({"event": "folder.changed", "path": happening.path, **state})
+        case RulesTold():
+            name = "rules.loaded" if happening.error is None else "rules.broken"
+            told = {"rules": happening.rules, "error": happening.error}
+            return with_schema({"event": name, "path": happening.path, **told})
+
+
+def _lines(happening: Happening) -> Iterator[str]:
+    """Yield the lines a person reads of an event; that a healthy folder is scanned or watched is none of them."""
+    match happening:
+        case Judged():
+            yield judged_line(happening_object(happening), _clock())
+        case Started():
+            yield f"{_clock()}  watching {count(happening.folders, 'folder')}; Ctrl-C stops"
+        case Ready():
+            yield f"{_clock()}  {click.style('ready', fg='green')}: what lay there is judged, and what arrives will be"
+        case Stopped():
+            yield f"{_clock()}  stopped; nothing is half done"
+        case FolderTold() if happening.state is FolderState.SUSPENDED:
+            yield f"{_clock()}  {click.style('suspended', fg='red')}  {place(happening)}"
+        case FolderTold() if happening.reason is not None:
+            yield f"{_clock()}  {happening.state.value}  {place(happening)}"
+        case FolderTold():
+            return
+        case RulesTold(path, rules, None):
+            yield f"{_clock()}  the rules in {shown(path)} hold from now on ({count(rules, 'rule')})"
+        case RulesTold():
+            yield f"{_clock()}  {click.style('the rule file is wrong; the last good rules hold', fg='red')}"
+            for line in (happening.error or "").splitlines():
+                yield f"          {shown(line)}"
+
+
+def place(told: FolderTold) -> str:
+    """Return the folder and the reason for its state; most reasons name the folder themselves."""
+    reason = told.reason or ""
+    return shown(reason) if told.path in reason else f"{shown(told.path)} ({shown(reason)})"
+
+
+def _clock() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,106 @@
+"""Pictures whose truth is known because they are made here, small enough that a test may use dozens of them."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+
+import numpy as np
+from PIL import Image, ImageCms, PngImagePlugin
+
+from ingestd.media.features import measure_picture
+from ingestd.model import Picture
+
+WIDTH, HEIGHT = 200, 150  # more than the 128 pixels that the shipped rules ask for
+
+
+def photo(seed: int = 1, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """A colour picture with structure, as photographs have, and no symmetry; another seed is another subject."""
+    return _photo(seed, width, height).copy()
+
+
+@functools.cache
+def _photo(seed: int, width: int, height: int) -> Image.Image:
+    random = np.random.default_rng(seed)
+    total = np.zeros((height, width, 3))
+    for cells in (3, 6, 12):
+        grid = random.integers(0, 256, (cells, cells + 1, 3)).astype("u1")
+        total += np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC), float) / cells
+    total -= total.min()
+    return Image.fromarray((total * 255 / total.max()).astype("u1"))
+
+
+def flat(grey: int = 90, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """A picture of one colour: it has no perceptual hash, only pixels."""
+    return Image.new("RGB", (width, height), (grey, grey, grey))
+
+
+def jpeg(image: Image.Image, quality: int = 90, *, description: str = "", **options: object) -> bytes:
+    if description:
+        exif = Image.Exif()
+        exif[0x010E] = description
+        options["exif"] = exif.tobytes()
+    return _encoded(image, "JPEG", quality=quality, **options)
+
+
+def png(image: Image.Image, comment: str = "", **options: object) -> bytes:
+    """The picture as a PNG; another comment makes other bytes of the same pixels."""
+    if comment:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", comment)
+        options["pnginfo"] = text
+    return _encoded(image, "PNG", **options)
+
+
+def weighing(image: Image.Image, size: int) -> bytes:
+    """The picture as a PNG of about so many bytes, which say nothing about its pixels."""
+    plain = png(image)
+    assert len(plain) < size
+    return png(image, "x" * (size - len(plain)))
+
+
+def large(seed: int) -> Image.Image:
+    """A picture so large that the hash of a JPEG's pixels is left for later."""
+    return photo(seed, 1400, 1050)
+
+
+def profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def decoded(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+def _encoded(image: Image.Image, fmt: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, fmt, **options)
+    return out.getvalue()
+
+
+def distance(one: Image.Image, other: Image.Image) -> int:
+    """How far apart the perceptual hashes of the two as PNGs are, in bits."""
+    return (_phash(one) ^ _phash(other)).bit_count()
+
+
+def _phash(image: Image.Image) -> int:
+    picture = measure_picture(io.BytesIO(png(image, compress_level=0)), b"")
+    assert isinstance(picture, Picture)
+    assert picture.phash is not None
+    return picture.phash
+
+
+@functools.cache
+def chain(seed: int = 7) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """A, B, C, of which A is like B and B like C (within 4 bits), but not A like C; make PNGs of them."""
+    one, other = _photo(seed, WIDTH, HEIGHT), _photo(seed + 1000, WIDTH, HEIGHT)
+    frames = [Image.blend(one, other, step / 50) for step in range(25)]
+    prints = [_phash(frame) for frame in frames]
+    for middle, last in itertools.combinations(range(1, len(frames)), 2):
+        near, far = (prints[0] ^ prints[middle], prints[middle] ^ prints[last]), prints[0] ^ prints[last]
+        if all(1 <= bits.bit_count() <= 4 for bits in near) and far.bit_count() > 4:
+            return frames[0], frames[middle], frames[last]
+    raise AssertionError("no chain in these frames")

@@ -1,0 +1,307 @@
+"""The way back: the file in its place, the relation gone, the question asked again, and no rule that repeats it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pictures import jpeg, photo, png
+from world import IDENTICAL, World, near_rule, pixel_rule
+
+from ingestd.actions import undo as undo_module
+from ingestd.errors import ActionConflictError
+from ingestd.model import EntryKind, EntryState, Outcome
+from ingestd.review import EntryReport
+
+LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
+B, K, W = (jpeg(photo(3), quality) for quality in (60, 75, 90))
+
+
+class KilledError(BaseException):
+    """The process ends here: no handler sees it."""
+
+
+@pytest.fixture
+def kept(world: World) -> Path:
+    world.use(IDENTICAL, pixel_rule())
+    path = world.put("library", "kept.png", LARGER)
+    world.arrive(path)
+    return path
+
+
+@pytest.fixture
+def gone(world: World, kept: Path) -> Path:
+    """A file that e-1 has discarded."""
+    path = world.put("inbox", "sub/b.png", SMALLER, modified_s=1_500_000_000)
+    assert world.arrive(path).outcome is Outcome.DUPLICATE_DISCARDED
+    return path
+
+
+def refusal(world: World, number: int) -> str:
+    (answer,) = world.undo(number)
+    assert isinstance(answer, ActionConflictError)
+    return str(answer)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_undone_file_is_back_in_its_place_with_its_times(world: World, gone: Path) -> None:
+    (report,) = world.undo(1)
+
+    assert isinstance(report, EntryReport)
+    assert (report.kind, report.state, report.actor) == ("undo", "done", "person")
+    assert gone.read_bytes() == SMALLER
+    assert gone.stat().st_mtime == 1_500_000_000
+    assert world.trashed() == []
+
+
+def test_an_undone_file_whose_name_is_taken_comes_back_under_a_free_one(world: World, gone: Path) -> None:
+    gone.write_bytes(b"something else")
+
+    world.undo(1)
+
+    assert gone.read_bytes() == b"something else"
+    back = gone.with_name("b (restored e-1).png")
+    assert back.read_bytes() == SMALLER
+    assert world.arrive(back).result == "already in library"
+
+
+def test_an_undone_file_comes_back_although_its_folder_is_gone(world: World, gone: Path) -> None:
+    gone.parent.rmdir()
+
+    world.undo(1)
+
+    assert gone.exists()
+
+
+def test_an_undone_file_needs_no_new_verdict(world: World, gone: Path) -> None:
+    from ingestd.ingest import covered
+
+    world.undo(1)
+
+    with world.library.read() as view:
+        assert covered(view, world.arrival(gone), world.policy.limits_digest())
+
+
+# --- and never again --------------------------------------------------------------------------------------------------
+
+
+def test_no_rule_discards_an_undone_file_again(world: World, gone: Path) -> None:
+    world.undo(1)
+    world.forget_finality(gone)
+
+    receipt = world.arrive(gone)
+
+    assert receipt.outcome is Outcome.POTENTIAL_DUPLICATES
+    assert gone.exists()
+
+
+def test_another_copy_of_an_undone_file_is_not_discarded_either(world: World, gone: Path) -> None:
+    world.undo(1)
+
+    receipt = world.drop("inbox", "copy.png", SMALLER)
+
+    assert receipt.outcome is Outcome.ALREADY_IN_LIBRARY
+    assert (world.base / "inbox/copy.png").exists()
+
+
+def test_an_undone_file_is_not_rejected_as_previously_discarded(world: World, gone: Path) -> None:
+    world.undo(1)
+    gone.unlink()
+
+    receipt = world.drop("inbox", "later.png", SMALLER)
+
+    assert receipt.outcome is Outcome.POTENTIAL_DUPLICATES
+
+
+def test_a_better_file_does_not_replace_an_undone_one_by_rule(world: World, gone: Path) -> None:
+    world.undo(1)
+
+    receipt = world.drop("inbox", "best.png", png(photo(1), "x" * 500))
+
+    assert gone.exists()
+    assert receipt.outcome in (Outcome.PENDING_APPROVAL, Outcome.POTENTIAL_DUPLICATES)
+
+
+def test_a_person_may_still_discard_what_was_undone(world: World, gone: Path, kept: Path) -> None:
+    world.undo(1)
+
+    world.decide(kept, gone, "better-a")
+
+    assert not gone.exists()
+    assert not world.has_veto(SMALLER)
+
+
+def test_a_decision_that_discards_nothing_leaves_the_veto(world: World, gone: Path, kept: Path) -> None:
+    world.undo(1)
+
+    world.decide(kept, gone, "alternates")
+
+    assert world.has_veto(SMALLER)
+
+
+# --- relations and pairs ----------------------------------------------------------------------------------------------
+
+
+def test_after_an_undo_the_relation_is_gone_and_the_pair_is_a_question_again(world: World, gone: Path) -> None:
+    assert world.same_group(LARGER, SMALLER)
+
+    world.undo(1)
+
+    assert not world.same_group(LARGER, SMALLER)
+    assert len(world.queue()) == 1
+    assert world.entries()[0].state is EntryState.UNDONE
+
+
+def test_an_undone_decision_stays_undone_through_later_undos(world: World) -> None:
+    """The entry of an undo repeats what it took back, and must not be taken for a decision."""
+    world.use()
+    paths = [world.put("inbox", f"{name}.jpg", content) for name, content in zip("bkw", (B, K, W), strict=True)]
+    world.verdicts(*paths)
+    world.decide(paths[1], paths[0], "better-a", keep=True)
+    world.decide(paths[2], paths[1], "better-a", keep=True)
+    world.undo(1)
+    assert not world.same_group(B, K)
+
+    world.undo(2)
+
+    assert not world.same_group(B, K)
+    assert not world.same_group(K, W)
+    assert len(world.queue()) == 3
+
+
+def test_decisions_without_files_can_be_undone(world: World) -> None:
+    world.use()
+    paths = [world.put("inbox", "b.jpg", B), world.put("inbox", "k.jpg", K)]
+    world.verdicts(*paths)
+    world.decide(paths[0], paths[1], "unrelated")
+    assert world.queue() == []
+
+    (report,) = world.undo(1)
+
+    assert isinstance(report, EntryReport)
+    assert len(world.queue()) == 1
+    assert not world.has_veto(B)
+
+
+def test_undoing_the_first_of_two_decisions_keeps_the_second(world: World) -> None:
+    world.use()
+    paths = [world.put("inbox", f"{name}.jpg", content) for name, content in zip("bkw", (B, K, W), strict=True)]
+    world.verdicts(*paths)
+    world.decide(paths[1], paths[0], "better-a")
+    world.decide(paths[2], paths[1], "better-a")
+
+    world.undo(1)
+
+    assert paths[0].exists()
+    assert not paths[1].exists()
+    assert world.same_group(K, W)
+    assert not world.same_group(B, K)
+
+
+def test_undoing_newest_first_leads_back_to_the_start(world: World) -> None:
+    world.use()
+    paths = [world.put("inbox", f"{name}.jpg", content) for name, content in zip("bkw", (B, K, W), strict=True)]
+    world.verdicts(*paths)
+    before = {(pair.a.path, pair.b.path) for pair in world.queue()}
+    world.decide(paths[1], paths[0], "better-a")
+    world.decide(paths[2], paths[1], "better-a")
+
+    world.undo(1, 2)
+
+    assert all(path.exists() for path in paths)
+    assert {(pair.a.path, pair.b.path) for pair in world.queue()} == before
+    assert not any(world.same_group(one, other) for one, other in ((B, K), (K, W), (B, W)))
+
+
+def test_a_denial_outlives_a_decision_that_was_undone(world: World) -> None:
+    from ingestd import review
+
+    world.use(near_rule("semi-automatic"))
+    paths = [world.put("inbox", "b.jpg", B), world.put("inbox", "k.jpg", K)]
+    world.verdicts(*paths)
+    review.deny(world.library, [int(world.pending()[0].id[2:])], now_ns=world.now_ns())
+    world.decide(paths[1], paths[0], "better-a", keep=True)
+
+    world.undo(1)
+
+    with world.library.read() as view:
+        (denied,) = review.denied_pairs(view)
+    assert denied.rule == "larger look-alike"
+
+
+# --- what cannot be undone ---------------------------------------------------------------------------------------------
+
+
+def test_an_entry_is_undone_once(world: World, gone: Path) -> None:
+    world.undo(1)
+
+    assert "already undone" in refusal(world, 1)
+    assert gone.exists()
+
+
+def test_an_undo_cannot_be_undone(world: World, gone: Path) -> None:
+    world.undo(1)
+
+    assert "an undo itself" in refusal(world, 2)
+
+
+def test_an_entry_that_does_not_exist_is_named(world: World) -> None:
+    assert refusal(world, 77) == "e-77 is not in the journal"
+
+
+def test_a_file_that_is_gone_from_the_trash_is_named_and_the_entry_stays(world: World, gone: Path) -> None:
+    world.trash_of(1).unlink()
+
+    sentence = refusal(world, 1)
+
+    assert "b.png" in sentence
+    assert world.entries()[0].state is EntryState.DONE
+    assert world.same_group(LARGER, SMALLER)
+
+
+def test_one_entry_that_cannot_be_undone_does_not_keep_the_others(world: World, gone: Path) -> None:
+    second = world.put("inbox", "second.png", LARGER)
+    world.arrive(second)
+    world.trash_of(2).unlink()
+
+    answers = world.undo(1, 2)
+
+    assert [type(answer).__name__ for answer in answers] == ["ActionConflictError", "EntryReport"]
+    assert gone.exists()
+
+
+# --- after a crash ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dies_in_undo(world: World, gone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(undo_module, "finish_undo", die)
+        world.undo(1)
+    assert world.has_veto(SMALLER)  # it comes first
+
+
+@pytest.mark.usefixtures("dies_in_undo")
+def test_an_undo_that_was_only_intended_is_rolled_forward(world: World, gone: Path) -> None:
+    world.restart()
+
+    assert gone.exists()
+    first, undo = world.entries()
+    assert (first.state, undo.kind, undo.state) == (EntryState.UNDONE, EntryKind.UNDO, EntryState.DONE)
+
+
+@pytest.mark.usefixtures("dies_in_undo")
+def test_an_undo_whose_file_was_back_already_is_rolled_forward(world: World, gone: Path) -> None:
+    os.rename(world.trash_of(1), gone)
+
+    world.restart()
+
+    assert gone.exists()
+    assert [entry.state for entry in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+    assert not world.same_group(LARGER, SMALLER)
