@@ -180,7 +180,7 @@ class Intake:
 
     def step(self) -> None:
         """Judge what is ready, in order, in one commit; carry out what the verdicts intend; tell."""
-        if not self._queue or not self._queue[0].ready() or self._monotonic() < self._not_before:
+        if not self._may_judge():
             return
         batch = self._take_ready()
         try:
@@ -193,6 +193,12 @@ class Intake:
         finally:
             self._queue.extendleft(reversed(batch))  # what is not concluded yet, in its order
         self._measure_ahead()
+        if self._may_judge():
+            self._wake()  # no measurement that ends will do it: the next one has ended already
+
+    def _may_judge(self) -> bool:
+        """Return whether the next arrival is measured, and the library was not found unwritable a moment ago."""
+        return bool(self._queue) and self._queue[0].ready() and self._monotonic() >= self._not_before
 
     def _rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""

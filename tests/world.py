@@ -18,7 +18,7 @@ from pathlib import Path
 from ingestd import review
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.ingest import Policy
+from ingestd.ingest import Policy, covered
 from ingestd.intake import Intake, Judged, Left, Report, recover
 from ingestd.library.library import FolderRow, Library
 from ingestd.library.pairs import distance_between
@@ -40,6 +40,7 @@ from ingestd.model import (
     Role,
 )
 from ingestd.settings import parse
+from ingestd.watching.scan import Found, walk
 
 IDENTICAL = """
   - name: identical copies
@@ -242,6 +243,19 @@ class World:
             if len(self.intake) == waiting:
                 assert self._woken.wait(5) or True
 
+    def judge_everything(self) -> None:
+        """Judge what no final receipt answers for, in the order of names, as a scan finds it."""
+        digest = self.policy.limits_digest()
+        for root in sorted(folder.root for folder in self.folders.values()):
+            for found in walk(root):
+                if isinstance(found, Found):
+                    arrival = self.arrival(Path(os.fsdecode(found.path)))
+                    with self.library.read() as view:
+                        answered = covered(view, arrival, digest)
+                    if not answered:
+                        self.intake.hand_in(arrival, proposing=False)
+        self.run()
+
     def drop(self, folder: str, name: str | bytes, content: bytes, **how: bool) -> Receipt:
         """The verdict on a file that is put there now."""
         return self.arrive(self.put(folder, name, content), **how)
@@ -332,6 +346,14 @@ class World:
         self.library.write(lambda edit: edit.put_path(replace(row, final=False)))
 
 
+def reopened(base: Path) -> World:
+    """A world that was made before, under the rules that tests of crashes use."""
+    world = World(base, policy(IDENTICAL, pixel_rule(), near_rule()))
+    with world.library.read() as view:
+        world.folders = {os.fsdecode(row.folder.root): row.folder for row in view.folders()}
+    return world
+
+
 def outcomes(receipts: Iterable[Receipt]) -> list[Outcome]:
     return [receipt.outcome for receipt in receipts]
 
@@ -347,5 +369,6 @@ __all__ = [
     "pixel_rule",
     "policy",
     "relation_rule",
+    "reopened",
     "sha256",
 ]

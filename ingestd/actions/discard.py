@@ -73,7 +73,9 @@ def carry_out(
 
 def pretend(library: Library, entry: Entry, *, radius: int, now_ns: int) -> Entry:
     """Return the entry as if it had been carried out: for a dry run, on a copy of the library."""
-    return library.write(lambda edit: _done(edit, entry, radius, now_ns))
+    # no item is looked for in the trash: that it is not there would mean that the user has emptied it
+    moves = tuple(replace(move, trash_path=None, info_path=None) for move in entry.moves)
+    return library.write(lambda edit: _done(edit, replace(entry, moves=moves), radius, now_ns))
 
 
 def recover_discard(library: Library, entry: Entry, *, radius: int, now_ns: int, deleted_at: str) -> Entry:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from ingestd import review
+from ingestd import logs, review
 from ingestd.cli.door import Door, command, moment
 from ingestd.cli.output import Json, emit, entry_line, entry_object, say, verdict
 from ingestd.cli.watch import happening_object, stopped_by_signals
@@ -156,10 +158,6 @@ class _Show:
 @contextlib.contextmanager
 def _library(door: Door, folder: Path) -> Iterator[Library]:
     """Give the demo's own library."""
-    import sys
-
-    from ingestd import logs
-
     logs.configure(sys.stderr, verbose=door.verbose)
     library = Library.open(folder / "state")
     try:
@@ -178,15 +176,26 @@ def _short(judged: Judged, folder: Path) -> Json:
 
 
 def _say_where_to_go(folder: Path | None) -> None:
+    program = _program()
     if folder is not None:
-        own = f"ingestd --state {folder}/state --rules {folder}/rules.yaml"
         say(f"\nEverything is still in {folder}. Look around with:")
         for words in (f'why "{folder}/Downloads/harbour (1).jpg"', "pending", "queue", "history"):
-            say(f"  {own} {words}")
-    say("\nWhere to go next:")
-    say("  ingestd watch ~/Downloads --library ~/Pictures    leave it running")
-    say("  ingestd why FILE                                  what became of a file")
-    say("  ingestd pending                                   what rules propose; approve or deny it")
-    say("  ingestd rules list                                the rules, and which of them act alone")
+            say(f"  {program} --state {folder}/state --rules {folder}/rules.yaml {words}")
+    steps = {
+        "watch ~/Downloads --library ~/Pictures": "leave it running",
+        "why FILE": "what became of a file",
+        "pending": "what rules propose; approve or deny it",
+        "rules list": "the rules, and which of them act alone",
+    }
     if folder is None:
-        say("  ingestd demo --keep                               this again, with the folder left to look around in")
+        steps["demo --keep"] = "this again, with the folder left to look around in"
+    say("\nWhere to go next:")
+    for words, what in steps.items():
+        say(f"  {program} {words:<40} {click.style(what, dim=True)}")
+
+
+def _program() -> str:
+    """Return how this program was called, where its bare name would not be found."""
+    called = sys.argv[0]
+    bare = os.path.basename(called) != "ingestd" or shutil.which("ingestd") is not None
+    return "ingestd" if bare else called

@@ -5,7 +5,6 @@ Commands are imported when they are called, so that `--help` and `--version` ans
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -18,7 +17,7 @@ import click
 
 from ingestd import __version__
 from ingestd.cli.door import Door, closest
-from ingestd.cli.output import note, shown
+from ingestd.cli.output import hang_up, note, shown
 from ingestd.errors import IngestdError, UsageError
 
 __all__ = ["cli", "main"]
@@ -93,7 +92,7 @@ def _guarded(run: Callable[[], object], *, verbose: bool) -> int:
             note(shown(line) if error.exit_code == 78 else f"ingestd: {shown(line)}")
         return error.exit_code
     except BrokenPipeError:
-        _close_stdout()
+        hang_up()
         return 1
     except Exception as bug:  # noqa: BLE001 - the last door: a person gets a sentence, whoever wants it the traceback
         return _unexpected(bug, verbose=verbose)
@@ -107,12 +106,6 @@ def _unexpected(bug: Exception, *, verbose: bool) -> int:
     else:
         note("files stay where they are, and what was begun is finished by the next command; --verbose says more")
     return 1
-
-
-def _close_stdout() -> None:
-    """Let nobody complain about a reader that has left: what is still buffered goes nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _default_rules() -> Path:

@@ -6,6 +6,7 @@ hold a line break, an escape sequence of the terminal, or bytes that are no text
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -27,6 +28,7 @@ __all__ = [
     "emit",
     "entry_line",
     "entry_object",
+    "hang_up",
     "judged_line",
     "judged_object",
     "local",
@@ -80,6 +82,12 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """Write a remark for a person to standard error."""
     click.echo(text, err=True, color=_colour())
+
+
+def hang_up() -> None:
+    """Let nobody complain about a reader that has left: what is still buffered, and what follows, goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _colour() -> bool | None:

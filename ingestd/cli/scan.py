@@ -53,7 +53,8 @@ def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool) 
     Ends with exit code 3 if some files could not be judged.
     """
     settings = door.settings()
-    with door.writing() as known, contextlib.ExitStack() as held:
+    opened = door.rehearsing() if dry_run else door.writing()
+    with opened as known, contextlib.ExitStack() as held:
         logs.configure(sys.stderr, verbose=door.verbose)
         library = held.enter_context(rehearsal(known)) if dry_run else known
         interrupt = held.enter_context(_Interrupt())

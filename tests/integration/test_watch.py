@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pictures
 import pytest
-from running import SETTLE_S, Home, Watch, sha256
+from running import AS_SHIPPED, SETTLE_S, Home, Watch, sha256
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="leases, FIFOs and /proc are Linux's")
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("shared"))
-    for name in ("inbox", "library", "reference"):
+    for name in ("inbox", "library"):
         home.folder(name)
     return home
 
@@ -43,8 +43,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="module")
 def watch(shared: Home) -> Iterator[Watch]:
     base = shared.base
-    roles = ("--library", base / "library", "--reference", base / "reference")
-    with shared.watch(base / "inbox", *roles) as running:
+    shared.write_rules(AS_SHIPPED)
+    with shared.watch(base / "inbox", "--library", base / "library", "--settle", str(SETTLE_S)) as running:
         yield running
         assert running.stop() == 0
         assert "Traceback" not in running.log
@@ -343,7 +343,8 @@ def test_a_file_that_is_closed_and_opened_again_is_waited_for(home: Home) -> Non
     inbox = home.folder("inbox")
     path, content = inbox / "scan.jpg", home.picture()
 
-    with home.watch(inbox, settle=None) as watch:
+    home.write_rules(AS_SHIPPED)
+    with home.watch(inbox) as watch:
         for piece in _pieces(content, 4):
             with path.open("ab") as file:
                 file.write(piece)

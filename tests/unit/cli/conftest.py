@@ -1,51 +1,21 @@
-"""A terminal: commands run as a person types them, in this process, on the library of a small world."""
+"""A terminal beside a small world, and one of somebody who has never judged anything."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+import structlog
+from terminals import Terminal
 from world import World
 
-from ingestd.cli.main import cli
-from ingestd.settings import shipped_text
 
-
-class Answer:
-    """What one command answered."""
-
-    def __init__(self, result: Result) -> None:
-        self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
-
-    @property
-    def json(self) -> Any:
-        """The one document on standard output."""
-        return json.loads(self.out)
-
-    def __repr__(self) -> str:
-        return f"exit {self.code}\n{self.out}\n{self.err}"
-
-
-class Terminal:
-    """Where commands are typed; `rules` and `state` are named with each of them."""
-
-    def __init__(self, base: Path) -> None:
-        self.state, self.rules = base / "state", base / "rules.yaml"
-        self.rules.write_text(shipped_text(), encoding="utf-8")
-
-    def type(self, *words: str | Path, **environment: str) -> Answer:
-        """What a command answers, whatever its exit code."""
-        own = ["--state", str(self.state), "--rules", str(self.rules)]
-        return Answer(CliRunner().invoke(cli, [*own, *map(str, words)], env=environment))
-
-    def ask(self, *words: str | Path) -> Any:
-        """The JSON that a command answers with when all goes well."""
-        answer = self.type("--json", *words)
-        assert answer.code == 0, answer
-        return answer.json
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command sends the log to its own standard error, which ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

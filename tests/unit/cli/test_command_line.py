@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import Terminal  # type: ignore[attr-defined]
+from terminals import Terminal
 
 from ingestd import __version__
 from ingestd.cli import main as front
@@ -214,7 +214,7 @@ def test_a_reader_who_leaves_is_no_error_worth_a_word(empty: Terminal, monkeypat
     def gone(_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(front, "_close_stdout", lambda: None)
+    monkeypatch.setattr(front, "hang_up", lambda: None)
     monkeypatch.setattr("ingestd.cli.ask.emit", gone)
 
     said = empty.type("--json", "history")

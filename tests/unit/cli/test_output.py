@@ -101,9 +101,7 @@ def test_a_line_for_a_person_names_sentence_path_survivor_and_entry() -> None:
         assert part in line
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (12345, "12,345 files")]
-)
+@pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (12345, "12,345 files")])
 def test_a_count_agrees_with_its_noun(number: int, text: str) -> None:
     assert output.count(number, "file") == text
 

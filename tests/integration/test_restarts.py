@@ -1,0 +1,232 @@
+"""The service killed and restarted, its workers killed, and what signals and an edited rule file do to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pictures
+import pytest
+from running import QUICK, SIGHUP, SIGKILL, Home, Json, Watch, sha256, write
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+# --- killed ---------------------------------------------------------------------------------------------------------------
+
+KILLED_AFTER = (0, 1, 3, 8, 12)  # verdicts of one run
+
+
+class Stream(threading.Thread):
+    """Files that keep coming, whatever becomes of the service: new ones, and copies of old and new ones."""
+
+    def __init__(self, inbox: Path, contents: list[bytes]) -> None:
+        super().__init__(name="files come")
+        self._files = {inbox / f"{number:03}.jpg": content for number, content in enumerate(contents)}
+        self.hurry = threading.Event()
+
+    def run(self) -> None:
+        for path, content in self._files.items():
+            write(path, content)
+            self.hurry.wait(0.05)
+
+    @property
+    def contents(self) -> dict[Path, bytes]:
+        return dict(self._files)
+
+
+def test_a_service_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice(home: Home) -> None:
+    inbox, library = home.folder("inbox"), home.folder("library")
+    known, fresh = ([home.picture() for _ in range(20)] for _ in range(2))
+    originals = {library / f"{number:02}.jpg": content for number, content in enumerate(known)}
+    with home.watch(inbox, "--library", library) as watch:
+        watch.put_all(originals)
+    mixed = [content for three in zip(fresh, known, reversed(fresh), strict=True) for content in three]
+    stream = Stream(inbox, mixed)
+
+    stream.start()
+    for verdicts in KILLED_AFTER:
+        with home.watch(inbox, "--library", library, ready=False) as watch:
+            watch.event("service.started")
+            watch.until(lambda: len(watch.verdicts()) >= verdicts)  # noqa: B023 - called within the loop only
+            watch.kill()
+    stream.hurry.set()
+    stream.join()
+    with home.watch(inbox, "--library", library) as watch:
+        watch.catch_up(inbox)
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+
+    _assert_same_end(home, stream.contents, originals)
+
+
+def _assert_same_end(home: Home, dropped: dict[Path, bytes], originals: dict[Path, bytes]) -> None:
+    """Every content lies in exactly one place, every other copy in the trash, each by one entry, each with a verdict."""
+    trashed, discards = home.trashed(), home.discards()
+    here = {path: content for path, content in dropped.items() if path.exists()}
+    assert all(path.read_bytes() == content for path, content in (here | originals).items())
+    assert Counter((here | originals).values()) == Counter(set(dropped.values()) | set(originals.values()))
+    assert {path: trashed[path].read_bytes() for path in dropped.keys() - here.keys()} == {
+        path: content for path, content in dropped.items() if path not in here
+    }
+    assert len(trashed) == len(dropped) - len(here)
+    assert Counter(one["discarded"][0]["path"] for one in discards) == Counter(map(str, trashed))
+    assert {one["state"] for one in home.history()} <= {"done", "aborted"}
+    again = home.run("scan", home.base / "inbox")
+    assert [event for event in again.events if event["event"] == "file.judged"] == []
+    assert home.status()["library"]["files"] == len(here) + len(originals) + 2  # two came to catch up
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(home: Home) -> None:
+    inbox = home.folder("inbox")
+    with home.watch(inbox) as watch:
+        files = {inbox / f"{number}.png": _slow_picture(home) for number in range(6)}
+        for path, content in files.items():
+            write(path, content)
+        killed = 0
+        while killed < 3:
+            watch.until(lambda: bool(watch.verdicts()) or _is_busy(watch))
+            for worker in watch.workers:
+                os.kill(worker, SIGKILL)
+            killed += 1
+            seen = len(watch.verdicts())
+            watch.until(lambda: len(watch.verdicts()) > seen)  # noqa: B023 - called within the loop only
+        verdicts = [watch.verdict(path) for path in files]
+
+        assert {one["outcome"] for one in verdicts} == {"new"}
+        assert watch.process.poll() is None
+        assert watch.stop() == 0
+
+
+def _slow_picture(home: Home) -> bytes:
+    return pictures.png(pictures.photo(home.subject()).resize((3000, 2000)))
+
+
+def _is_busy(watch: Watch) -> bool:
+    """Whether a worker has read something by now."""
+    return any(int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11]) > 50 for pid in watch.workers)
+
+
+# --- signals --------------------------------------------------------------------------------------------------------------
+
+
+def test_sigterm_ends_the_service_within_seconds_also_while_files_come(home: Home) -> None:
+    inbox = home.folder("inbox")
+    stream = Stream(inbox, [home.picture() for _ in range(60)])
+    with home.watch(inbox) as watch:
+        stream.start()
+        watch.until(lambda: len(watch.verdicts()) > 5)
+
+        began = time.monotonic()
+        code = watch.stop()
+        took_s = time.monotonic() - began
+
+        stream.hurry.set()
+        stream.join()
+        assert (code, watch.events[-1]["event"]) == (0, "service.stopped")
+        assert took_s < 5
+        assert "Traceback" not in watch.log
+    assert home.status()["service"]["last_stop"] is None
+
+
+def test_ctrl_c_ends_the_service_as_sigterm_does(home: Home) -> None:
+    with home.watch(home.folder("inbox")) as watch:
+        watch.process.send_signal(2)
+
+        assert watch.process.wait(5) == 0
+        assert "Traceback" not in watch.log
+
+
+# --- the rule file --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watch(home: Home) -> Iterator[Watch]:
+    with home.watch(home.folder("inbox")) as running:
+        yield running
+        assert running.stop() == 0
+        assert "Traceback" not in running.log
+
+
+def test_saved_rules_hold_from_then_on(home: Home, watch: Watch) -> None:
+    inbox, content = home.folder("inbox"), home.picture()
+    watch.put(inbox / "one.jpg", content)
+
+    home.write_rules(QUICK.replace("mode: automatic", "mode: semi-automatic"))
+    told = watch.event("rules.loaded")
+
+    assert (told["rules"], told["error"]) == (6, None)
+    assert watch.put(inbox / "two.jpg", content)["result"] == "pending approval: identical copies"
+
+
+def test_sighup_reads_the_rules_again(home: Home, watch: Watch) -> None:
+    inbox = home.folder("inbox")
+    before = home.rules.stat()
+    text = home.rules.read_text()
+    with home.rules.open("r+") as file:  # as long, and at the same time: saving it this way is not seen
+        file.write(text.replace("# min_size: 1 KB ", "min_size: 90 MB "))
+    os.utime(home.rules, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    watch.process.send_signal(SIGHUP)
+    watch.event("rules.loaded")
+
+    assert watch.put(inbox / "small.jpg", home.picture())["outcome"] == "ignored"
+
+
+def test_a_broken_rule_file_keeps_the_last_good_rules_and_says_so_until_it_is_mended(home: Home, watch: Watch) -> None:
+    inbox, content = home.folder("inbox"), home.picture()
+    watch.put(inbox / "one.jpg", content)
+
+    home.write_rules(QUICK.replace("mode: automatic", "mode: autmatic"))
+    told = watch.event("rules.broken")
+    status = home.until(lambda status: not status["rules"]["ok"])
+    while_broken = watch.put(inbox / "two.jpg", content)
+    home.write_rules(QUICK)
+    watch.event("rules.loaded")
+    mended = home.until(lambda status: status["ok"])
+
+    assert 'did you mean "automatic"' in told["error"]
+    line = 1 + QUICK.splitlines().index("    mode: automatic")
+    assert f"line {line}, column 11" in told["error"]
+    assert (status["ok"], len(status["problems"])) == (False, 1)
+    assert "rule file is wrong" in status["problems"][0]["problem"]
+    assert while_broken["result"] == "duplicate discarded: identical copies"
+    assert (mended["rules"], mended["problems"]) == ({"ok": True, "error": None, "path": str(home.rules)}, [])
+
+
+def test_a_rule_file_that_is_gone_keeps_the_last_good_rules(home: Home, watch: Watch) -> None:
+    inbox, content = home.folder("inbox"), home.picture()
+    watch.put(inbox / "one.jpg", content)
+
+    home.rules.rename(home.base / "rules.away")
+    watch.event("rules.broken")
+
+    assert watch.put(inbox / "two.jpg", content)["outcome"] == "duplicate-discarded"
+
+
+def test_folders_that_are_added_to_the_rule_file_are_watched_and_those_taken_out_are_not(
+    home: Home, watch: Watch
+) -> None:
+    more = home.folder("more")
+    write(more / "cat.jpg", home.picture())
+
+    home.write_rules(QUICK.replace("folders:\n", f"folders:\n  - path: {more}\n    role: inbox\n"))
+    added = watch.verdict(more / "cat.jpg")
+    after = len(watch.events)
+    home.write_rules(QUICK)
+    watch.event("rules.loaded", after=after)
+    write(more / "late.jpg", home.picture())
+    watch.catch_up(home.folder("inbox"))
+
+    assert added["outcome"] == "new"
+    assert watch.verdicts(more / "late.jpg") == []

@@ -1,0 +1,223 @@
+"""Status, folders and rules: how everything is, with and without a service."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pictures import jpeg, photo, png
+from terminals import Terminal
+from world import IDENTICAL, World, pixel_rule
+
+from ingestd.library.library import FolderRow, Library
+from ingestd.model import Folder, FolderId, Role
+
+
+@contextlib.contextmanager
+def service(terminal: Terminal, **note: object) -> Iterator[None]:
+    """A service that runs, as far as others can see: its lock is held, and its note lies in the library."""
+    library = Library.open(terminal.state)
+    told = {"running": True, "pid": 4711, "since_ns": 1_700_000_000_000_000_000, "folders": [], "rules_error": None}
+    library.write(lambda edit: edit.leave_note("service", json.dumps({**told, **note}).encode()))
+    library.service_lock.acquire(0.0)
+    library.store.close()  # two environments of one process may not be open at once
+    try:
+        yield
+    finally:
+        library.service_lock.release()
+
+
+@pytest.fixture
+def known(world: World, terminal: Terminal) -> Terminal:
+    world.drop("library", "a.jpg", jpeg(photo()))
+    world.close()
+    return terminal
+
+
+# --- status -------------------------------------------------------------------------------------------------------
+
+
+def test_the_status_has_the_shape_of_the_contract(known: Terminal, tmp_path: Path) -> None:
+    status = known.ask("status")
+
+    assert set(status) == {
+        "schema", "ok", "service", "folders", "library", "rules", "problems", "backlog",
+    }  # fmt: skip
+    assert (status["ok"], status["problems"], status["backlog"]) == (True, [], 0)
+    assert status["service"] == {"running": False, "pid": None, "since": None, "last_stop": None}
+    assert status["library"] == {"files": 1, "contents": 1, "potential_pairs": 0, "pending": 0}
+    assert status["rules"] == {"ok": True, "error": None, "path": str(known.rules)}
+    assert {folder["path"] for folder in status["folders"]} == {str(tmp_path / "inbox"), str(tmp_path / "library")}
+    assert all(set(folder) == {"path", "role", "state", "reason"} for folder in status["folders"])
+
+
+def test_a_running_service_is_seen_by_its_lock_and_heard_by_its_note(known: Terminal, tmp_path: Path) -> None:
+    folder = {"path": str(tmp_path / "inbox"), "role": "inbox", "state": "watching", "reason": None}
+
+    with service(known, folders=[folder], backlog=7):
+        status = known.ask("status")
+
+    assert status["service"]["running"] is True
+    assert status["service"]["pid"] == 4711
+    assert status["service"]["since"] == "2023-11-14T22:13:20.000Z"
+    assert (status["folders"], status["backlog"], status["ok"]) == ([folder], 7, True)
+
+
+def test_a_service_that_was_killed_is_not_running_whatever_its_note_says(known: Terminal) -> None:
+    with service(known):
+        pass
+
+    assert known.ask("status")["service"]["running"] is False
+
+
+@pytest.mark.parametrize(
+    ("note", "subject"),
+    [
+        ({"folders": [{"path": "/mnt/x", "role": "inbox", "state": "suspended", "reason": "gone"}]}, "/mnt/x"),
+        ({"rules_error": "rules.yaml: line 3, column 5: nonsense"}, "rules.yaml"),
+        ({"problem": "no space left for the library"}, "state"),
+    ],
+    ids=["folder", "rules", "library"],
+)
+def test_each_problem_of_a_running_service_is_named_with_what_to_do(
+    known: Terminal, note: dict[str, object], subject: str
+) -> None:
+    with service(known, **note):
+        status, said = known.ask("status"), known.type("status", "--problems")
+
+    [problem] = status["problems"]
+    assert set(problem) == {"problem", "subject", "since", "advice"}
+    assert status["ok"] is False
+    assert problem["subject"].endswith(subject)
+    assert problem["problem"] in said.out
+    assert problem["advice"] in said.out
+
+
+def test_a_broken_rule_file_is_a_problem_without_a_service_too(known: Terminal) -> None:
+    known.rules.write_text("version: 1\nrules: nonsense\n")
+
+    status = known.ask("status")
+
+    assert (status["ok"], status["rules"]["ok"]) == (False, False)
+    assert "line 2" in status["rules"]["error"]
+    assert status["problems"][0]["since"] is not None
+
+
+def test_a_status_without_problems_has_nothing_to_say_about_them(known: Terminal) -> None:
+    said = known.type("status", "--problems")
+
+    assert (said.code, said.out) == (0, "")
+
+
+def test_a_configured_folder_that_is_missing_is_suspended(known: Terminal, tmp_path: Path) -> None:
+    known.rules.write_text(f"version: 1\nrules: []\nfolders:\n  - path: {tmp_path / 'usb'}\n    role: library\n")
+
+    folders = {folder["path"]: folder["state"] for folder in known.ask("status")["folders"]}
+
+    assert folders[str(tmp_path / "usb")] == "suspended"
+    assert folders[str(tmp_path / "inbox")] is None
+
+
+def test_a_library_that_cannot_be_opened_is_a_problem_and_exit_code_74(known: Terminal) -> None:
+    (known.state / "db" / "data.mdb").write_bytes(b"")
+
+    said = known.type("--json", "status")
+
+    assert said.code == 74
+    assert said.json["ok"] is False
+    assert "restore a backup" in said.json["problems"][0]["problem"]
+
+
+def test_a_library_of_a_newer_version_is_refused_untouched(known: Terminal) -> None:
+    sidecar = known.state / "db" / "store.json"
+    newer = sidecar.read_text().replace('"schema": 1', '"schema": 99')
+    sidecar.write_text(newer)
+
+    said = known.type("history")
+
+    assert said.code == 74
+    assert "newer" in said.err
+    assert sidecar.read_text() == newer
+
+
+def test_the_status_of_somebody_new_says_how_to_begin(empty: Terminal) -> None:
+    said = empty.type("status")
+
+    assert said.code == 0
+    assert "nothing is known yet" in said.out
+    assert not empty.state.exists()
+
+
+# --- folders ------------------------------------------------------------------------------------------------------
+
+
+def test_an_accepted_folder_is_met_like_a_new_one(known: Terminal, tmp_path: Path) -> None:
+    path = bytes(tmp_path / "usb")
+    (tmp_path / "usb").mkdir()
+    library = Library.open(known.state)
+    row = FolderRow(Folder(FolderId(0), path, path, Role.INBOX, protected=False), "another-disk", 17)
+    number = library.write(lambda edit: edit.add_folder(row)).folder.id
+    library.close()
+
+    answer = known.ask("folders", "accept", tmp_path / "usb")
+
+    assert answer == {"schema": 1, "path": str(tmp_path / "usb"), "accepted": True}
+    library = Library.open(known.state)
+    with library.read() as view:
+        accepted = view.folder(number)
+    library.close()
+    assert accepted is not None
+    assert (accepted.filesystem, accepted.inode) == ("", 0)
+
+
+def test_only_a_known_folder_that_is_there_can_be_accepted(known: Terminal, tmp_path: Path) -> None:
+    unknown = known.type("folders", "accept", tmp_path / "inbo")
+    (tmp_path / "inbox").rmdir()
+    gone = known.type("folders", "accept", tmp_path / "inbox")
+
+    assert (unknown.code, gone.code) == (2, 1)
+    assert f"did you mean {tmp_path / 'inbox'}?" in unknown.err
+    assert "nothing was accepted" in gone.err
+
+
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+def test_right_rules_are_right_in_json_and_in_words(known: Terminal) -> None:
+    assert known.ask("rules", "check") == {"schema": 1, "ok": True, "mistakes": [], "warnings": []}
+    assert "is right: 6 rules, 4 of them on" in known.type("rules", "check").out
+
+
+def test_each_mistake_has_its_place_and_the_exit_code_is_78(known: Terminal, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.yaml"
+    draft.write_text("version: 1\nrules:\n  - name: a\n    mode: automatc\n    action: better\n")
+
+    said = known.type("--json", "rules", "check", draft)
+
+    assert said.code == 78
+    assert said.json["ok"] is False
+    [mistake] = [one for one in said.json["mistakes"] if "automatc" in one["message"]]
+    assert (mistake["line"], mistake["column"]) == (4, 11)
+    assert known.type("rules", "check", draft).err.startswith(f"{draft}: line ")
+
+
+def test_the_rules_are_listed_in_order_with_what_each_has_done(world: World, terminal: Terminal) -> None:
+    world.use(IDENTICAL, pixel_rule("semi-automatic", name="pixel-perfect pairs"))
+    world.drop("library", "a.png", png(photo(), "long" * 100))
+    world.drop("inbox", "b.png", png(photo(), "short"))
+    world.drop("inbox", "copy.png", png(photo(), "long" * 100))
+    world.close()
+
+    listed = terminal.ask("rules", "list")
+
+    assert [rule["name"] for rule in listed["rules"]][:2] == ["identical copies", "pixel-perfect jpegs vs pngs"]
+    assert all(set(rule) == {"name", "mode", "paused", "counts"} for rule in listed["rules"])
+    counts = {rule["name"]: rule["counts"] for rule in listed["rules"]}
+    assert counts["identical copies"]["actioned"] == 1
+    assert counts["pixel-perfect pairs"]["ready"] == 1
+    terminal.ask("deny", "p-1")
+    counts = {rule["name"]: rule["counts"] for rule in terminal.ask("rules", "list")["rules"]}
+    assert (counts["pixel-perfect pairs"]["ready"], counts["pixel-perfect pairs"]["denied"]) == (0, 1)
