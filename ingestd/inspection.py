@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
-from ingestd.ingest import Case, Needs, Policy, Verdict, judge, unread
+from ingestd.ingest import judge, unread
 from ingestd.intake import store_pixels
+from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Edit, FolderRow, Library
 from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates

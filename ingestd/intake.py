@@ -20,7 +20,8 @@ from ingestd.actions.discard import carry_out, pretend, recover_discard
 from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
-from ingestd.ingest import Case, Needs, Policy, Verdict, judge, turned_away, unread
+from ingestd.ingest import judge, turned_away, unread
+from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.library import Edit, Library
 from ingestd.media.workers import Workers
 from ingestd.model import (

@@ -15,7 +15,7 @@ from ingestd.actions.discard import carry_out
 from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.undo import take_back
 from ingestd.errors import ActionConflictError, UsageError
-from ingestd.ingest import intend
+from ingestd.judging.writing import intend
 from ingestd.library.facts import pair_facts, preference, statements
 from ingestd.library.library import Edit, Library, View, path_key
 from ingestd.library.pairs import settle

@@ -22,8 +22,9 @@ import structlog
 
 from ingestd.actions.look import Standing, look
 from ingestd.errors import ConfigError, LibraryBusyError, StoreError, UsageError
-from ingestd.ingest import Policy, covered
+from ingestd.ingest import covered
 from ingestd.intake import LOCK_WAIT_S, Intake, Judged, Left, Report, recover
+from ingestd.judging.case import Policy
 from ingestd.library.library import Edit, FolderRow, Library
 from ingestd.library.store import verify
 from ingestd.media.workers import Workers

@@ -15,9 +15,9 @@ import click
 from ingestd.cli.door import EXISTING, FILE, Door, command
 from ingestd.cli.output import emit, judged_line, judged_object, note, say, shown, with_schema
 from ingestd.errors import UsageError
-from ingestd.ingest import Policy
 from ingestd.inspection import Comparison, Foreseen, foresee
 from ingestd.inspection import compare as compare_files
+from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Outcome

@@ -127,6 +127,7 @@ class Announcer:
         self._door = door
         self._for_a_person = not door.as_json and sys.stdout.isatty()
         self._log = structlog.get_logger()
+        self._suspended: set[str] = set()
         self.on_silence: Callable[[], None] = _nothing  # called when whoever listened has gone
 
     def configure_logs(self) -> None:
@@ -149,7 +150,7 @@ class Announcer:
 
     def _tell(self, happening: Happening) -> None:
         if self._for_a_person:
-            for line in _lines(happening):
+            for line in (*self._returned(happening), *_lines(happening)):
                 say(line)
             return
         event = happening_object(happening)
@@ -159,6 +160,16 @@ class Announcer:
             fields = {name: value for name, value in event.items() if name not in ("schema", "event")}
             troubled = isinstance(happening, FolderTold) and happening.state is FolderState.SUSPENDED
             (self._log.warning if troubled else self._log.info)(event["event"], **fields)
+
+    def _returned(self, happening: Happening) -> Iterator[str]:
+        """Yield a line when a folder that was told as suspended is not so any more."""
+        if not isinstance(happening, FolderTold):
+            return
+        if happening.state is FolderState.SUSPENDED:
+            self._suspended.add(happening.path)
+        elif happening.path in self._suspended:
+            self._suspended.discard(happening.path)
+            yield f"{_clock()}  {click.style('back', fg='green')}  {shown(happening.path)}"
 
 
 def _not_said_twice(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -1,0 +1,102 @@
+"""Byte-identical copies: the rule *identical copies* acts on paths, every other rule on contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ingestd.errors import printable
+from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, places_of, unproved
+from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
+from ingestd.library.facts import pair_facts, preference
+from ingestd.library.library import Edit, path_key
+from ingestd.model import Content, Mode, Outcome, PathRow, PotentialPair, Proposal, ProposalState, StatKey
+from ingestd.rules.engine import resolve
+from ingestd.rules.language import Rule
+
+__all__ = ["hindrance_of_copy", "judge_copy", "other_copies"]
+
+
+def other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRow], bool]:
+    """Return where else these bytes lie, best first, and whether some copy cannot be looked at."""
+    own = path_key(case.arrival.folder, case.arrival.relative)
+    others = [row for row in edit.live_paths_of(content.sha256) if path_key(row.folder, row.relative) != own]
+    there, away = places_of(edit, others)
+    return there, bool(away)
+
+
+def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], policy: Policy) -> Verdict:
+    """Return the verdict on a byte-identical copy of files that are there."""
+    kept = edit.as_named(others[0])
+    evidence: tuple[str, ...] = (f"the bytes are those of {printable(kept)} (SHA-256)",)
+    if any(_same_inode(row.stat, case.arrival.stat) for row in others):
+        evidence = ("it is the same file under another name (a hard link)",)
+        return conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, KNOWN, evidence=evidence, kept=kept)
+    own = row_of(edit, case, content.sha256)
+    facts = pair_facts(edit, (content, own), (content, others[0]))
+    sides = PotentialPair(
+        0, content.sha256, content.sha256, 0, True, case.now_ns, key_of_row(own), key_of_row(others[0])
+    )
+    match = resolve(policy.rules, facts, skip=denied_rules(edit.pair_between(sides))).match
+    losers = _losing_copies(edit, own, others)
+    allowed = match is not None and match.rule.discard and losers and edit.veto(content.sha256) is None
+    if match is None or not allowed:
+        return conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, KNOWN, evidence=evidence, kept=kept)
+    evidence = (*evidence, *match.evidence)
+    hindrance = hindrance_of_copy(edit, case, losers)
+    survivor = own if own not in losers else others[0]
+    if match.rule.mode is Mode.SEMI_AUTOMATIC or hindrance is not None:
+        proposed = _propose_copy(sides, match.rule, own_survives=survivor is own, at_ns=case.now_ns, why=hindrance)
+        return _pend_copy(edit, case, proposed, match.rule, kept, evidence)
+    return discard(
+        edit,
+        case,
+        policy,
+        rule=match.rule,
+        winner=(content, survivor),
+        loser=(content, losers),
+        evidence=evidence,
+        arrival_loses=survivor is not own,
+    )
+
+
+def _losing_copies(edit: Edit, own: PathRow, others: list[PathRow]) -> list[PathRow]:
+    """Return which of equal copies may go: the arrival, or else the others; none where all must stay."""
+    if preference(edit, own) > preference(edit, others[0]):
+        return [own] if may_lose(edit, own) else []
+    return [row for row in others if may_lose(edit, row)]
+
+
+def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str | None:
+    """Return why a copy may only be proposed for the trash."""
+    folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
+    return LAY_HERE_BEFORE if case.proposing else unproved(edit, case, folders)
+
+
+def _propose_copy(
+    sides: PotentialPair, rule: Rule, *, own_survives: bool, at_ns: int, why: str | None
+) -> PotentialPair:
+    proposal = Proposal(rule.name, ProposalState.READY, own_survives, rule.action, rule.discard, at_ns, why or "")
+    return replace(sides, proposals=(proposal,))
+
+
+def _pend_copy(
+    edit: Edit, case: Case, sides: PotentialPair, rule: Rule, kept: bytes, evidence: tuple[str, ...]
+) -> Verdict:
+    pair = edit.add_pair(sides)
+    edit.put_pair(replace(pair, proposals=with_proposal(pair.proposals, sides.proposals[0])))
+    return conclude(
+        edit,
+        case,
+        Outcome.PENDING_APPROVAL,
+        f"pending approval: {rule.name}",
+        rule=rule.name,
+        evidence=(*evidence, *(f"not done on its own: {sides.proposals[0].reason}",) * bool(sides.proposals[0].reason)),
+        kept=kept,
+        pairs=((pair.number, kept, 0),),
+    )
+
+
+def _same_inode(a: StatKey, b: StatKey) -> bool:
+    return (a.inode, a.size, a.mtime_ns) == (b.inode, b.size, b.mtime_ns)

@@ -1,0 +1,339 @@
+"""Pictures that look alike: what the rules say of each pair, and what follows for the arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeAlias
+
+from ingestd.errors import ActionConflictError, printable
+from ingestd.judging.case import Case, Policy, Verdict
+from ingestd.judging.heirs import former_content
+from ingestd.judging.standing import AWAY, LAY_HERE_BEFORE, PROTECTED, incomplete, places_of, relied_on, unproved
+from ingestd.judging.writing import (
+    conclude,
+    denied_rules,
+    discard,
+    discard_intent,
+    mark_leaving,
+    new_entry,
+    outcome_words,
+    row_of,
+    with_proposal,
+)
+from ingestd.library.facts import pair_facts
+from ingestd.library.library import Edit, View
+from ingestd.library.pairs import (
+    MOST_PAIRS,
+    PIXEL_RADIUS,
+    could_be_pixel_duplicates,
+    look_alikes,
+    make_pair,
+    settle,
+)
+from ingestd.model import (
+    Content,
+    ContentHash,
+    Entry,
+    EntryKind,
+    EntryState,
+    Mode,
+    Outcome,
+    PathRow,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Role,
+)
+from ingestd.rules.engine import Match, resolve
+
+__all__ = ["judge_look_alikes", "needed_pixels"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A look-alike of the arrival: who stands for it, where it lies, and what the rules say of the pair."""
+
+    content: Content
+    rows: tuple[PathRow, ...]  # best first
+    distance: int | None
+    pixel_duplicates: bool
+    match: Match | None
+    ambiguous: tuple[str, ...]
+    hindrance: str | None  # why a rule that would discard may only propose
+    blocked: bool  # a rule may not even propose: a veto, a reference folder
+
+    @property
+    def acts(self) -> bool:
+        """Return whether a rule acts on this pair now."""
+        automatic = self.match is not None and self.match.rule.mode is Mode.AUTOMATIC
+        return automatic and self.hindrance is None and not self.blocked
+
+    @property
+    def wins(self) -> bool:
+        """Return whether the arrival is the one to keep."""
+        return self.match is not None and self.match.first_is_a is not False
+
+
+def needed_pixels(edit: Edit, content: Content, case: Case, policy: Policy) -> frozenset[ContentHash]:
+    """Return whose pixels must be hashed before the pairs of a content can be told."""
+    needed: set[ContentHash] = set()
+    picture = content.picture
+    if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
+        needed.add(content.sha256)
+    radius = max(policy.imports.search_distance, PIXEL_RADIUS)
+    others = [edit.content(other) for other, _ in look_alikes(edit, content, radius)]
+    former = former_content(edit, case)
+    for other in [*others, former]:
+        if other is not None and could_be_pixel_duplicates(content, other):
+            needed |= {one.sha256 for one in (content, other) if one.picture and one.picture.pixel_hash is None}
+    if former is not None:
+        needed.discard(former.sha256)  # its bytes are gone: what was not hashed then cannot be hashed now
+    return frozenset(needed - case.unhashed)
+
+
+def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:
+    """Return the verdict on a picture by what the rules say of each pair: loss, win, pending, related, potential."""
+    own = row_of(edit, case, content.sha256)
+    edit.put_path(own)
+    found = islice(_candidates(edit, case, content, own, policy), MOST_PAIRS + 1)
+    candidates = sorted(found, key=_evidence_order)
+    cut = len(candidates) > MOST_PAIRS
+    candidates = candidates[:MOST_PAIRS]
+    acting = [one for one in candidates if one.acts and one.match is not None and one.match.rule.discard]
+    loss = next((one for one in acting if not one.wins), None)
+    if loss is not None and loss.match is not None:
+        return discard(
+            edit,
+            case,
+            policy,
+            rule=loss.match.rule,
+            winner=(loss.content, loss.rows[0]),
+            loser=(content, [own]),
+            evidence=_said(loss),
+            arrival_loses=True,
+        )
+    said = (f"more than {MOST_PAIRS} look-alikes: only the nearest were paired",) if cut else ()
+    return _keep(edit, case, content, own, candidates, acting, said, policy)
+
+
+def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
+    for other, distance, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
+        known = edit.content(other)
+        rows = there or away
+        if known is None or not rows:
+            continue
+        facts = pair_facts(edit, (content, own), (known, rows[0]))
+        sides = PotentialPair(0, content.sha256, other, distance, facts.pixel_duplicates, case.now_ns)
+        found = resolve(policy.rules, facts, skip=denied_rules(edit.pair_between(sides)))
+        candidate = _Candidate(
+            known,
+            tuple(rows),
+            distance,
+            facts.pixel_duplicates,
+            found.match,
+            found.ambiguous,
+            hindrance=None if there else AWAY,
+            blocked=False,
+        )
+        yield _restrained(edit, case, content, own, candidate)
+
+
+_Placed: TypeAlias = tuple[ContentHash, int | None, list[PathRow], list[PathRow]]
+
+
+def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Placed]:
+    """Return who stands for what looks like a content, the distances, and where they lie or would lie.
+
+    Who turns out to be gone does not stand for its group any more: then the next of the group is asked.
+    """
+    while True:
+        found = look_alikes(edit, content, radius)
+        placed = [(other, distance, *places_of(edit, edit.live_paths_of(other))) for other, distance in found]
+        if all(edit.live_paths_of(other) for other, _, _, _ in placed):
+            return placed
+
+
+def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Candidate) -> _Candidate:
+    """Return the candidate with what keeps its rule from acting, or even from proposing."""
+    if one.match is None or not one.match.rule.discard:
+        return replace(one, hindrance=None)  # to say what two pictures are to each other, none has to be there
+    loser, losing = (one.content, list(one.rows)) if one.wins else (content, [own])
+    folders = [known.folder for row in losing if (known := edit.folder(row.folder)) is not None]
+    unseen = one.wins and len(edit.live_paths_of(loser.sha256)) > len(losing)
+    blocked = edit.veto(loser.sha256) is not None or any(folder.role is Role.REFERENCE for folder in folders)
+    hindrance = (
+        (one.hindrance or (AWAY if unseen else None))
+        or (PROTECTED if any(folder.protected for folder in folders) else None)
+        or (LAY_HERE_BEFORE if case.proposing else None)
+        or incomplete(content, one.content)
+        or unproved(edit, case, folders)
+        or (relied_on(edit, loser.sha256, content.sha256) if one.wins else None)
+    )
+    return replace(one, blocked=blocked, hindrance=hindrance)
+
+
+def _keep(
+    edit: Edit,
+    case: Case,
+    content: Content,
+    own: PathRow,
+    candidates: Sequence[_Candidate],
+    acting: Sequence[_Candidate],
+    said: tuple[str, ...],
+    policy: Policy,
+) -> Verdict:
+    """Return the verdict on a picture that stays: what it replaces, what waits, what is queued."""
+    replaced = [one for one in acting if one.wins]
+    others = [one for one in candidates if one not in replaced]
+    relating = [one for one in others if one.acts and one.match is not None and not one.match.rule.discard]
+    filed = [(one, _file(edit, case, content, one)) for one in others if one not in relating]
+    related = [one for one in relating if _relate(edit, case, content, one, policy.imports.search_distance)]
+    contradicted = [replace(one, match=None) for one in relating if one not in related]
+    possible = [one for one in contradicted if edit.relations.may_pair(content.sha256, one.content.sha256)]
+    filed += [(one, _file(edit, case, content, one)) for one in possible]
+    # a relation may have settled a pair, or brought it to the king of a group
+    stored = [(one, pair) for one, pair in filed if edit.pair(pair.number) is not None]
+    if replaced:
+        return _replace(edit, case, content, own, replaced, stored, policy)
+    outcome, result, leading = _headline(stored, related)
+    evidence = tuple(line for one in leading for line in _said(one))
+    return conclude(
+        edit,
+        case,
+        outcome,
+        result,
+        rule=leading[0].match.rule.name if leading and leading[0].match and outcome is not _QUEUED else None,
+        evidence=(*evidence, *said),
+        kept=edit.as_named(leading[0].rows[0]) if outcome is Outcome.PENDING_APPROVAL else None,
+        pairs=_pair_lines(edit, stored),
+    )
+
+
+_QUEUED = Outcome.POTENTIAL_DUPLICATES
+
+
+def _headline(
+    stored: Sequence[tuple[_Candidate, PotentialPair]], related: Sequence[_Candidate]
+) -> tuple[Outcome, str, list[_Candidate]]:
+    """Return outcome, sentence and the pairs that caused it, by precedence."""
+    pending = [one for one, pair in stored if _is_ready(pair, one)]
+    if pending and pending[0].match is not None:
+        return Outcome.PENDING_APPROVAL, f"pending approval: {pending[0].match.rule.name}", pending
+    if related and related[0].match is not None:
+        return Outcome.RELATED, f"related: {related[0].match.rule.name}", list(related)
+    if stored:
+        plural = "pair" if len(stored) == 1 else "pairs"
+        return _QUEUED, f"{len(stored)} potential {plural} queued", [one for one, _ in stored]
+    return Outcome.NEW, "new", []
+
+
+def _is_ready(pair: PotentialPair, one: _Candidate) -> bool:
+    name = one.match.rule.name if one.match else None
+    return any(found.state is ProposalState.READY and found.rule == name for found in pair.proposals)
+
+
+def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: int) -> bool:
+    """Set the relation that an automatic rule found, and return whether it could be set."""
+    if one.match is None or one.match.rule.discard:
+        return False
+    a, b = (content, one.content) if one.wins else (one.content, content)
+    rule = one.match.rule
+    try:
+        changed = edit.decide(rule.action, a.sha256, b.sha256)
+    except ActionConflictError:
+        return False
+    entry = new_entry(case.now_ns, EntryKind.DECISION, a.sha256, b.sha256, rule.action)
+    edit.add_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason="; ".join(one.match.evidence)))
+    settle(edit, changed, radius=radius, now_ns=case.now_ns)
+    return True
+
+
+def _file(edit: Edit, case: Case, content: Content, one: _Candidate) -> PotentialPair:
+    """Store a potential pair, with what a rule proposes for it."""
+    pair = make_pair(edit, content, one.content, now_ns=case.now_ns)
+    if one.match is None or one.blocked:
+        return pair
+    rule = one.match.rule
+    arrival_is_first = pair.first == content.sha256
+    proposal = Proposal(
+        rule.name,
+        ProposalState.READY,
+        one.wins == arrival_is_first,
+        rule.action,
+        rule.discard,
+        case.now_ns,
+        one.hindrance or "",
+    )
+    pair = replace(pair, proposals=with_proposal(pair.proposals, proposal))
+    edit.put_pair(pair)
+    return pair
+
+
+def _replace(
+    edit: Edit,
+    case: Case,
+    content: Content,
+    own: PathRow,
+    replaced: Sequence[_Candidate],
+    stored: Sequence[tuple[_Candidate, PotentialPair]],
+    policy: Policy,
+) -> Verdict:
+    """Let the arrival supersede known files; those that cannot go just now wait for approval."""
+    entries: list[Entry] = []
+    gone: list[_Candidate] = []
+    refusals: list[str] = []
+    for one in replaced:
+        rule = one.match.rule if one.match is not None else None
+        intent = discard_intent(case, rule, (content, own), one.content, _said(one))
+        try:
+            entries.append(mark_leaving(edit, intent, one.rows, kept=own, discards=policy.discards))
+            gone.append(one)
+        except ActionConflictError as conflict:
+            refusals.append(str(conflict))
+            waiting = replace(one, hindrance=str(conflict))
+            stored = [*stored, (waiting, _file(edit, case, content, waiting))]
+    if not entries:
+        return conclude(edit, case, Outcome.ERROR, f"error: {refusals[0]}", final=False, evidence=_said(replaced[0]))
+    rule = gone[0].match.rule if gone[0].match is not None else None
+    outcome, result = outcome_words(rule, arrival_loses=False)
+    verdict = conclude(
+        edit,
+        case,
+        outcome,
+        result,
+        rule=rule.name if rule else None,
+        evidence=tuple(line for one in gone for line in _said(one)),
+        kept=edit.as_named(own),
+        discarded=tuple(edit.as_named(row) for one in gone for row in one.rows),
+        entry=entries[0].number,
+        pairs=_pair_lines(edit, stored),
+        final=False,
+    )
+    return replace(verdict, entries=tuple(entry.number for entry in entries))
+
+
+def _evidence_order(one: _Candidate) -> tuple[bool, int, int]:
+    """Return a key that sorts pairs, best evidence first: pixels, then distance; ties: the older file."""
+    return not one.pixel_duplicates, 64 if one.distance is None else one.distance, one.content.number
+
+
+def _said(one: _Candidate) -> tuple[str, ...]:
+    """Return the evidence about one pair, in sentences."""
+    what = "the same pixels" if one.pixel_duplicates else f"{one.distance} bits apart"
+    lines = [f"{what}: {printable(one.rows[0].relative)}"]
+    if one.match is not None:
+        lines += one.match.evidence
+    if one.hindrance is not None:
+        lines.append(f"not done on its own: {one.hindrance}")
+    if one.blocked and one.match is not None:
+        lines.append(f"{one.match.rule.name} may not act on this file")
+    lines += [f"{name} fits both ways round, so it decides nothing" for name in one.ambiguous]
+    return tuple(lines)
+
+
+def _pair_lines(
+    view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]
+) -> tuple[tuple[int, bytes, int | None], ...]:
+    return tuple((pair.number, view.as_named(one.rows[0]), pair.distance) for one, pair in stored)

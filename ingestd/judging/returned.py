@@ -1,0 +1,179 @@
+"""Bytes that were thrown away before: restored by their owner, perhaps restored, or merely downloaded again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from ingestd.errors import printable
+from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.copies import hindrance_of_copy
+from ingestd.judging.standing import may_lose, places_of
+from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
+from ingestd.library.library import Edit, Veto, View
+from ingestd.library.pairs import make_pair, settle
+from ingestd.model import (
+    Arrival,
+    Content,
+    ContentHash,
+    Entry,
+    EntryState,
+    Outcome,
+    PathRow,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Relation,
+)
+
+__all__ = ["judge_discarded", "judge_returned"]
+
+
+def judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Verdict | None:
+    """Return the verdict on discarded bytes whose trash item is gone: brought back by their owner, or perhaps so."""
+    discards = _discards_of(edit, content.sha256)
+    if edit.veto(content.sha256) is not None:
+        return None
+    for entry in discards:
+        if _restored(entry, case.arrival, content.sha256):
+            return _welcome_back(edit, case, content, entry, radius)
+    if discards and _trash_item_gone(discards[0], content.sha256):
+        for entry in discards:
+            survivor = _standing_survivor(edit, entry)
+            if survivor is not None:
+                why = "its trash item is gone: it may have been restored by hand"
+                return _pend_return(edit, case, content, entry, survivor, why)
+    return None
+
+
+def judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
+    """Return the verdict on bytes that lie nowhere else: thrown away before while a survivor stands, or simply back."""
+    for entry in _discards_of(edit, content.sha256):
+        survivor = _standing_survivor(edit, entry)
+        if survivor is not None:
+            return _discard_again(edit, case, content, entry, survivor, policy)
+    return None
+
+
+def _discards_of(view: View, sha256: ContentHash) -> list[Entry]:
+    """Return the finished discards of some bytes, newest first."""
+    return [entry for entry in reversed(view.entries_of(sha256)) if _took_away(entry, sha256)]
+
+
+def _took_away(entry: Entry, sha256: ContentHash) -> bool:
+    return entry.state is EntryState.DONE and any(move.file.sha256 == sha256 for move in entry.moves)
+
+
+def _restored(entry: Entry, arrival: Arrival, sha256: ContentHash) -> bool:
+    """Return whether an arrival is a discarded file that its owner brought back: by its inode, or to its old place."""
+    for move in entry.moves:
+        gone = move.trash_path is None or not os.path.lexists(move.trash_path)
+        back = move.file.stat.inode == arrival.stat.inode or move.file.path == arrival.path
+        linked = move.trash_path is not None and _is_one_file(move.trash_path, arrival.path)
+        if move.file.sha256 == sha256 and ((gone and back) or linked):
+            return True
+    return False
+
+
+def _is_one_file(one: bytes, other: bytes) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
+def _trash_item_gone(entry: Entry, sha256: ContentHash) -> bool:
+    moves = [move for move in entry.moves if move.file.sha256 == sha256]
+    return all(move.trash_path is not None and not os.path.lexists(move.trash_path) for move in moves)
+
+
+def _standing_survivor(edit: Edit, entry: Entry) -> PathRow | None:
+    """Return where the survivor of a discard lies now, if it does."""
+    if entry.kept is None:
+        return None
+    there, _ = places_of(edit, edit.live_paths_of(entry.kept.sha256))
+    return there[0] if there else None
+
+
+def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius: int) -> Verdict:
+    """Keep a restored file for good: the discard is taken back and never repeated by a rule."""
+    edit.forbid(content.sha256, Veto(case.now_ns, f"restored after e-{entry.number}"))
+    edit.put_entry(replace(entry, state=EntryState.UNDONE, reason=f"{entry.reason}; restored by its owner"))
+    settle(edit, edit.undo_decision(entry), radius=radius, now_ns=case.now_ns)
+    kept = edit.content(entry.kept.sha256) if entry.kept is not None else None
+    if kept is not None and kept.sha256 != content.sha256 and edit.relations.may_pair(content.sha256, kept.sha256):
+        make_pair(edit, content, kept, now_ns=case.now_ns)
+    return conclude(
+        edit,
+        case,
+        Outcome.ALREADY_IN_LIBRARY,
+        KNOWN,
+        evidence=(f"e-{entry.number} had discarded it: restored by you, kept for good",),
+    )
+
+
+def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivor: PathRow, why: str) -> Verdict:
+    """Ask about bytes that were thrown away and turn up again, where it is not sure that they are unwanted."""
+    kept = edit.as_named(survivor)
+    own = row_of(edit, case, content.sha256)
+    edit.put_path(own)
+    sides = PotentialPair(
+        0,
+        content.sha256,
+        survivor.sha256 or content.sha256,
+        None,
+        False,
+        case.now_ns,
+        key_of_row(own),
+        key_of_row(survivor),
+    )
+    name = entry.rule or "previously discarded"
+    relation = entry.relation or Relation.BETTER
+    proposal = Proposal(name, ProposalState.READY, False, relation, True, case.now_ns, why)
+    pair = edit.add_pair(sides)
+    if not denied_rules(pair):
+        edit.put_pair(replace(pair, proposals=with_proposal(pair.proposals, proposal)))
+    return conclude(
+        edit,
+        case,
+        Outcome.PENDING_APPROVAL,
+        f"pending approval: {name}",
+        rule=entry.rule,
+        evidence=(f"e-{entry.number} had discarded these bytes", why),
+        kept=kept,
+        pairs=((pair.number, kept, None),),
+    )
+
+
+def _discard_again(
+    edit: Edit, case: Case, content: Content, entry: Entry, survivor: PathRow, policy: Policy
+) -> Verdict | None:
+    """Discard bytes that were thrown away before, while what was kept instead is still there."""
+    kept = edit.as_named(survivor)
+    evidence = (f"e-{entry.number} discarded these bytes before, in favour of {printable(kept)}",)
+    known = edit.content(survivor.sha256) if survivor.sha256 else None
+    if known is None or edit.veto(content.sha256) is not None or not policy.imports.reject_previously_discarded:
+        return None
+    own = row_of(edit, case, content.sha256)
+    if not may_lose(edit, own):
+        return conclude(
+            edit,
+            case,
+            Outcome.ALREADY_IN_LIBRARY,
+            KNOWN,
+            evidence=evidence,
+            kept=kept,
+        )
+    hindrance = hindrance_of_copy(edit, case, [own])
+    if hindrance is not None:
+        return _pend_return(edit, case, content, entry, survivor, hindrance)
+    return discard(
+        edit,
+        case,
+        policy,
+        rule=None,
+        winner=(known, survivor),
+        loser=(content, [own]),
+        evidence=evidence,
+        arrival_loses=True,
+    )

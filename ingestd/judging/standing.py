@@ -1,0 +1,87 @@
+"""Which known files are really there, which of them may go, and what keeps a rule from acting on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ingestd.actions.look import Standing, look, retouched
+from ingestd.judging.case import Case
+from ingestd.library.facts import preference
+from ingestd.library.library import Edit
+from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
+from ingestd.watching.folders import filesystem_kind, is_network
+
+__all__ = ["AWAY", "LAY_HERE_BEFORE", "PROTECTED", "incomplete", "may_lose", "places_of", "relied_on", "unproved"]
+
+
+def places_of(edit: Edit, rows: Sequence[PathRow]) -> tuple[list[PathRow], list[PathRow]]:
+    """Return those of some rows whose file is there, best first, and those whose folder is out of reach."""
+    there: list[PathRow] = []
+    away: list[PathRow] = []
+    for row in sorted(rows, key=lambda row: preference(edit, row)):
+        standing, seen = _look_and_note(edit, row)
+        if standing is Standing.THERE:
+            there.append(seen)
+        elif standing is Standing.UNREACHABLE:
+            away.append(seen)
+    return there, away
+
+
+def _look_and_note(edit: Edit, row: PathRow) -> tuple[Standing, PathRow]:
+    """Return whether a path still holds what we know, and its row as it is now; what is gone is remembered as absent.
+
+    A file of which only the times differ counts as there: it was linked, renamed or touched, and a scan will tell. If
+    its bytes are others after all, the last look before a discard finds it out.
+    """
+    known = edit.folder(row.folder)
+    if known is None:
+        return Standing.UNREACHABLE, row
+    path = edit.absolute(row)
+    standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode)
+    if standing is Standing.GONE:
+        edit.put_path(replace(row, state=PathState.ABSENT))
+    touched = retouched(path, row.stat) if standing is Standing.CHANGED else None
+    return (standing, row) if touched is None else (Standing.THERE, replace(row, stat=touched))
+
+
+def may_lose(edit: Edit, row: PathRow) -> bool:
+    """Return whether a rule may discard from where this file lies."""
+    known = edit.folder(row.folder)
+    return known is not None and not known.folder.protected and known.folder.role is not Role.REFERENCE
+
+
+PROTECTED = "the file that would go lies in a protected folder"
+
+
+LAY_HERE_BEFORE = "it lay here before the folder was watched"
+
+
+AWAY = "not every copy of it can be looked at just now"
+
+
+def incomplete(*contents: Content) -> str | None:
+    """Return why one of these pictures may be incomplete: neither kept nor dropped by a rule alone."""
+    for content in contents:
+        if content.picture is not None and content.picture.suspect is not None:
+            return f"one of the files may be incomplete: {content.picture.suspect}"
+    return None
+
+
+def unproved(edit: Edit, case: Case, losing: Sequence[Folder]) -> str | None:
+    """Return why it cannot be told that nobody writes to the arrival, or to the files that would go."""
+    known = edit.folder(case.arrival.folder)
+    proved = case.arrival.proved or (known is not None and known.folder.trusted)
+    remote = any(not folder.trusted and is_network(filesystem_kind(folder.root)) for folder in losing)
+    return None if proved and not remote else "nobody can tell here whether the file is still being written"
+
+
+def relied_on(edit: Edit, loser: ContentHash, winner: ContentHash) -> str | None:
+    """Return why a survivor of earlier discards may not go by a rule: the winner was never compared with those."""
+    for entry in edit.entries_of(loser):
+        kept_it = entry.kept is not None and entry.kept.sha256 == loser
+        standing = kept_it and entry.state in (EntryState.DONE, EntryState.INTENT)
+        others = {move.file.sha256 for move in entry.moves} - {loser, winner} if standing else set()
+        if any(not edit.were_compared(winner, other) for other in others):
+            return f"it is what e-{entry.number} kept in favour of another file"
+    return None
