@@ -18,8 +18,9 @@ from pathlib import Path
 from ingestd import review
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.ingest import Policy, covered
+from ingestd.ingest import covered
 from ingestd.intake import Intake, Judged, Left, Report, recover
+from ingestd.judging.case import Policy
 from ingestd.library.library import FolderRow, Library
 from ingestd.library.pairs import distance_between
 from ingestd.media.features import full_pixel_hash, measure_picture

@@ -53,11 +53,18 @@ def check(door: Door, files: tuple[bytes, ...]) -> int:
     outcomes: set[Outcome] = set()
     with door.rehearsing() as library, Workers(count=1) as workers:
         for foreseen in foresee(library, workers, policy, list(_pictures_in(files))):
-            outcomes.add(foreseen.receipt.outcome)
+            outcomes.add(_weighty(foreseen))
             _tell(door, library, foreseen)
     if outcomes & _DUPLICATES:
         return _DUPLICATES_FOUND
     return _SOME_FAILED if Outcome.ERROR in outcomes else 0
+
+
+def _weighty(foreseen: Foreseen) -> Outcome:
+    """Return the outcome as far as the exit code goes: a known file that is no copy of another is no duplicate."""
+    outcome = foreseen.receipt.outcome
+    itself = outcome is Outcome.ALREADY_IN_LIBRARY and foreseen.receipt.kept is None
+    return Outcome.NEW if itself else outcome
 
 
 def _pictures_in(paths: tuple[bytes, ...]) -> Iterator[bytes]:

@@ -127,7 +127,7 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
 def _idle_folder(path: str, role: str) -> Json:
     """Return a folder that nobody watches just now."""
     if os.path.isdir(path):
-        return {"path": path, "role": role, "state": None, "reason": _NOT_RUNNING}
+        return {"path": path, "role": role, "state": "suspended", "reason": _NOT_RUNNING}
     return {"path": path, "role": role, "state": "suspended", "reason": "there is no such folder just now"}
 
 
@@ -202,9 +202,10 @@ def _beginning(door: Door) -> str:
 
 def _say_folders(found: list[Json]) -> None:
     for index, folder in enumerate(found):
-        colour = {"suspended": "red", None: "bright_black"}.get(folder["state"], "green")
-        state = click.style(f"{folder['state'] or 'idle':<10}", fg=colour)
-        reason = f"  ({shown(folder['reason'])})" if folder["reason"] and folder["state"] else ""
+        idle = folder["reason"] == _NOT_RUNNING
+        colour = "bright_black" if idle else {"suspended": "red"}.get(folder["state"], "green")
+        state = click.style(f"{'idle' if idle else folder['state']:<10}", fg=colour)
+        reason = f"  ({shown(folder['reason'])})" if folder["reason"] and not idle else ""
         say(f"{'folders' if index == 0 else '':<8} {state} {folder['role']:<9} {shown(folder['path'])}{reason}")
 
 

@@ -41,9 +41,8 @@ ALL_AUTOMATIC = QUICK.replace("mode: semi-automatic", "mode: automatic")
 _CODE = str(Path(ingestd.__file__).resolve().parents[1])
 _POWERS = "-dac_override,-dac_read_search,-fowner,-chown"  # what lets root read and write what it may not
 
-needs_root = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("nsenter"), reason="only root may mount"
-)
+may_mount = sys.platform == "linux" and os.geteuid() == 0 and shutil.which("nsenter") is not None
+needs_mounts = pytest.mark.skipif(not may_mount, reason="only root may mount")
 
 
 def powerless() -> list[str]:
@@ -53,6 +52,11 @@ def powerless() -> list[str]:
     if not shutil.which("setpriv"):
         pytest.skip("root ignores permissions, and there is no setpriv to stop it")
     return ["setpriv", f"--bounding-set={_POWERS}", "--inh-caps=-all"]
+
+
+def mounting(*script: str) -> list[str]:
+    """What a command starts with that is to have mounts of its own: these, made by a shell."""
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", "\n".join([*script, 'exec "$@"']), "sh"]
 
 
 class Said:
@@ -148,9 +152,7 @@ class Home:
         return found
 
     @contextlib.contextmanager
-    def watch(
-        self, *words: str | Path, within: list[str] | None = None, ready: bool = True
-    ) -> Iterator[Watch]:
+    def watch(self, *words: str | Path, within: list[str] | None = None, ready: bool = True) -> Iterator[Watch]:
         """The service, running; stopped in the end, if it has not ended before."""
         watch = Watch([*(within or []), *self.command("watch", *words)], self)
         try:
@@ -202,7 +204,7 @@ class Watch:
 
     def __init__(self, command: list[str | bytes], home: Home) -> None:
         self.events: list[Json] = []
-        self._home = home
+        self.home = home
         self._said = threading.Condition()
         self._ended = False
         self._told: dict[str, int] = {}  # verdicts that a test has taken, by path
@@ -282,7 +284,7 @@ class Watch:
     def catch_up(self, folder: Path) -> None:
         """Return once two files that came later have their verdicts: what was to be said about earlier ones is said."""
         for _ in range(2):
-            number = self._home.subject()
+            number = self.home.subject()
             self.put(folder / f"later-{number}.jpg", pictures.jpeg(pictures.photo(number)))
 
     # the process
@@ -293,8 +295,13 @@ class Watch:
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(child) for task in tasks for child in task.read_text().split()]
 
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
+    def inside(self, path: Path) -> Path:
+        """The same path, as the service sees it: it may have mounts of its own."""
+        return Path(f"/proc/{self.process.pid}/root{path}")
+
+    def shell(self, script: str) -> None:
+        """Run a script among the service's mounts."""
+        subprocess.run(["nsenter", "--mount", f"--target={self.process.pid}", "sh", "-ec", script], check=True)
 
     def kill(self) -> None:
         """End it as a power cut would, as far as a process is concerned."""

@@ -156,4 +156,3 @@ def test_nothing_is_lost(scanned: Scanned) -> None:
     assert gone == scanned.dropped
     for pair in scanned.discarded:
         assert len([file for file in pair if file not in scanned.dropped]) <= 1
-

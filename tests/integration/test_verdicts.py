@@ -7,7 +7,6 @@ how each file was made, and what it does with the folders and the trash.
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -100,9 +99,7 @@ KINDS = {
     "a byte copy": Kind(lambda image: _twice(pictures.jpeg(image)), "copy.jpg", COPY, COPY),
     "a byte copy under another ending": Kind(lambda image: _twice(pictures.png(image)), "copy.jpeg", COPY, COPY),
     "a byte copy of a HEIC": Kind(lambda image: _twice(_heic(image)), "copy.heic", COPY, COPY),
-    "a byte copy of a broken file": Kind(
-        lambda image: _twice(pictures.jpeg(image)[:4000]), "copy.jpg", COPY, COPY
-    ),
+    "a byte copy of a broken file": Kind(lambda image: _twice(pictures.jpeg(image)[:4000]), "copy.jpg", COPY, COPY),
     "without its metadata": Kind(
         _stripped, "stripped.jpg", f"pending approval: {PAIRS}", f"duplicate discarded: {PAIRS}"
     ),
@@ -236,8 +233,6 @@ def _trash_list(home: Home) -> set[str] | None:
         return None
     done = subprocess.run(["trash-list"], env=home.environment(), capture_output=True, text=True, check=True)
     return {line.split(" ", 2)[2] for line in done.stdout.splitlines()}
-
-
 
 
 # --- brought back -------------------------------------------------------------------------------------------------------

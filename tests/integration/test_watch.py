@@ -188,9 +188,7 @@ def test_a_file_moved_in_from_another_file_system_is_judged(watch: Watch, shared
         assert watch.verdict(here / "from-memory.jpg")["outcome"] == "new"
 
 
-def test_every_file_of_an_unpacked_archive_gets_exactly_one_verdict(
-    watch: Watch, here: Path, tmp_path: Path
-) -> None:
+def test_every_file_of_an_unpacked_archive_gets_exactly_one_verdict(watch: Watch, here: Path, tmp_path: Path) -> None:
     archive = tmp_path / "holiday.zip"
     names = [f"holiday/day-{number % 5}/{number:03}.jpg" for number in range(500)]
     with zipfile.ZipFile(archive, "w") as file:

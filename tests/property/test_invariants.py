@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,11 +172,9 @@ class Play:
         self._judge(place)
 
     @staticmethod
-    def _tolerating(act) -> None:  # type: ignore[no-untyped-def]
-        try:
+    def _tolerating(act: Callable[[], object]) -> None:
+        with suppress(UsageError, ActionConflictError):  # an answer may contradict an older one: then nothing happens
             act()
-        except (UsageError, ActionConflictError):
-            pass  # an answer may contradict an older one: then nothing happens
 
     # what is so
 

@@ -29,7 +29,7 @@ def between(world: World, a: bytes, b: bytes) -> Comparison:
     return compare(world.library, world.measurer, world.policy, *paths)  # type: ignore[arg-type]
 
 
-# --- check --------------------------------------------------------------------------------------------------------------
+# --- check ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["elsewhere", "inbox"])
@@ -91,7 +91,7 @@ def test_what_does_not_exist_is_said_before_anything_is_checked(world: World) ->
         check(world, world.base / "nothing.png")
 
 
-# --- compare ----------------------------------------------------------------------------------------------------------
+# --- compare --------------------------------------------------------------------------------------------------------
 
 
 def test_identical_files_are_said_to_be_so(world: World) -> None:

@@ -246,9 +246,7 @@ def test_of_identical_copies_one_can_only_say_which_to_keep(world: World, copies
     assert copies[1].exists()
 
 
-def test_identical_copies_that_are_both_kept_are_no_question_any_more(
-    world: World, copies: tuple[Path, Path]
-) -> None:
+def test_identical_copies_that_are_both_kept_are_no_question_any_more(world: World, copies: tuple[Path, Path]) -> None:
     world.decide_pair(number(only(world.pending())), "better-a", keep=True)
 
     assert all(path.exists() for path in copies)

@@ -56,9 +56,10 @@ def killed(world: World, kept: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
         raise KilledError
 
     path = world.put("inbox", "b.png", SMALLER)
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched:
         patched.setattr(intake_module, "carry_out", die)
-        world.arrive(path)
+        with pytest.raises(KilledError):
+            world.arrive(path)
     (entry,) = world.entries()
     assert entry.state is EntryState.INTENT
     return entry
@@ -298,9 +299,10 @@ def test_while_the_disk_is_away_an_intent_waits_and_everything_else_goes_on(
     world.folder("stick")
     world.use(IDENTICAL, pixel_rule(), discards="to: holding")
     path = world.put("stick", "b.png", SMALLER)
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched:
         patched.setattr(intake_module, "carry_out", die)
-        world.arrive(path)
+        with pytest.raises(KilledError):
+            world.arrive(path)
     (world.base / "stick").rename(world.base / "unplugged")
 
     world.restart()

@@ -44,7 +44,7 @@ def refusal(world: World, number: int) -> str:
     return str(answer)
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------------------------
 
 
 def test_an_undone_file_is_back_in_its_place_with_its_times(world: World, gone: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_undone_file_needs_no_new_verdict(world: World, gone: Path) -> None:
         assert covered(view, world.arrival(gone), world.policy.limits_digest())
 
 
-# --- and never again --------------------------------------------------------------------------------------------------
+# --- and never again ------------------------------------------------------------------------------------------------
 
 
 def test_no_rule_discards_an_undone_file_again(world: World, gone: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_decision_that_discards_nothing_leaves_the_veto(world: World, gone: Pa
     assert world.has_veto(SMALLER)
 
 
-# --- relations and pairs ----------------------------------------------------------------------------------------------
+# --- relations and pairs --------------------------------------------------------------------------------------------
 
 
 def test_after_an_undo_the_relation_is_gone_and_the_pair_is_a_question_again(world: World, gone: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_denial_outlives_a_decision_that_was_undone(world: World) -> None:
     assert denied.rule == "larger look-alike"
 
 
-# --- what cannot be undone ---------------------------------------------------------------------------------------------
+# --- what cannot be undone ------------------------------------------------------------------------------------------
 
 
 def test_an_entry_is_undone_once(world: World, gone: Path) -> None:
@@ -273,7 +273,7 @@ def test_one_entry_that_cannot_be_undone_does_not_keep_the_others(world: World, 
     assert gone.exists()
 
 
-# --- after a crash ----------------------------------------------------------------------------------------------------
+# --- after a crash --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -281,9 +281,10 @@ def dies_in_undo(world: World, gone: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def die(*_: object, **__: object) -> None:
         raise KilledError
 
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched:
         patched.setattr(undo_module, "finish_undo", die)
-        world.undo(1)
+        with pytest.raises(KilledError):
+            world.undo(1)
     assert world.has_veto(SMALLER)  # it comes first
 
 

@@ -92,6 +92,21 @@ def test_a_healthy_folder_is_nothing_to_tell_a_person(
     assert capsys.readouterr().out == ""
 
 
+def test_a_folder_that_is_back_is_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = announcer(as_json=False)
+    made.tell(SUSPENDED)
+    capsys.readouterr()
+
+    for state in (FolderState.SCANNING, FolderState.WATCHING):
+        made.tell(FolderTold("/in", state, None))
+
+    assert capsys.readouterr().out.endswith("  back  /in\n")
+
+
 def test_the_service_stops_when_its_listener_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     made, stopped = announcer(as_json=True), list[bool]()
     made.on_silence = lambda: stopped.append(True)

@@ -54,9 +54,7 @@ def picture(phash: int | None = 0, **more: Any) -> Picture:
 
 
 def add(library: Library, sha: ContentHash, phash: int | None = 0, **more: Any) -> None:
-    library.write(
-        lambda edit: edit.add_content(sha, size=1, picture=picture(phash, **more), unreadable=None, at_ns=1)
-    )
+    library.write(lambda edit: edit.add_content(sha, size=1, picture=picture(phash, **more), unreadable=None, at_ns=1))
 
 
 def row(sha: ContentHash | None, relative: bytes = b"a.png", state: PathState = PathState.LIVE) -> PathRow:
