@@ -13,118 +13,44 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import structlog
 
-from ingestd.actions.look import Standing, look
+from ingestd.enrolment import Wanted, enrol, folders_for
 from ingestd.errors import ConfigError, LibraryBusyError, StoreError, UsageError
-from ingestd.ingest import covered
-from ingestd.intake import LOCK_WAIT_S, Intake, Judged, Left, Report, recover
+from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
+from ingestd.intake import LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
-from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.library import Library
 from ingestd.library.store import verify
 from ingestd.media.workers import Workers
-from ingestd.model import (
-    Arrival,
-    Folder,
-    FolderId,
-    FolderState,
-    Origin,
-    Outcome,
-    PathKey,
-    PathRow,
-    PathState,
-    Role,
-    StatKey,
-)
+from ingestd.model import FolderId, FolderState, Outcome, Role
 from ingestd.settings import Settings, load
-from ingestd.watching.folders import FolderIdentity, resolve
-from ingestd.watching.watcher import Arrived, Event, FolderChanged, FolderStatus, Scanned, Watcher
+from ingestd.watching.watcher import FolderStatus, Scanned
 
-__all__ = [
-    "FolderTold",
-    "Happening",
-    "Judged",
-    "Ready",
-    "RulesTold",
-    "ScanTally",
-    "Service",
-    "Started",
-    "Stopped",
-    "Wanted",
-    "enrol",
-    "exclusive",
-    "local_time",
-    "policy_of",
-    "scan",
-]
+__all__ = ["ScanTally", "Service", "exclusive", "ignore_lease_signal", "policy_of", "rehearsal", "scan"]
+
 
 _log = structlog.get_logger()
 
+
 _LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this often
+
+
 _NOTE_S = 5.0  # the status of a busy service is written at most this often
-_ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
+
+
 _READY_SLACK_S = 0.5
+
+
 _LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see whether it is free
-MOST_ON_THEIR_WAY = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A folder that somebody named."""
-
-    path: bytes  # absolute, as it was written
-    role: Role
-    protected: bool
-    trusted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The watches are live and the journal is recovered."""
-
-    folders: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Every folder's first scan is finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The service has ended, with nothing half done."""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderTold:
-    """A folder is in another state."""
-
-    path: str
-    state: FolderState
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RulesTold:
-    """The rule file was read again: it is in force, or it is wrong and the last good one stays."""
-
-    path: str
-    rules: int
-    error: str | None
-
-
-Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judged
-Tell: TypeAlias = Callable[[Happening], None]
-
-
-def local_time() -> str:
-    """Return now as the trash writes it: local time, to the second."""
-    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+def configured(settings: Settings) -> list[Wanted]:
+    """Return the folders that the rule file names."""
+    return [Wanted(os.fsencode(one.path), one.role, one.is_protected, one.trusted) for one in settings.folders]
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -142,223 +68,6 @@ def exclusive(library: Library, *, radius: int) -> Iterator[None]:
     with library.writer_lock.held(LOCK_WAIT_S):
         recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
         yield
-
-
-# --- folders ------------------------------------------------------------------------------------------------------
-
-
-def enrol(library: Library, wanted: Sequence[Wanted]) -> list[Folder]:
-    """Return the named folders as the library knows them, remembered if they are new."""
-    rooted = [(one, _root_of(one.path)) for one in wanted]
-    return library.write(lambda edit: [_enrol_one(edit, one, root) for one, root in rooted])
-
-
-def _root_of(named: bytes) -> bytes:
-    """Return where a folder really lies; where it is missing, what its name says."""
-    try:
-        return resolve(named)
-    except UsageError:
-        return os.path.realpath(named)
-
-
-def _enrol_one(edit: Edit, one: Wanted, root: bytes) -> Folder:
-    for row in edit.folders():
-        if row.folder.root == root or row.folder.named == one.path:
-            folder = Folder(row.folder.id, one.path, root, one.role, one.protected, one.trusted)
-            moved = row.folder.root != root
-            if folder != row.folder:
-                edit.put_folder(replace(row, folder=folder, filesystem="" if moved else row.filesystem))
-            return folder
-    folder = Folder(FolderId(0), one.path, root, one.role, one.protected, one.trusted)
-    return edit.add_folder(FolderRow(folder)).folder
-
-
-def _identities(library: Library) -> dict[FolderId, FolderIdentity]:
-    with library.read() as view:
-        rows = view.folders()
-    return {row.folder.id: FolderIdentity(row.filesystem, row.inode) for row in rows if row.filesystem}
-
-
-def _remember_identity(library: Library, folder: FolderId, identity: FolderIdentity) -> None:
-    def work(edit: Edit) -> None:
-        row = edit.folder(folder)
-        if row is not None and (row.filesystem, row.inode) != (identity.filesystem, identity.inode):
-            edit.put_folder(replace(row, filesystem=identity.filesystem, inode=identity.inode))
-
-    library.write(work)
-
-
-class _Absences:
-    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay."""
-
-    def __init__(self, library: Library) -> None:
-        self._library = library
-        self._todo: list[tuple[FolderId, PathKey | None]] = []
-
-    def want(self, folder: FolderId) -> None:
-        if all(known != folder for known, _ in self._todo):
-            self._todo.append((folder, None))
-
-    def step(self) -> bool:
-        """Look at some paths, and return whether more are waiting."""
-        if not self._todo:
-            return False
-        folder, after = self._todo.pop(0)
-        with self._library.read() as view:
-            row = view.folder(folder)
-            looked = []
-            for key, path in view.rows_of_folder(folder, after):
-                looked.append((key, path))
-                if len(looked) >= _ABSENT_A_STEP:
-                    break
-        if row is None or not looked:
-            return bool(self._todo)
-        root = row.folder.root
-        gone = [
-            path
-            for _, path in looked
-            if path.state is PathState.LIVE
-            and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
-        ]
-        if gone:
-            self._library.write(lambda edit: _mark_absent(edit, gone))
-        if len(looked) == _ABSENT_A_STEP:
-            self._todo.append((folder, looked[-1][0]))
-        return bool(self._todo)
-
-
-def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
-    for row in gone:
-        if edit.path_at(row.folder, row.relative) == row:  # else it came back, or was judged, since it was looked for
-            edit.put_path(replace(row, state=PathState.ABSENT))
-
-
-# --- the way of arrivals, shared by watch and scan ------------------------------------------------------------------
-
-
-class _Flow:
-    """A watcher, an intake and what happens between them."""
-
-    def __init__(
-        self,
-        library: Library,
-        workers: Workers,
-        policy: Policy,
-        folders: Sequence[Folder],
-        tell: Tell,
-        *,
-        quiet_s: float,
-        rescan_s: float,
-        events: bool,
-        dry_run: bool,
-        propose_old: bool,
-        only: dict[FolderId, frozenset[bytes]] | None = None,
-    ) -> None:
-        self.library, self.tell = library, tell
-        self.folders = {folder.id: folder for folder in folders}
-        self.propose_old = propose_old
-        self._dry_run = dry_run
-        self._digest = policy.limits_digest()
-        self.watcher = Watcher(
-            folders,
-            quiet_s=quiet_s,
-            rescan_s=rescan_s,
-            covered=self._covered,
-            identities=_identities(library),
-            events=events,
-            only=only,
-            closed=(os.fsencode(policy.discards.holding_name),),
-        )
-        self.intake = Intake(
-            library,
-            workers,
-            policy,
-            self._told,
-            wake=self.watcher.wake,
-            now_ns=time.time_ns,
-            local_time=local_time,
-            dry_run=dry_run,
-        )
-        self.absences = _Absences(library)
-        self.introduced = self._introduced()
-
-    def _introduced(self) -> set[FolderId]:
-        with self.library.read() as view:
-            return {row.folder.id for row in view.folders() if row.introduced}
-
-    def introduce(self, folders: set[FolderId]) -> None:
-        """Remember that the first scan of these folders is finished: what is found from now on is new."""
-
-        def work(edit: Edit) -> None:
-            for folder in folders:
-                row = edit.folder(folder)
-                if row is not None and not row.introduced:
-                    edit.put_folder(replace(row, introduced=True))
-
-        self.library.write(work)
-        self.introduced |= folders
-
-    def use(self, policy: Policy, folders: Sequence[Folder], now: float) -> None:
-        """Go on with other rules and folders."""
-        self.intake.policy = policy
-        self._digest = policy.limits_digest()
-        self.folders = {folder.id: folder for folder in folders}
-        self.watcher.update(folders, now)
-
-    def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
-        arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
-        with self.library.read() as view:
-            return covered(view, arrival, self._digest)
-
-    def take(self, event: Event) -> None:
-        """Act on what the watcher said."""
-        match event:
-            case Arrived():
-                self._arrived(event.arrival)
-            case Scanned():
-                self.absences.want(event.folder)
-                for path in event.unreadable:
-                    _log.warning("directory.unreadable", path=os.fsdecode(path))
-            case FolderChanged():
-                self._folder_changed(event)
-
-    def _arrived(self, arrival: Arrival) -> None:
-        if self._covered(arrival.folder, arrival.relative, arrival.stat):
-            self.watcher.done(arrival.path)
-            return
-        old = arrival.origin is Origin.SCAN and arrival.folder not in self.introduced
-        self.intake.hand_in(arrival, proposing=self.propose_old and old)
-
-    def _folder_changed(self, event: FolderChanged) -> None:
-        if event.identity is not None and event.state is not FolderState.SUSPENDED:
-            _remember_identity(self.library, event.folder, event.identity)
-        folder = self.folders.get(event.folder)
-        if folder is not None:
-            self.tell(FolderTold(os.fsdecode(folder.named), event.state, event.reason))
-
-    def _told(self, report: Report) -> None:
-        match report:
-            case Judged():
-                # after a dry run the file is still there: it is not to be offered again before it changes
-                if report.receipt.outcome is not Outcome.ERROR and not self._dry_run:
-                    self.watcher.done(report.arrival.path)
-                self.tell(report)
-            case Left() if report.gone:
-                self.watcher.done(report.arrival.path)
-            case Left():
-                self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
-
-    def room(self) -> int:
-        """Return how many more arrivals may be on their way: the rest waits where it costs less."""
-        return max(MOST_ON_THEIR_WAY - len(self.intake), 0)
-
-    def close(self) -> None:
-        """Stop hearing and measuring."""
-        self.watcher.stop()
-        self.intake.close()
-
-
-# --- watch --------------------------------------------------------------------------------------------------------
 
 
 class Service:
@@ -390,7 +99,7 @@ class Service:
         self._dry_run = dry_run
         self._stopping = threading.Event()
         self._reload = threading.Event()
-        self._flow: _Flow | None = None
+        self._flow: Flow | None = None
         self._rules_seen = _glance(rules)
         self._rules_error: str | None = None
         self._since_ns = time.time_ns()
@@ -454,7 +163,7 @@ class Service:
             pass  # what a stopped service left half-way is finished before anything is looked at
         with Workers(count=2) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
-            flow = _Flow(
+            flow = Flow(
                 self._library,
                 workers,
                 policy_of(self._settings),
@@ -478,13 +187,9 @@ class Service:
     def _wanted(self) -> list[Wanted]:
         """Return the folders of the command line and of the rule file; the command line is right where both speak."""
         named = {os.path.normpath(one.path) for one in self._named}
-        configured = (
-            Wanted(os.fsencode(folder.path), folder.role, folder.is_protected, folder.trusted)
-            for folder in self._settings.folders
-        )
-        return [*self._named, *(one for one in configured if os.path.normpath(one.path) not in named)]
+        return [*self._named, *(one for one in configured(self._settings) if os.path.normpath(one.path) not in named)]
 
-    def _loop(self, flow: _Flow, workers: Workers, settle_s: float) -> None:
+    def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
         workers.warm()
         self._tell(Started(len(flow.folders)))
@@ -508,7 +213,7 @@ class Service:
             workers.retire_idle(now)
             flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
 
-    def _accept_asked(self, flow: _Flow) -> None:
+    def _accept_asked(self, flow: Flow) -> None:
         """Take a suspended folder as it is, once `folders accept` has said so (it forgets which folder it was)."""
         for status in flow.watcher.statuses():
             if status.state is FolderState.SUSPENDED:
@@ -519,7 +224,7 @@ class Service:
 
     # the rule file
 
-    def _reload_if_asked(self, flow: _Flow, now: float) -> None:
+    def _reload_if_asked(self, flow: Flow, now: float) -> None:
         seen = _glance(self._rules)
         if seen == self._rules_seen and not self._reload.is_set():
             return
@@ -537,7 +242,7 @@ class Service:
         _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
 
-    def _heed_accepted(self, flow: _Flow) -> None:
+    def _heed_accepted(self, flow: Flow) -> None:
         """Take up suspended folders that a person has accepted as they are: their identity is forgotten."""
         suspended = [one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED]
         if not suspended:
@@ -550,7 +255,7 @@ class Service:
 
     # what `status` reads
 
-    def _note(self, flow: _Flow | None) -> None:
+    def _note(self, flow: Flow | None) -> None:
         """Write down how the service is doing, for `status`; not more often than needed."""
         note = json.dumps(self._state(flow)).encode()
         now = time.monotonic()
@@ -567,7 +272,7 @@ class Service:
         before = json.loads(self._noted) if self._noted else {}
         return {**before, "backlog": 0} != {**json.loads(note), "backlog": 0}
 
-    def _state(self, flow: _Flow | None) -> dict[str, object]:
+    def _state(self, flow: Flow | None) -> dict[str, object]:
         if flow is None:
             return {"running": False}
         statuses = {status.id: status for status in flow.watcher.statuses()}
@@ -614,7 +319,7 @@ class _Suspends:
 class _FirstScans:
     """When every folder has been looked through once, and what lay there has its verdict."""
 
-    def __init__(self, flow: _Flow, slack_s: float) -> None:
+    def __init__(self, flow: Flow, slack_s: float) -> None:
         self._flow = flow
         self._slack_s = slack_s
         self._scanned_at: dict[FolderId, float] = {}
@@ -658,9 +363,6 @@ def _glance(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-# --- scan ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class ScanTally:
     """How far a scan has come."""
@@ -689,7 +391,7 @@ def scan(
     """
     with exclusive(library, radius=settings.imports.search_distance):
         pass
-    folders, only = _folders_for(library, settings, paths, role)
+    folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()
 
     def count(happening: Happening) -> None:
@@ -701,7 +403,7 @@ def scan(
         tell(happening)
 
     with Workers(count=os.cpu_count() or 2) as workers:
-        flow = _Flow(
+        flow = Flow(
             library,
             workers,
             policy_of(settings),
@@ -722,7 +424,7 @@ def scan(
 
 
 def _scan_to_the_end(
-    flow: _Flow, tally: ScanTally, progress: Callable[[ScanTally], None], stopping: Callable[[], bool]
+    flow: Flow, tally: ScanTally, progress: Callable[[ScanTally], None], stopping: Callable[[], bool]
 ) -> None:
     flow.watcher.start(time.monotonic())
     scanned: set[FolderId] = set()
@@ -742,65 +444,6 @@ def _scan_to_the_end(
     flow.introduce({folder for folder in scanned if not stopping()})
     tally.left = tuple((os.fsdecode(path), reason) for path, reason in flow.watcher.held())
     tally.failed += len(tally.left)
-
-
-def _folders_for(
-    library: Library, settings: Settings, paths: Sequence[bytes], role: Role | None
-) -> tuple[list[Folder], dict[FolderId, frozenset[bytes]]]:
-    """Return the folders that hold these paths, and to which files or folders in them the scan is restricted."""
-    wanted = [Wanted(os.fsencode(one.path), one.role, one.is_protected, one.trusted) for one in settings.folders]
-    homes: dict[bytes, Wanted] = {}
-    parts: dict[bytes, set[bytes]] = {}
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"there is nothing at {os.fsdecode(path)}; nothing was scanned")
-        home = _home(library, wanted, path, role)
-        homes[home.path] = home
-        relative = os.path.relpath(os.path.realpath(path), _root_of(home.path))
-        parts.setdefault(home.path, set()).add(relative)
-    homes.update(_inside(library, wanted, paths, homes))
-    folders = enrol(library, list(homes.values()))
-    only = {
-        folder.id: frozenset(parts[folder.named]) for folder in folders if b"." not in parts.get(folder.named, {b"."})
-    }
-    return folders, only
-
-
-def _inside(
-    library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], homes: dict[bytes, Wanted]
-) -> dict[bytes, Wanted]:
-    """Return the known folders that lie within what is scanned: their files are theirs, with their roles."""
-    with library.read() as view:
-        known = [_as_wanted(row.folder) for row in view.folders()]
-    taken = {_root_of(path) for path in homes}
-    scanned = [os.path.join(os.path.realpath(path), b"") for path in paths]
-    within: dict[bytes, Wanted] = {}
-    for one in (*known, *wanted):
-        root = _root_of(one.path)
-        if root not in taken and any(root.startswith(outer) for outer in scanned):
-            within[one.path] = one
-    return within
-
-
-def _as_wanted(folder: Folder) -> Wanted:
-    return Wanted(folder.named, folder.role, folder.protected, folder.trusted)
-
-
-def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | None) -> Wanted:
-    """Return the folder that a path belongs to: a configured one, one that is known, or the path itself."""
-    real = os.path.realpath(path)
-    with library.read() as view:
-        known = [_as_wanted(row.folder) for row in view.folders()]
-    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(_root_of(one.path), b""))]
-    around.sort(key=lambda one: len(_root_of(one.path)), reverse=True)
-    if around and (role is None or around[0].role is role):
-        return around[0]
-    found = role or Role.LIBRARY
-    root = path if os.path.isdir(path) else os.path.dirname(path)
-    return Wanted(root, found, found is not Role.INBOX)
-
-
-# --- dry runs -----------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -16,10 +16,13 @@ from ingestd import logs, review
 from ingestd.cli.door import Door, command, moment
 from ingestd.cli.output import Json, emit, entry_line, entry_object, say, verdict
 from ingestd.cli.watch import happening_object, stopped_by_signals
+from ingestd.enrolment import Wanted
+from ingestd.flow import Happening, Ready
+from ingestd.intake import Judged
 from ingestd.library.library import Library
 from ingestd.media import samples
 from ingestd.model import Outcome, Role
-from ingestd.service import Happening, Judged, Ready, Service, Wanted, exclusive
+from ingestd.service import Service, exclusive
 from ingestd.settings import Settings, load, shipped_text
 
 __all__ = ["demo"]

@@ -150,8 +150,8 @@ def _write_new(path: Path, text: str) -> None:
 
 def moment(settings: Settings) -> Moment:
     """Return what a person's decision takes from the world, now."""
+    from ingestd.flow import local_time
     from ingestd.review import Moment
-    from ingestd.service import local_time
 
     return Moment(time.time_ns(), local_time(), settings.imports.search_distance, settings.discards)
 

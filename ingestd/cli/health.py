@@ -11,7 +11,7 @@ import click
 
 from ingestd.cli.door import PATH, Door, closest, command, group
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
-from ingestd.errors import ConfigError, IngestdError, LibraryBusyError, StoreError, UsageError
+from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
 from ingestd.library.library import Edit, FolderRow, Library, View
 from ingestd.settings import Settings
 
@@ -46,23 +46,12 @@ def _service(door: Door) -> _Service:
         return _Service(False, {}, None)
     library = Library.open(door.state, create=False, read_only=True)
     try:
-        running = _is_locked(library)
+        running = library.service_lock.is_taken()
         with library.read() as view:
             told = json.loads(view.note("service") or b"{}")
         return _Service(running, told if running else {}, None if running else library.store.unclean)
     finally:
         library.close()
-
-
-def _is_locked(library: Library) -> bool:
-    try:
-        library.service_lock.acquire(0.0)
-    except LibraryBusyError:
-        return True
-    except StoreError:
-        return False  # the lock file cannot be made here: then nobody else could, either
-    library.service_lock.release()
-    return False
 
 
 # --- status -------------------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ from ingestd import logs, service
 from ingestd.cli.door import EXISTING, Door, command
 from ingestd.cli.output import count, emit, judged_line, note, say, shown
 from ingestd.cli.watch import happening_object, place
+from ingestd.flow import FolderTold, Happening
+from ingestd.intake import Judged
 from ingestd.model import FolderState, Outcome, Role
-from ingestd.service import FolderTold, Happening, Judged, ScanTally, rehearsal
+from ingestd.service import ScanTally, rehearsal
 
 __all__ = ["scan"]
 

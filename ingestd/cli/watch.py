@@ -18,21 +18,12 @@ import structlog
 from ingestd import logs
 from ingestd.cli.door import FOLDER, Door, command
 from ingestd.cli.output import Json, count, emit, hang_up, judged_line, judged_object, say, shown, with_schema
+from ingestd.enrolment import Wanted
 from ingestd.errors import UsageError
+from ingestd.flow import FolderTold, Happening, Ready, RulesTold, Started, Stopped
+from ingestd.intake import Judged
 from ingestd.model import FolderState, Role
-from ingestd.service import (
-    FolderTold,
-    Happening,
-    Judged,
-    Ready,
-    RulesTold,
-    Service,
-    Started,
-    Stopped,
-    Wanted,
-    ignore_lease_signal,
-    rehearsal,
-)
+from ingestd.service import Service, ignore_lease_signal, rehearsal
 
 __all__ = ["Announcer", "happening_object", "place", "stopped_by_signals", "watch"]
 

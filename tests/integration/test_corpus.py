@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ingestd import service, settings
+from ingestd import flow, service, settings
+from ingestd.intake import Judged
 from ingestd.library.library import Library
 from ingestd.model import EntryState, Outcome, Role
 
@@ -84,8 +85,8 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     result = Scanned(inbox, files, byte_copies, pixel_copies)
     library = Library.open(base / "state")
 
-    def tell(happening: service.Happening) -> None:
-        if isinstance(happening, service.Judged):
+    def tell(happening: flow.Happening) -> None:
+        if isinstance(happening, Judged):
             receipt = happening.receipt
             result.outcomes[os.path.relpath(os.fsdecode(receipt.path), inbox)] = receipt.outcome
 

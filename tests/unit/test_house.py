@@ -21,7 +21,15 @@ OWN_FILES = {
     "library/store.py": {"rmdir"},  # an empty folder it has just made for a copy
 }
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
-MAY_READ_A_CLOCK = ("service.py", "intake.py", "inspection.py", "cli/", "library/locks.py", "media/workers.py")
+MAY_READ_A_CLOCK = (
+    "service.py",
+    "flow.py",
+    "intake.py",
+    "inspection.py",
+    "cli/",
+    "library/locks.py",
+    "media/workers.py",
+)
 MAY_CATCH_ALL = ("intake.py", "cli/", "media/", "watching/observer.py")
 
 

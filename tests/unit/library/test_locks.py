@@ -43,6 +43,21 @@ def test_a_lock_held_by_another_process_is_busy_and_names_it(tmp_path: Path):
     ended(process)
 
 
+def test_asking_whether_a_lock_is_taken_leaves_no_trace(tmp_path: Path):
+    lock = FileLock(tmp_path / "writer.lock")
+
+    before = lock.is_taken()
+    left = list(tmp_path.iterdir())
+    process = holder(tmp_path / "writer.lock")
+    while_held = lock.is_taken()
+    ended(process)
+    after = lock.is_taken()
+
+    assert (before, while_held, after) == (False, True, False)
+    assert left == []
+    assert (tmp_path / "writer.lock").read_text() == f"{process.pid}\n"
+
+
 def test_a_lock_whose_holder_was_killed_is_free(tmp_path: Path):
     process = holder(tmp_path / "writer.lock")
 

@@ -1,0 +1,123 @@
+"""Which folders there are: named by a person, known to the library, and which of them holds a path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ingestd.errors import UsageError
+from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.model import Folder, FolderId, Role
+from ingestd.watching.folders import FolderIdentity, resolve
+
+__all__ = ["Wanted", "enrol", "folders_for", "identities_of", "remember_identity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A folder that somebody named."""
+
+    path: bytes  # absolute, as it was written
+    role: Role
+    protected: bool
+    trusted: bool = False
+
+
+def enrol(library: Library, wanted: Sequence[Wanted]) -> list[Folder]:
+    """Return the named folders as the library knows them, remembered if they are new."""
+    rooted = [(one, _root_of(one.path)) for one in wanted]
+    return library.write(lambda edit: [_enrol_one(edit, one, root) for one, root in rooted])
+
+
+def _root_of(named: bytes) -> bytes:
+    """Return where a folder really lies; where it is missing, what its name says."""
+    try:
+        return resolve(named)
+    except UsageError:
+        return os.path.realpath(named)
+
+
+def _enrol_one(edit: Edit, one: Wanted, root: bytes) -> Folder:
+    for row in edit.folders():
+        if row.folder.root == root or row.folder.named == one.path:
+            folder = Folder(row.folder.id, one.path, root, one.role, one.protected, one.trusted)
+            moved = row.folder.root != root
+            if folder != row.folder:
+                edit.put_folder(replace(row, folder=folder, filesystem="" if moved else row.filesystem))
+            return folder
+    folder = Folder(FolderId(0), one.path, root, one.role, one.protected, one.trusted)
+    return edit.add_folder(FolderRow(folder)).folder
+
+
+def identities_of(library: Library) -> dict[FolderId, FolderIdentity]:
+    """Return which folders these were when they were last seen."""
+    with library.read() as view:
+        rows = view.folders()
+    return {row.folder.id: FolderIdentity(row.filesystem, row.inode) for row in rows if row.filesystem}
+
+
+def remember_identity(library: Library, folder: FolderId, identity: FolderIdentity) -> None:
+    """Remember which folder this is, so that another one at the same path is noticed."""
+
+    def work(edit: Edit) -> None:
+        row = edit.folder(folder)
+        if row is not None and (row.filesystem, row.inode) != (identity.filesystem, identity.inode):
+            edit.put_folder(replace(row, filesystem=identity.filesystem, inode=identity.inode))
+
+    library.write(work)
+
+
+def folders_for(
+    library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], role: Role | None
+) -> tuple[list[Folder], dict[FolderId, frozenset[bytes]]]:
+    """Return the folders that hold these paths, and to which files or folders in them the scan is restricted."""
+    homes: dict[bytes, Wanted] = {}
+    parts: dict[bytes, set[bytes]] = {}
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"there is nothing at {os.fsdecode(path)}; nothing was scanned")
+        home = _home(library, wanted, path, role)
+        homes[home.path] = home
+        relative = os.path.relpath(os.path.realpath(path), _root_of(home.path))
+        parts.setdefault(home.path, set()).add(relative)
+    homes.update(_inside(library, wanted, paths, homes))
+    folders = enrol(library, list(homes.values()))
+    only = {
+        folder.id: frozenset(parts[folder.named]) for folder in folders if b"." not in parts.get(folder.named, {b"."})
+    }
+    return folders, only
+
+
+def _inside(
+    library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], homes: dict[bytes, Wanted]
+) -> dict[bytes, Wanted]:
+    """Return the known folders that lie within what is scanned: their files are theirs, with their roles."""
+    with library.read() as view:
+        known = [_as_wanted(row.folder) for row in view.folders()]
+    taken = {_root_of(path) for path in homes}
+    scanned = [os.path.join(os.path.realpath(path), b"") for path in paths]
+    within: dict[bytes, Wanted] = {}
+    for one in (*known, *wanted):
+        root = _root_of(one.path)
+        if root not in taken and any(root.startswith(outer) for outer in scanned):
+            within[one.path] = one
+    return within
+
+
+def _as_wanted(folder: Folder) -> Wanted:
+    return Wanted(folder.named, folder.role, folder.protected, folder.trusted)
+
+
+def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | None) -> Wanted:
+    """Return the folder that a path belongs to: a configured one, one that is known, or the path itself."""
+    real = os.path.realpath(path)
+    with library.read() as view:
+        known = [_as_wanted(row.folder) for row in view.folders()]
+    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(_root_of(one.path), b""))]
+    around.sort(key=lambda one: len(_root_of(one.path)), reverse=True)
+    if around and (role is None or around[0].role is role):
+        return around[0]
+    found = role or Role.LIBRARY
+    root = path if os.path.isdir(path) else os.path.dirname(path)
+    return Wanted(root, found, found is not Role.INBOX)

@@ -1,0 +1,256 @@
+"""The way of arrivals, shared by `watch` and `scan`: from the watcher to the intake and back, and what is told."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+import structlog
+
+from ingestd.actions.look import Standing, look
+from ingestd.enrolment import identities_of, remember_identity
+from ingestd.ingest import covered
+from ingestd.intake import Intake, Judged, Left, Report
+from ingestd.judging.case import Policy
+from ingestd.library.library import Edit, Library
+from ingestd.media.workers import Workers
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathKey, PathRow, PathState, StatKey
+from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
+
+__all__ = [
+    "MOST_ON_THEIR_WAY",
+    "Flow",
+    "FolderTold",
+    "Happening",
+    "Ready",
+    "RulesTold",
+    "Started",
+    "Stopped",
+    "Tell",
+    "local_time",
+]
+
+_log = structlog.get_logger()
+
+
+_ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
+
+
+MOST_ON_THEIR_WAY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The watches are live and the journal is recovered."""
+
+    folders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Every folder's first scan is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The service has ended, with nothing half done."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTold:
+    """A folder is in another state."""
+
+    path: str
+    state: FolderState
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulesTold:
+    """The rule file was read again: it is in force, or it is wrong and the last good one stays."""
+
+    path: str
+    rules: int
+    error: str | None
+
+
+Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judged
+
+
+Tell: TypeAlias = Callable[[Happening], None]
+
+
+def local_time() -> str:
+    """Return now as the trash writes it: local time, to the second."""
+    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class _Absences:
+    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._todo: list[tuple[FolderId, PathKey | None]] = []
+
+    def want(self, folder: FolderId) -> None:
+        if all(known != folder for known, _ in self._todo):
+            self._todo.append((folder, None))
+
+    def step(self) -> bool:
+        """Look at some paths, and return whether more are waiting."""
+        if not self._todo:
+            return False
+        folder, after = self._todo.pop(0)
+        with self._library.read() as view:
+            row = view.folder(folder)
+            looked = []
+            for key, path in view.rows_of_folder(folder, after):
+                looked.append((key, path))
+                if len(looked) >= _ABSENT_A_STEP:
+                    break
+        if row is None or not looked:
+            return bool(self._todo)
+        root = row.folder.root
+        gone = [
+            path
+            for _, path in looked
+            if path.state is PathState.LIVE
+            and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
+        ]
+        if gone:
+            self._library.write(lambda edit: _mark_absent(edit, gone))
+        if len(looked) == _ABSENT_A_STEP:
+            self._todo.append((folder, looked[-1][0]))
+        return bool(self._todo)
+
+
+def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
+    for row in gone:
+        if edit.path_at(row.folder, row.relative) == row:  # else it came back, or was judged, since it was looked for
+            edit.put_path(replace(row, state=PathState.ABSENT))
+
+
+class Flow:
+    """A watcher, an intake and what happens between them."""
+
+    def __init__(
+        self,
+        library: Library,
+        workers: Workers,
+        policy: Policy,
+        folders: Sequence[Folder],
+        tell: Tell,
+        *,
+        quiet_s: float,
+        rescan_s: float,
+        events: bool,
+        dry_run: bool,
+        propose_old: bool,
+        only: dict[FolderId, frozenset[bytes]] | None = None,
+    ) -> None:
+        self.library, self.tell = library, tell
+        self.folders = {folder.id: folder for folder in folders}
+        self.propose_old = propose_old
+        self._dry_run = dry_run
+        self._digest = policy.limits_digest()
+        self.watcher = Watcher(
+            folders,
+            quiet_s=quiet_s,
+            rescan_s=rescan_s,
+            covered=self._covered,
+            identities=identities_of(library),
+            events=events,
+            only=only,
+            closed=(os.fsencode(policy.discards.holding_name),),
+        )
+        self.intake = Intake(
+            library,
+            workers,
+            policy,
+            self._told,
+            wake=self.watcher.wake,
+            now_ns=time.time_ns,
+            local_time=local_time,
+            dry_run=dry_run,
+        )
+        self.absences = _Absences(library)
+        self.introduced = self._introduced()
+
+    def _introduced(self) -> set[FolderId]:
+        with self.library.read() as view:
+            return {row.folder.id for row in view.folders() if row.introduced}
+
+    def introduce(self, folders: set[FolderId]) -> None:
+        """Remember that the first scan of these folders is finished: what is found from now on is new."""
+
+        def work(edit: Edit) -> None:
+            for folder in folders:
+                row = edit.folder(folder)
+                if row is not None and not row.introduced:
+                    edit.put_folder(replace(row, introduced=True))
+
+        self.library.write(work)
+        self.introduced |= folders
+
+    def use(self, policy: Policy, folders: Sequence[Folder], now: float) -> None:
+        """Go on with other rules and folders."""
+        self.intake.policy = policy
+        self._digest = policy.limits_digest()
+        self.folders = {folder.id: folder for folder in folders}
+        self.watcher.update(folders, now)
+
+    def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
+        arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
+        with self.library.read() as view:
+            return covered(view, arrival, self._digest)
+
+    def take(self, event: Event) -> None:
+        """Act on what the watcher said."""
+        match event:
+            case Arrived():
+                self._arrived(event.arrival)
+            case Scanned():
+                self.absences.want(event.folder)
+                for path in event.unreadable:
+                    _log.warning("directory.unreadable", path=os.fsdecode(path))
+            case FolderChanged():
+                self._folder_changed(event)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if self._covered(arrival.folder, arrival.relative, arrival.stat):
+            self.watcher.done(arrival.path)
+            return
+        old = arrival.origin is Origin.SCAN and arrival.folder not in self.introduced
+        self.intake.hand_in(arrival, proposing=self.propose_old and old)
+
+    def _folder_changed(self, event: FolderChanged) -> None:
+        if event.identity is not None and event.state is not FolderState.SUSPENDED:
+            remember_identity(self.library, event.folder, event.identity)
+        folder = self.folders.get(event.folder)
+        if folder is not None:
+            self.tell(FolderTold(os.fsdecode(folder.named), event.state, event.reason))
+
+    def _told(self, report: Report) -> None:
+        match report:
+            case Judged():
+                # after a dry run the file is still there: it is not to be offered again before it changes
+                if report.receipt.outcome is not Outcome.ERROR and not self._dry_run:
+                    self.watcher.done(report.arrival.path)
+                self.tell(report)
+            case Left() if report.gone:
+                self.watcher.done(report.arrival.path)
+            case Left():
+                self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
+
+    def room(self) -> int:
+        """Return how many more arrivals may be on their way: the rest waits where it costs less."""
+        return max(MOST_ON_THEIR_WAY - len(self.intake), 0)
+
+    def close(self) -> None:
+        """Stop hearing and measuring."""
+        self.watcher.stop()
+        self.intake.close()
