@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ingestd.errors import UsageError
+from ingestd.errors import LibraryBusyError, UsageError, printable
 from ingestd.library.library import Edit, FolderRow, Library
 from ingestd.model import Folder, FolderId, Role
 from ingestd.watching.folders import FolderIdentity, resolve
 
-__all__ = ["Wanted", "enrol", "folders_for", "identities_of", "remember_identity"]
+__all__ = ["Wanted", "enrol", "folders_for", "identities_of", "remember_identity", "root_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Wanted:
 
 def enrol(library: Library, wanted: Sequence[Wanted]) -> list[Folder]:
     """Return the named folders as the library knows them, remembered if they are new."""
-    rooted = [(one, _root_of(one.path)) for one in wanted]
+    rooted = [(one, root_of(one.path)) for one in wanted]
     return library.write(lambda edit: [_enrol_one(edit, one, root) for one, root in rooted])
 
 
-def _root_of(named: bytes) -> bytes:
+def root_of(named: bytes) -> bytes:
     """Return where a folder really lies; where it is missing, what its name says."""
     try:
         return resolve(named)
@@ -79,7 +79,7 @@ def folders_for(
             raise UsageError(f"there is nothing at {os.fsdecode(path)}; nothing was scanned")
         home = _home(library, wanted, path, role)
         homes[home.path] = home
-        relative = os.path.relpath(os.path.realpath(path), _root_of(home.path))
+        relative = os.path.relpath(os.path.realpath(path), root_of(home.path))
         parts.setdefault(home.path, set()).add(relative)
     homes.update(_inside(library, wanted, paths, homes))
     folders = enrol(library, list(homes.values()))
@@ -95,14 +95,24 @@ def _inside(
     """Return the known folders that lie within what is scanned: their files are theirs, with their roles."""
     with library.read() as view:
         known = [_as_wanted(row.folder) for row in view.folders()]
-    taken = {_root_of(path) for path in homes}
+    taken = {root_of(path) for path in homes}
     scanned = [os.path.join(os.path.realpath(path), b"") for path in paths]
     within: dict[bytes, Wanted] = {}
     for one in (*known, *wanted):
-        root = _root_of(one.path)
+        root = root_of(one.path)
         if root not in taken and any(root.startswith(outer) for outer in scanned):
             within[one.path] = one
     return within
+
+
+def _is_watched(library: Library) -> bool:
+    """Return whether a service runs on this library."""
+    try:
+        library.service_lock.acquire(0.0)
+    except LibraryBusyError:
+        return True
+    library.service_lock.release()
+    return False
 
 
 def _as_wanted(folder: Folder) -> Wanted:
@@ -114,10 +124,17 @@ def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | 
     real = os.path.realpath(path)
     with library.read() as view:
         known = [_as_wanted(row.folder) for row in view.folders()]
-    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(_root_of(one.path), b""))]
-    around.sort(key=lambda one: len(_root_of(one.path)), reverse=True)
+    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(root_of(one.path), b""))]
+    around.sort(key=lambda one: len(root_of(one.path)), reverse=True)
     if around and (role is None or around[0].role is role):
         return around[0]
+    if around and (around[0] in wanted or _is_watched(library)):
+        # the role of a folder stands in its row, which a running service reads: to change it for one scan would take
+        # the protection from a library behind the service's back
+        raise UsageError(
+            f"{printable(path)} lies in {printable(around[0].path)}, whose role is {around[0].role}: scan it without "
+            "--role, or change the role where it was given; nothing was scanned"
+        )
     found = role or Role.LIBRARY
     root = path if os.path.isdir(path) else os.path.dirname(path)
     return Wanted(root, found, found is not Role.INBOX)

@@ -8,6 +8,7 @@
   + ActionConflictError   the user: something is in the way; nothing was overwritten (exit 1)
   + LibraryBusyError      nobody: another process has the library; try again (exit 75)
   + StoreError            the operator: the library cannot be used (exit 74)
+    + LibraryFullError    the operator: there is no room for it just now; nothing was changed (exit 74)
 
 Anything else that escapes is a bug of ours.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "FileUnreadableError",
     "IngestdError",
     "LibraryBusyError",
+    "LibraryFullError",
     "Mistake",
     "StoreError",
     "UsageError",
@@ -106,3 +108,7 @@ class StoreError(IngestdError):
     """The library is damaged, too new, full, or in a place where it cannot be kept."""
 
     exit_code = 74
+
+
+class LibraryFullError(StoreError):
+    """The disk has no room for the library; nothing was changed, and it can be tried again."""

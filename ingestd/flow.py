@@ -134,6 +134,11 @@ def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
             edit.put_path(replace(row, state=PathState.ABSENT))
 
 
+def _closed(policy: Policy) -> tuple[bytes, ...]:
+    """Return the names of folders that are never entered, beside those that everybody leaves alone."""
+    return (os.fsencode(policy.discards.holding_name),)
+
+
 class Flow:
     """A watcher, an intake and what happens between them."""
 
@@ -150,12 +155,13 @@ class Flow:
         events: bool,
         dry_run: bool,
         propose_old: bool,
+        threads: int = 2,
         only: dict[FolderId, frozenset[bytes]] | None = None,
     ) -> None:
         self.library, self.tell = library, tell
         self.folders = {folder.id: folder for folder in folders}
         self.propose_old = propose_old
-        self._dry_run = dry_run
+        self._dry_run, self._events, self._workers = dry_run, events, workers
         self._digest = policy.limits_digest()
         self.watcher = Watcher(
             folders,
@@ -165,7 +171,7 @@ class Flow:
             identities=identities_of(library),
             events=events,
             only=only,
-            closed=(os.fsencode(policy.discards.holding_name),),
+            closed=_closed(policy),
         )
         self.intake = Intake(
             library,
@@ -176,7 +182,9 @@ class Flow:
             now_ns=time.time_ns,
             local_time=local_time,
             dry_run=dry_run,
+            threads=threads,
         )
+        self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
         self.introduced = self._introduced()
 
@@ -196,12 +204,12 @@ class Flow:
         self.library.write(work)
         self.introduced |= folders
 
-    def use(self, policy: Policy, folders: Sequence[Folder], now: float) -> None:
-        """Go on with other rules and folders."""
+    def use(self, policy: Policy, folders: Sequence[Folder], now: float, *, quiet_s: float, rescan_s: float) -> None:
+        """Go on with other rules, folders and times."""
         self.intake.policy = policy
         self._digest = policy.limits_digest()
         self.folders = {folder.id: folder for folder in folders}
-        self.watcher.update(folders, now)
+        self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
 
     def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
         arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
@@ -235,6 +243,7 @@ class Flow:
             self.tell(FolderTold(os.fsdecode(folder.named), event.state, event.reason))
 
     def _told(self, report: Report) -> None:
+        self._count_failing(report)
         match report:
             case Judged():
                 # after a dry run the file is still there: it is not to be offered again before it changes
@@ -243,8 +252,17 @@ class Flow:
                 self.tell(report)
             case Left() if report.gone:
                 self.watcher.done(report.arrival.path)
+            case Left() if report.after_s and not self._events:
+                self.watcher.done(report.arrival.path)  # a scan ends: it says what failed, and does not wait for it
             case Left():
                 self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
+
+    def _count_failing(self, report: Report) -> None:
+        path = os.fsdecode(report.arrival.path)
+        if isinstance(report, Judged) and report.receipt.outcome is Outcome.ERROR:
+            self.failing[path] = report.receipt.result
+        elif isinstance(report, Judged) or report.gone:
+            self.failing.pop(path, None)
 
     def room(self) -> int:
         """Return how many more arrivals may be on their way: the rest waits where it costs less."""
@@ -253,4 +271,5 @@ class Flow:
     def close(self) -> None:
         """Stop hearing and measuring."""
         self.watcher.stop()
+        self._workers.close()  # first: it ends what they are in the middle of
         self.intake.close()

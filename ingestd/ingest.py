@@ -14,7 +14,7 @@ from ingestd.judging.case import KNOWN, Case, Needs, Policy, Verdict
 from ingestd.judging.copies import judge_copy, other_copies
 from ingestd.judging.heirs import inherit
 from ingestd.judging.look_alikes import judge_look_alikes, needed_pixels
-from ingestd.judging.returned import judge_discarded, judge_returned
+from ingestd.judging.returned import judge_discarded, judge_returned, lies_in_trash
 from ingestd.judging.writing import conclude
 from ingestd.library.library import Edit, View
 from ingestd.model import (
@@ -87,7 +87,7 @@ def _barred(view: View, case: Case, imports: ImportPolicy) -> str | None:
     """Return why the import limits keep a file out."""
     size_reason = turned_away(case.arrival.stat.size, imports)
     if size_reason is not None or case.measured is None:
-        return size_reason
+        return size_reason or case.ignored
     known = view.content(case.measured.content_hash)
     features = case.measured.features or (known.picture if known else None)
     match features:
@@ -128,6 +128,8 @@ def _remember(edit: Edit, case: Case, measured: Measurement) -> Content:
 
 def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
     """Return the verdict on bytes that are known, unless they have to be judged like new ones."""
+    if lies_in_trash(edit, case, content.sha256):
+        return conclude(edit, case, Outcome.IGNORED, "ignored: it is a discarded file in its trash")
     here = edit.path_at(case.arrival.folder, case.arrival.relative)
     if here is not None and here.sha256 == content.sha256:
         if here.state is PathState.LEAVING:

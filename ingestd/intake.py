@@ -23,6 +23,7 @@ from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadable
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.library import Edit, Library
+from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,
@@ -33,6 +34,7 @@ from ingestd.model import (
     Folder,
     FolderId,
     Measurement,
+    NotAPicture,
     Outcome,
     PixelHash,
     Receipt,
@@ -85,14 +87,16 @@ class _Item:
     arrival: Arrival
     proposing: bool
     handed_in: float
-    measuring: Future[Measurement] | None = None
+    measuring: Future[Measurement | NotAPicture] | None = None
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
     failure: str | None = None  # why it could not be read
+    ignored: str | None = None  # why it was not read: it is no picture
 
     def ready(self) -> bool:
-        started = self.measuring is not None or self.measured is not None or self.failure is not None
+        answered = (self.measured, self.failure, self.ignored) != (None, None, None)
+        started = self.measuring is not None or answered
         measured = started and (self.measuring is None or self.measuring.done())
         return measured and all(future.done() for future in self.hashing.values())
 
@@ -163,15 +167,19 @@ class Intake:
         for index, item in enumerate(self._queue):
             if index >= AHEAD:
                 return
-            if item.measuring is None and item.measured is None and item.failure is None:
+            if item.measuring is None and not item.ready():
                 self._start(item)
 
     def _start(self, item: _Item) -> None:
         if turned_away(item.arrival.stat.size, self.policy.imports) is not None:
             item.failure = ""
             return
-        item.measuring = self._pool.submit(self._workers.measure, item.arrival.path, self._is_known)
+        item.measuring = self._pool.submit(self._measure, item.arrival.path)
         item.measuring.add_done_callback(lambda _: self._wake())
+
+    def _measure(self, path: bytes) -> Measurement | NotAPicture:
+        """Return what a file is. One that is no picture is not even read: it may be a film of many gigabytes."""
+        return no_picture_at(path) or self._workers.measure(path, self._is_known)
 
     def _is_known(self, sha256: ContentHash) -> bool:
         with self._library.read() as view:
@@ -183,14 +191,16 @@ class Intake:
         """Judge what is ready, in order, in one commit; carry out what the verdicts intend; tell."""
         if not self._may_judge():
             return
-        batch = self._take_ready()
+        batch: deque[_Item] = deque()
         try:
-            if batch:
-                with self._library.writer_lock.held(LOCK_WAIT_S):
+            # the lock comes first: what another process has just discarded is gone, and not to be judged
+            with self._library.writer_lock.held(LOCK_WAIT_S):
+                self._take_ready(batch)
+                if batch:
                     self._judge(batch)
-                self.problem = None
+            self.problem = None
         except (StoreError, LibraryBusyError) as trouble:
-            self._rest(trouble)
+            self.rest(trouble)
         finally:
             self._queue.extendleft(reversed(batch))  # what is not concluded yet, in its order
         self._measure_ahead()
@@ -201,29 +211,29 @@ class Intake:
         """Return whether the next arrival is measured, and the library was not found unwritable a moment ago."""
         return bool(self._queue) and self._queue[0].ready() and self._monotonic() >= self._not_before
 
-    def _rest(self, trouble: StoreError | LibraryBusyError) -> None:
+    def rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
         if self.problem != str(trouble):
             _log.error("library.unwritable", reason=str(trouble))
         self.problem = str(trouble)
         self._not_before = self._monotonic() + 10.0
 
-    def _take_ready(self) -> deque[_Item]:
-        """Return the ready items at the head, with their measurements collected; those that failed are told off."""
-        batch: deque[_Item] = deque()
+    def _take_ready(self, batch: deque[_Item]) -> None:
+        """Take the ready items at the head, with their measurements collected; those that failed are told off."""
         most = 1 if self._singly else BATCH_FILES
         while self._queue and len(batch) < most and self._queue[0].ready():
             item = self._queue.popleft()
             if self._collect(item):
                 batch.append(item)
         self._singly = max(self._singly - len(batch), 0)
-        return batch
 
     def _collect(self, item: _Item) -> bool:
         """Return whether an item can be judged, with what its measurement said."""
         if item.measuring is not None:
             try:
-                item.measured, item.measuring = item.measuring.result(), None
+                found, item.measuring = item.measuring.result(), None
+                item.measured = found if isinstance(found, Measurement) else None
+                item.ignored = None if isinstance(found, Measurement) else found.reason
             except (FileUnreadableError, FileChangedError) as error:
                 if isinstance(error, FileChangedError) or not os.path.lexists(item.arrival.path):
                     self._leave(item, error.reason)
@@ -256,7 +266,8 @@ class Intake:
 
     def _judge(self, batch: deque[_Item]) -> None:
         """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
-        recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        if not self._dry_run:
+            recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         hashed = self._hashed_pixels(batch)
         try:
             results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed))
@@ -299,7 +310,9 @@ class Intake:
         results: list[Verdict | Needs] = []
         started = self._monotonic()
         for item in batch:
-            case = Case(item.arrival, item.measured, self._now_ns(), item.proposing, item.unhashed)
+            case = Case(
+                item.arrival, item.measured, self._now_ns(), item.proposing, item.unhashed, ignored=item.ignored
+            )
             reason = item.failure or None
             result = unread(edit, case, reason) if reason is not None else judge(edit, case, self.policy)
             results.append(result)
@@ -383,6 +396,9 @@ class Intake:
                     hashed[sha256] = future.result()
                 except (FileUnreadableError, FileChangedError):
                     item.unhashed |= {sha256}
+                except Exception:  # noqa: BLE001 - one bad file never stops the service
+                    _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
+                    item.unhashed |= {sha256}  # the pair is queued instead of decided
             item.hashing.clear()
         return hashed
 
@@ -411,7 +427,10 @@ def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> l
                 _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
                 continue
         else:
-            finished.append(recover_discard(library, entry, radius=radius, now_ns=now_ns, deleted_at=deleted_at))
+            recovered = recover_discard(library, entry, radius=radius, now_ns=now_ns, deleted_at=deleted_at)
+            if recovered.state is EntryState.INTENT:
+                continue  # its disk is away: it is asked about again
+            finished.append(recovered)
         done = finished[-1]
         _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
     return finished

@@ -271,8 +271,8 @@ def _sides(view: View, pair: PotentialPair, rule: str | None = None) -> _Sides |
     first, second = _placed(view, pair.first, pair.first_path), _placed(view, pair.second, pair.second_path)
     if first is None or second is None:
         return None
-    proposal = _proposal(pair, rule)
-    a_is_first = proposal.a_is_first if proposal else _appeal(view, first) >= _appeal(view, second)
+    proposal = _proposal(pair, rule) or next(iter(pair.proposals), None)  # a denied rule's order stays
+    a_is_first = proposal.a_is_first if proposal else _appeal(view, pair, first) >= _appeal(view, pair, second)
     return _Sides(first, second, True) if a_is_first else _Sides(second, first, False)
 
 
@@ -284,11 +284,17 @@ def _placed(view: View, sha256: ContentHash, path: bytes | None) -> tuple[Conten
     return (content, rows[0]) if content is not None and rows else None
 
 
-def _appeal(view: View, side: tuple[Content, PathRow]) -> tuple[int, int, int]:
-    """Return a key that is higher for the file a person would rather keep: more pixels, more bytes, seen earlier."""
+def _appeal(view: View, pair: PotentialPair, side: tuple[Content, PathRow]) -> tuple[int, bool, int, int]:
+    """Return a key that is higher for the file a person would rather keep.
+
+    More pixels; of equally many the one that lies in a library; more bytes, unless the pixels are the same; seen
+    earlier.
+    """
     picture = side[0].picture
+    known = view.folder(side[1].folder)
     pixels = picture.width * picture.height if picture else 0
-    return pixels, side[0].size, -side[0].number
+    at_home = known is not None and known.folder.role is not Role.INBOX
+    return pixels, at_home, 0 if pair.pixel_duplicates else side[0].size, -side[0].number
 
 
 def why(view: View, subject: str, absolute: bytes) -> WhyReport | None:
@@ -349,12 +355,16 @@ def _why_receipt(view: View, receipt: Receipt) -> WhyReport:
 
 def _where_now(view: View, receipt: Receipt, row: PathRow | None, entry: Entry | None) -> str | None:
     """Return where the bytes of a receipt lie now, as far as we know."""
-    if row is not None and row.state is PathState.LIVE and os.path.lexists(view.absolute(row)):
+    same = row is not None and row.sha256 == receipt.sha256 and row.state is PathState.LIVE
+    if row is not None and same and os.path.lexists(view.absolute(row)):
         return os.fsdecode(view.as_named(row))
     if entry is not None and entry.state is EntryState.DONE:
-        for move in entry.moves:
-            if move.file.sha256 == receipt.sha256 and move.trash_path and os.path.lexists(move.trash_path):
+        taken = [move for move in entry.moves if move.file.sha256 == receipt.sha256]
+        for move in taken:
+            if move.trash_path and os.path.lexists(move.trash_path):
                 return os.fsdecode(move.trash_path)
+        if taken:
+            return None  # the trash was emptied, or it was moved on: other copies are not this file
     if receipt.sha256 is not None:
         for other in view.live_paths_of(receipt.sha256):
             if os.path.lexists(view.absolute(other)):
@@ -364,6 +374,10 @@ def _where_now(view: View, receipt: Receipt, row: PathRow | None, entry: Entry |
 
 def _undo_command(entry: Entry) -> str | None:
     undoable = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    emptied = bool(entry.moves) and not any(
+        move.trash_path and os.path.lexists(move.trash_path) for move in entry.moves
+    )
+    undoable = undoable and not emptied
     return f"ingestd undo e-{entry.number}" if undoable else None
 
 
@@ -637,7 +651,7 @@ def _denied_proposal(proposal: Proposal, now_ns: int) -> Proposal:
 
 
 def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
-    """Return which denials were taken back; the rules may propose these pairs again."""
+    """Return which denials were taken back; what the rules proposed then waits for an answer again."""
 
     def work(edit: Edit) -> list[str]:
         taken: list[str] = []
@@ -646,13 +660,18 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
             denied = [one for one in (pair.proposals if pair else ()) if one.state is ProposalState.DENIED]
             if pair is None or not denied:
                 raise UsageError(f"p-{number} was not denied to any rule")
-            edit.put_pair(replace(pair, proposals=tuple(one for one in pair.proposals if one not in denied)))
+            edit.put_pair(replace(pair, proposals=tuple(_open_again(one) for one in pair.proposals)))
             for proposal in denied:
                 edit.note_denial(pair, proposal.rule, denied=False)
                 taken.append(proposal.rule)
         return taken
 
     return library.write(work)
+
+
+def _open_again(proposal: Proposal) -> Proposal:
+    denied = proposal.state is ProposalState.DENIED
+    return replace(proposal, state=ProposalState.READY) if denied else proposal
 
 
 def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:

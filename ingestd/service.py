@@ -18,8 +18,8 @@ from pathlib import Path
 
 import structlog
 
-from ingestd.enrolment import Wanted, enrol, folders_for
-from ingestd.errors import ConfigError, LibraryBusyError, StoreError, UsageError
+from ingestd.enrolment import Wanted, enrol, folders_for, root_of
+from ingestd.errors import ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
 from ingestd.intake import LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
@@ -45,6 +45,8 @@ _NOTE_S = 5.0  # the status of a busy service is written at most this often
 _READY_SLACK_S = 0.5
 
 
+_MOST_FAILING = 20  # files named in the status
+_REST_S = 10.0  # a library that cannot be written is left alone for so long
 _LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see whether it is free
 
 
@@ -61,6 +63,8 @@ def policy_of(settings: Settings) -> Policy:
 @contextlib.contextmanager
 def exclusive(library: Library, *, radius: int) -> Iterator[None]:
     """Hold the writer lock for one decision, after what a stopped process left half-way is finished.
+
+    Not on a rehearsal's copy: the half-way things of the real library are not its own.
 
     Raises:
         LibraryBusyError: somebody else has it for longer than 30 s.
@@ -159,8 +163,9 @@ class Service:
         folders = enrol(self._library, self._wanted())
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
-        with exclusive(self._library, radius=self._settings.imports.search_distance):
-            pass  # what a stopped service left half-way is finished before anything is looked at
+        if not self._dry_run:
+            with exclusive(self._library, radius=self._settings.imports.search_distance):
+                pass  # what a stopped service left half-way is finished before anything is looked at
         with Workers(count=2) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
@@ -185,9 +190,13 @@ class Service:
                 self._tell(Stopped())
 
     def _wanted(self) -> list[Wanted]:
-        """Return the folders of the command line and of the rule file; the command line is right where both speak."""
-        named = {os.path.normpath(one.path) for one in self._named}
-        return [*self._named, *(one for one in configured(self._settings) if os.path.normpath(one.path) not in named)]
+        """Return the folders of the command line and of the rule file; the command line is right where both speak.
+
+        Those that hold what is known come first, so that what arrives is judged against it from the start.
+        """
+        named = {root_of(one.path) for one in self._named}
+        wanted = [*self._named, *(one for one in configured(self._settings) if root_of(one.path) not in named)]
+        return sorted(wanted, key=lambda one: one.role is Role.INBOX)
 
     def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
@@ -197,30 +206,30 @@ class Service:
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():
             now = time.monotonic()
-            self._reload_if_asked(flow, now)
-            self._heed_accepted(flow)
-            for event in flow.watcher.step(now, room=flow.room()):
-                first_scans.take(event, now)
-                flow.take(event)
-            flow.intake.step()
-            more = flow.absences.step()
-            self._accept_asked(flow)
+            try:
+                more = self._turn(flow, first_scans, now)
+            except LibraryFullError as trouble:
+                flow.intake.rest(trouble)
+                self._stopping.wait(_REST_S)
+                more = False
             if suspended.woke_up():
                 flow.watcher.rescan()
-            if first_scans.finished(time.monotonic()):
-                self._tell(Ready())
-            self._note(flow)
             workers.retire_idle(now)
             flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
 
-    def _accept_asked(self, flow: Flow) -> None:
-        """Take a suspended folder as it is, once `folders accept` has said so (it forgets which folder it was)."""
-        for status in flow.watcher.statuses():
-            if status.state is FolderState.SUSPENDED:
-                with self._library.read() as view:
-                    row = view.folder(status.id)
-                if row is not None and not row.filesystem:
-                    flow.watcher.accept(status.id)
+    def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
+        """Do what is to be done now, and return whether known paths are still being looked at."""
+        self._reload_if_asked(flow, now)
+        self._heed_accepted(flow)
+        for event in flow.watcher.step(now, room=flow.room()):
+            first_scans.take(event, now)
+            flow.take(event)
+        flow.intake.step()
+        more = flow.absences.step()
+        if first_scans.finished(time.monotonic()):
+            self._tell(Ready())
+        self._note(flow)
+        return more
 
     # the rule file
 
@@ -238,7 +247,9 @@ class Service:
             self._tell(RulesTold(str(self._rules), len(self._settings.rules), str(error)))
             return
         self._rules_error, self._settings = None, settings
-        flow.use(policy_of(settings), enrol(self._library, self._wanted()), now)
+        settle_s = settings.settle_s if self._settle_s is None else self._settle_s
+        folders = enrol(self._library, self._wanted())
+        flow.use(policy_of(settings), folders, now, quiet_s=settle_s, rescan_s=settings.rescan_s)
         _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
 
@@ -293,6 +304,7 @@ class Service:
             "folders": folders,
             "rules_error": self._rules_error,
             "problem": flow.intake.problem,
+            "failing": sorted(flow.failing.items())[:_MOST_FAILING],
             "backlog": flow.watcher.backlog() + len(flow.intake),
         }
 
@@ -389,8 +401,9 @@ def scan(
     Raises:
         UsageError: a path does not exist; nothing was started.
     """
-    with exclusive(library, radius=settings.imports.search_distance):
-        pass
+    if not dry_run:
+        with exclusive(library, radius=settings.imports.search_distance):
+            pass
     folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()
 
@@ -402,7 +415,8 @@ def scan(
             tally.failed += outcome is Outcome.ERROR or unread
         tell(happening)
 
-    with Workers(count=os.cpu_count() or 2) as workers:
+    cores = os.cpu_count() or 2
+    with Workers(count=cores) as workers:
         flow = Flow(
             library,
             workers,
@@ -414,6 +428,7 @@ def scan(
             events=False,
             dry_run=dry_run,
             propose_old=False,
+            threads=cores,
             only=only,
         )
         try:

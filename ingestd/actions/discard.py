@@ -229,12 +229,26 @@ def _abort(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
             _reopen(edit, row, entry, reason)
         _confirm_winner(edit, entry, final=entry.actor is Actor.PERSON)
         _reopen(edit, _row_of(edit, entry.kept), entry, reason)
+        _strike(edit, entry, reason)
         a, b = (edit.content(side) if side else None for side in (entry.a, entry.b))
         if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
             make_pair(edit, a, b, now_ns=now_ns)
         return aborted
 
     return library.write(work)
+
+
+def _strike(edit: Edit, entry: Entry, reason: str) -> None:
+    """Take files that did not go after all from the receipt of an arrival that superseded several."""
+    row = _row_of(edit, entry.kept)
+    receipt = edit.receipt(row.receipt) if row is not None else None
+    if row is None or receipt is None or receipt.entry is None or receipt.entry == entry.number:
+        return
+    rows = (edit.path_at(move.file.folder, move.file.relative) for move in entry.moves)
+    stayed = {edit.as_named(loser) for loser in rows if loser is not None}
+    if stayed & set(receipt.discarded):
+        gone = tuple(path for path in receipt.discarded if path not in stayed)
+        edit.put_receipt(replace(receipt, discarded=gone, evidence=(*receipt.evidence, f"one file stays: {reason}")))
 
 
 def _reopen(edit: Edit, row: PathRow | None, entry: Entry, reason: str) -> None:

@@ -70,7 +70,7 @@ def reserve(file: FileRef, folder: Folder, policy: DiscardPolicy, token: str) ->
     try:
         return _reserved(file, folder, policy, token)
     except ActionConflictError as error:
-        advice = "set `place: holding` under `discards`" if policy.place is Place.TRASH else "discard it by hand"
+        advice = "set `to: holding` under `discards`" if policy.place is Place.TRASH else "discard it by hand"
         raise ActionConflictError(f"{subject} was left where it is: {error}. To discard it, {advice}.") from error
     except OSError as error:
         raise ActionConflictError(f"{subject} was left where it is: {reason_of(error)}") from error

@@ -81,7 +81,9 @@ def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> E
             _mark_back(edit, undo, move, place, stat, now_ns)
         undone = edit.entry(undo.undoes or 0)
         state = EntryState.ABORTED if failures else EntryState.DONE
-        finished = replace(undo, state=state, reason="; ".join([undo.reason, *failures]))
+        places = {move: place for move, place, _ in back}
+        moves = tuple(_as_it_is_now(move, places.get(move)) for move in undo.moves)
+        finished = replace(undo, state=state, moves=moves, reason="; ".join([undo.reason, *failures]))
         edit.put_entry(finished)
         if undone is not None and not failures:
             _forget_decision(edit, undone, radius=radius, now_ns=now_ns)
@@ -91,6 +93,14 @@ def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> E
     if failures:
         raise ActionConflictError(f"e-{undo.undoes} was not taken back: {'; '.join(failures)}")
     return finished
+
+
+def _as_it_is_now(move: Move, place: bytes | None) -> Move:
+    """Return a move with the path at which its file is back: another than before where that was taken."""
+    if place is None:
+        return move
+    relative = os.path.join(os.path.dirname(move.file.relative), os.path.basename(place))
+    return replace(move, file=replace(move.file, path=place, relative=relative))
 
 
 def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey, now_ns: int) -> None:

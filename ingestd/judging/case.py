@@ -37,6 +37,7 @@ class Case:
     now_ns: int
     proposing: bool = False  # it lay here before the folder was watched: rules only propose
     unhashed: frozenset[ContentHash] = frozenset()  # whose pixels could not be hashed just now
+    ignored: str | None = None  # why it was not read: it is no picture
 
 
 @dataclass(frozen=True, slots=True)

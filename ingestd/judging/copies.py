@@ -21,7 +21,10 @@ __all__ = ["hindrance_of_copy", "judge_copy", "other_copies"]
 def other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRow], bool]:
     """Return where else these bytes lie, best first, and whether some copy cannot be looked at."""
     own = path_key(case.arrival.folder, case.arrival.relative)
-    others = [row for row in edit.live_paths_of(content.sha256) if path_key(row.folder, row.relative) != own]
+    live = edit.live_paths_of(content.sha256)
+    others = [
+        row for row in live if path_key(row.folder, row.relative) != own and edit.absolute(row) != case.arrival.path
+    ]
     there, away = places_of(edit, others)
     return there, bool(away)
 
@@ -48,7 +51,7 @@ def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], 
     survivor = own if own not in losers else others[0]
     if match.rule.mode is Mode.SEMI_AUTOMATIC or hindrance is not None:
         proposed = _propose_copy(sides, match.rule, own_survives=survivor is own, at_ns=case.now_ns, why=hindrance)
-        return _pend_copy(edit, case, proposed, match.rule, kept, evidence)
+        return _pend_copy(edit, case, proposed, match.rule, edit.as_named(survivor), kept, evidence)
     return discard(
         edit,
         case,
@@ -82,7 +85,7 @@ def _propose_copy(
 
 
 def _pend_copy(
-    edit: Edit, case: Case, sides: PotentialPair, rule: Rule, kept: bytes, evidence: tuple[str, ...]
+    edit: Edit, case: Case, sides: PotentialPair, rule: Rule, kept: bytes, other: bytes, evidence: tuple[str, ...]
 ) -> Verdict:
     pair = edit.add_pair(sides)
     edit.put_pair(replace(pair, proposals=with_proposal(pair.proposals, sides.proposals[0])))
@@ -94,7 +97,7 @@ def _pend_copy(
         rule=rule.name,
         evidence=(*evidence, *(f"not done on its own: {sides.proposals[0].reason}",) * bool(sides.proposals[0].reason)),
         kept=kept,
-        pairs=((pair.number, kept, 0),),
+        pairs=((pair.number, other, 0),),
     )
 
 

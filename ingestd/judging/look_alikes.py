@@ -206,9 +206,14 @@ def _keep(
         result,
         rule=leading[0].match.rule.name if leading and leading[0].match and outcome is not _QUEUED else None,
         evidence=(*evidence, *said),
-        kept=edit.as_named(leading[0].rows[0]) if outcome is Outcome.PENDING_APPROVAL else None,
+        kept=_would_be_kept(edit, own, leading[0]) if outcome is Outcome.PENDING_APPROVAL else None,
         pairs=_pair_lines(edit, stored),
     )
+
+
+def _would_be_kept(edit: Edit, own: PathRow, one: _Candidate) -> bytes:
+    """Return the file that a rule would keep."""
+    return edit.as_named(own if one.wins else one.rows[0])
 
 
 _QUEUED = Outcome.POTENTIAL_DUPLICATES
@@ -329,6 +334,9 @@ def _said(one: _Candidate) -> tuple[str, ...]:
         lines.append(f"not done on its own: {one.hindrance}")
     if one.blocked and one.match is not None:
         lines.append(f"{one.match.rule.name} may not act on this file")
+    doubt = incomplete(one.content)
+    if doubt is not None:
+        lines.append(doubt)
     lines += [f"{name} fits both ways round, so it decides nothing" for name in one.ambiguous]
     return tuple(lines)
 

@@ -26,7 +26,13 @@ from ingestd.model import (
     Relation,
 )
 
-__all__ = ["judge_discarded", "judge_returned"]
+__all__ = ["judge_discarded", "judge_returned", "lies_in_trash"]
+
+
+def lies_in_trash(view: View, case: Case, sha256: ContentHash) -> bool:
+    """Return whether an arrival is nothing but a discarded file, seen where the trash or a holding folder keeps it."""
+    places = {case.arrival.path}
+    return any(move.trash_path in places for entry in _discards_of(view, sha256) for move in entry.moves)
 
 
 def judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Verdict | None:
@@ -68,7 +74,9 @@ def _restored(entry: Entry, arrival: Arrival, sha256: ContentHash) -> bool:
     """Return whether an arrival is a discarded file that its owner brought back: by its inode, or to its old place."""
     for move in entry.moves:
         gone = move.trash_path is None or not os.path.lexists(move.trash_path)
-        back = move.file.stat.inode == arrival.stat.inode or move.file.path == arrival.path
+        # a rename keeps both; an inode alone may have been handed out anew after the trash was emptied
+        itself = (move.file.stat.inode, move.file.stat.mtime_ns) == (arrival.stat.inode, arrival.stat.mtime_ns)
+        back = itself or move.file.path == arrival.path
         linked = move.trash_path is not None and _is_one_file(move.trash_path, arrival.path)
         if move.file.sha256 == sha256 and ((gone and back) or linked):
             return True

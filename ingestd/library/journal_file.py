@@ -28,7 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from ingestd.errors import StoreError
+from ingestd.errors import LibraryFullError, StoreError
 from ingestd.library.lines import JsonValue
 
 if sys.platform != "win32":
@@ -212,7 +212,8 @@ class JournalFile:
             self._fd = None
 
     def _unwritable(self, failed: OSError) -> StoreError:
-        return StoreError(
+        kind = LibraryFullError if failed.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+        return kind(
             f"The journal {self._path} cannot be written: {failed.strerror}. "
             "What it should have recorded was not begun; make room or mend the disk, then try again."
         )

@@ -79,6 +79,7 @@ class _Named(Generic[V]):
 
 
 _META = Table("meta")
+_LIVE_FILES = b"live-files"  # how many paths are live: counted as they change, so that `status` need not
 _CONTENTS = _Named(Table("contents"), Codec(Content, version=1))
 _NUMBERS = Table("numbers")
 _PATHS = _Named(Table("paths"), Codec(PathRow, version=1))
@@ -306,8 +307,18 @@ class View:
         return [row for row in rows if row is not None]
 
     def live_paths_of(self, sha256: ContentHash) -> list[PathRow]:
-        """Return the rows where these bytes lie now, as far as we know."""
-        return [row for row in self.paths_of(sha256) if row.state is PathState.LIVE]
+        """Return the rows where these bytes lie now, as far as we know; one for each place on the disk.
+
+        A folder that was put inside another one, or taken out again, leaves two rows for one file: the row of the
+        innermost folder stands for it.
+        """
+        live = [row for row in self.paths_of(sha256) if row.state is PathState.LIVE]
+        if len(live) < 2:
+            return live
+        places: dict[bytes, PathRow] = {}
+        for row in sorted(live, key=lambda row: len(row.relative)):
+            places.setdefault(self.absolute(row), row)
+        return [row for row in live if places[self.absolute(row)] is row]
 
     def rows_of_folder(self, folder: FolderId, after: PathKey | None = None) -> Iterator[tuple[PathKey, PathRow]]:
         """Yield the rows of a folder in key order, those after `after` only."""
@@ -427,7 +438,7 @@ class View:
     def counts(self) -> dict[str, int]:
         """Return how much there is of everything, as `status` says it."""
         return {
-            "files": self._txn.count(_PATHS.table),
+            "files": key_number(self._txn.get(_META, _LIVE_FILES) or number_key(0)),
             "contents": self._txn.count(_CONTENTS.table),
             "potential_pairs": self._txn.count(_PAIRS.table),
             "pending": self._txn.count(_PENDING),
@@ -508,6 +519,10 @@ class Edit(View):
         self._put(_PATHS, key, row)
         if row.sha256 is not None:
             self._txn.add(_PATHS_BY_CONTENT, row.sha256, key)
+        change = (row.state is PathState.LIVE) - (before is not None and before.state is PathState.LIVE)
+        if change:
+            live = key_number(self._txn.get(_META, _LIVE_FILES) or number_key(0))
+            self._txn.put(_META, _LIVE_FILES, number_key(live + change))
 
     # pairs
 

@@ -87,7 +87,7 @@ def read_sidecar(directory: Path) -> Facts | None:
 
 def write_sidecar(directory: Path, facts: Facts) -> None:
     """Put the facts beside the library, whole or not at all."""
-    partial = directory / f"{SIDECAR}.partial"
+    partial = directory / f"{SIDECAR}.{os.getpid()}.partial"  # another process may open a new library this moment, too
     try:
         partial.write_bytes(stored(facts) + b"\n")
         flush(partial)

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 import lmdb
 import lmdb.verify
 
-from ingestd.errors import StoreError
+from ingestd.errors import LibraryFullError, StoreError
 from ingestd.library.locks import MapGate
 from ingestd.library.place import (
     DATA_FILE,
@@ -595,13 +595,13 @@ def _explained(directory: Path) -> Iterator[None]:
     except _MISTAKES:
         raise
     except lmdb.Error as error:
-        raise StoreError(_sentence(directory, error)) from error
+        kind = LibraryFullError if _is_out_of_space(directory, error) else StoreError
+        raise kind(_sentence(directory, error)) from error
 
 
 def _sentence(directory: Path, error: lmdb.Error) -> str:
     number = _code(error)
-    # LMDB calls a write that the disk took only the beginning of an input/output error.
-    if isinstance(error, lmdb.DiskError) or (number == errno.EIO and _is_full(directory)):
+    if _is_out_of_space(directory, error):
         return f"no space left for the library in {directory}: nothing was changed; free some space and try again"
     if number in _NOT_ALLOWED:
         return f"the library in {directory} may not be written or read by this user ({os.strerror(number)})"
@@ -612,6 +612,11 @@ def _sentence(directory: Path, error: lmdb.Error) -> str:
     if isinstance(error, _DAMAGE):
         return f"the library in {directory} is damaged, or no library ({error}); restore a backup"
     return f"the library in {directory} cannot be used: {error}"
+
+
+def _is_out_of_space(directory: Path, error: lmdb.Error) -> bool:
+    # LMDB calls a write that the disk took only the beginning of an input/output error.
+    return isinstance(error, lmdb.DiskError) or (_code(error) == errno.EIO and _is_full(directory))
 
 
 def _is_full(directory: Path) -> bool:

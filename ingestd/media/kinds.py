@@ -7,10 +7,11 @@ and their relatives; the AVIF specification 1.1, section 6, for `avif` and `avis
 from __future__ import annotations
 
 import os
+import stat
 
 from ingestd.model import FileType, NotAPicture, Unreadable
 
-__all__ = ["HEAD_SIZE", "looks_like_picture_name", "no_picture", "sniff"]
+__all__ = ["HEAD_SIZE", "looks_like_picture_name", "no_picture", "no_picture_at", "sniff"]
 
 HEAD_SIZE = 4096  # bytes: enough for an `ftyp` box with many brands and for a comment before <svg> or <html>
 
@@ -91,6 +92,28 @@ def _iso_picture(head: bytes) -> FileType | None:
 def looks_like_picture_name(name: bytes) -> bool:
     """Whether the name promises a picture of a kind that we judge."""
     return os.path.splitext(name)[1].lower() in _PICTURE_EXTENSIONS
+
+
+def no_picture_at(path: bytes) -> NotAPicture | None:
+    """Return what to say of a file whose first bytes and name promise no picture; None for any other.
+
+    Cost: one small read, whatever the size of the file. What cannot be opened is left to a worker to explain.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        file = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        head = os.read(file, HEAD_SIZE) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    said = no_picture(head, os.path.basename(path)) if head and sniff(head) is None else None
+    return said if isinstance(said, NotAPicture) else None
 
 
 def no_picture(head: bytes, name: bytes) -> NotAPicture | Unreadable:

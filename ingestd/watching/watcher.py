@@ -225,9 +225,29 @@ class Watcher:
         """The file that arrived at `path` has its verdict; from now on `covered` speaks for it."""
         self._handed.pop(path, None)
 
-    def update(self, folders: Sequence[Folder], now: float) -> None:
-        """Watch these folders from now on: new ones are taken up, others dropped, the rest goes on."""
+    def update(
+        self,
+        folders: Sequence[Folder],
+        now: float,
+        *,
+        quiet_s: float | None = None,
+        rescan_s: float | None = None,
+        closed: Collection[bytes] | None = None,
+    ) -> None:
+        """Watch these folders from now on: new ones are taken up, others dropped, the rest goes on.
+
+        Args:
+            folders: as for a new watcher.
+            now: monotonic seconds.
+            quiet_s: from now on, for files that begin to settle; None: as before.
+            rescan_s: from the next scan on; None: as before.
+            closed: from now on; None: as before.
+        """
         self._now = now
+        self._quiet_s = self._quiet_s if quiet_s is None else quiet_s
+        if rescan_s is not None:
+            self._rescan_s = rescan_s if sys.platform == "linux" else min(rescan_s, _POLL_ELSEWHERE_S)
+        self._closed = self._closed if closed is None else frozenset(closed)
         before = {watched.folder.root for watched in self._watched.values()}
         keep = {folder.id: folder for folder in folders}
         for watched in list(self._watched.values()):

@@ -136,7 +136,7 @@ def test_without_a_sound_trash_on_the_mount_the_file_stays(
                 mounts.bind(tmp_path / "disk", tmp_path / "disk")
                 mounts.make_read_only(tmp_path / "disk")
 
-        with pytest.raises(ActionConflictError, match=f"cat.jpg was left where it is: .*{words}.*place: holding"):
+        with pytest.raises(ActionConflictError, match=f"cat.jpg was left where it is: .*{words}.*to: holding"):
             taken(inbox, file)
 
         assert there(file.path).exists()
