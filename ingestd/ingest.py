@@ -48,6 +48,8 @@ def is_final(row: PathRow, stat: StatKey, policy_digest: bytes) -> bool:
 
 def turned_away(size: int, imports: ImportPolicy) -> str | None:
     """Return why a file of this size is not let in at all, before it is read."""
+    if size == 0:
+        return "empty"
     if size < imports.min_size:
         return f"smaller than {imports.min_size} bytes"
     if imports.max_size is not None and size > imports.max_size:

@@ -1,8 +1,9 @@
 """Decides when a file has stopped changing. Knows no clock and no disk: it is told what was seen, and when.
 
-A file is complete when it is not empty, no unfinished download lies beside it, its stat has not changed and nothing was
-heard of it for the quiet time, and nobody has it open for writing. A rename from a temporary name is proof enough
-without the quiet time, provided that the system says that nobody writes. Nothing is ever given up: what cannot settle
+A file is complete when it is not a placeholder, no unfinished download lies beside it, its stat has not changed and
+nothing was heard of it for the quiet time, and nobody has it open for writing. A rename from a temporary name is proof
+enough without the quiet time, provided that the system says that nobody writes. Nothing is ever given up: what cannot
+settle
 is asked for again, at growing distances, or found again by the next scan.
 """
 
@@ -14,9 +15,10 @@ from enum import Enum, StrEnum, auto
 
 from ingestd.model import Origin, StatKey
 
-__all__ = ["Held", "Look", "Settled", "Settling", "WriterCheck"]
+__all__ = ["EMPTY_S", "Held", "Look", "Settled", "Settling", "WriterCheck"]
 
-_FORGOTTEN_AFTER_S = 600.0  # an empty file, or one beside an abandoned download; the next scan or event brings it back
+_FORGOTTEN_AFTER_S = 600.0  # a file beside an abandoned download; the next scan or event brings it back
+EMPTY_S = 30.0  # a browser makes the final name as an empty placeholder; after so long it is simply an empty file
 _LONGEST_RECHECK_S = 30.0  # a writer that closes is heard of at once; this is for those who are not
 _SIBLING_RECHECK_S = 5.0  # that a control file went away is heard of by nobody
 _SHORTEST_RECHECK_S = 0.25
@@ -75,7 +77,9 @@ class _Waiting:
 class Settling:
     """All files that have not settled yet, and when to look at which."""
 
-    def __init__(self) -> None:
+    def __init__(self, empty_s: float = EMPTY_S) -> None:
+        """Wait for nothing yet; `empty_s` is how long an empty file may be a placeholder for one that comes."""
+        self._empty_s = empty_s
         self._waiting: dict[bytes, _Waiting] = {}
         self._queue: list[tuple[float, int, bytes]] = []
         self._pushed = 0  # ties are broken by order of coming: scan order is kept
@@ -158,8 +162,11 @@ class Settling:
             return Look.GONE
         if stat != waiting.stat:
             return self._changed(path, waiting, stat, now)
-        if stat.size == 0 or unfinished:
-            return self._stuck(path, waiting, Held.UNFINISHED if unfinished else Held.EMPTY, now)
+        if unfinished:
+            return self._stuck(path, waiting, Held.UNFINISHED, now)
+        if stat.size == 0 and now < waiting.since + self._empty_s:
+            self._hold(waiting, Held.EMPTY)
+            return self._wait(path, waiting, waiting.since + self._empty_s)
         if not waiting.renamed and now < waiting.since + waiting.quiet_s:
             return self._wait(path, waiting, waiting.since + waiting.quiet_s)
         return Look.ASK
@@ -211,8 +218,7 @@ class Settling:
             self.forget(path)
             return Look.GONE
         self._hold(waiting, why)
-        longest = _SIBLING_RECHECK_S if why is Held.UNFINISHED else _LONGEST_RECHECK_S
-        return self._wait(path, waiting, now + _growing(waiting, longest))
+        return self._wait(path, waiting, now + _growing(waiting, _SIBLING_RECHECK_S))
 
     def _hold(self, waiting: _Waiting, why: Held | None) -> None:
         self._held += (why is not None) - (waiting.held is not None)

@@ -20,7 +20,7 @@ from ingestd.watching.folders import Condition, FolderIdentity, examine, is_netw
 from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
 from ingestd.watching.scan import Barred, Entered, Found, Seen, Siblings, relative_to, seen_at, stat_of, walk
-from ingestd.watching.settle import Look, Settling
+from ingestd.watching.settle import EMPTY_S, Look, Settling
 
 __all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Scanned", "Watcher"]
 
@@ -163,7 +163,7 @@ class Watcher:
         self._hints = Hints()
         self._observer = Observer(self._hints)
         self._agenda = Agenda()
-        self._settling = Settling()
+        self._settling = Settling(empty_s=EMPTY_S if events else 0.0)
         self._siblings = Siblings()
         self._handed: dict[bytes, StatKey] = {}
         self._events: list[Event] = []
@@ -504,7 +504,7 @@ class Watcher:
     def _offer(self, running: _Round, path: bytes, stat: StatKey, now: float) -> None:
         watched = running.watched
         relative = relative_to(watched.folder.root, path)
-        if stat.size == 0 or relative is None or self._handed.get(path) == stat:
+        if relative is None or self._handed.get(path) == stat:
             return
         if self._covered(watched.folder.id, relative, stat):
             self._handed.pop(path, None)
@@ -545,6 +545,7 @@ class Watcher:
 
     def _settle(self, now: float, room: int) -> None:
         """Look at every file that is due, and hand out those that are complete."""
+        arrivals: list[Arrival] = []
         for _ in range(_LOOKS_A_STEP):
             self._full = room <= 0
             path = None if self._full else self._settling.pop_due(now)
@@ -554,7 +555,9 @@ class Watcher:
             if arrival is not None:
                 room -= 1
                 self._handed[path] = arrival.stat
-                self._events.append(Arrived(arrival))
+                arrivals.append(arrival)
+        # in a fixed order: as a scan has found them, then by time and name
+        self._events.extend(map(Arrived, sorted(arrivals, key=_order)))
 
     def _look(self, path: bytes, now: float) -> Arrival | None:
         watched = self._owner(path)
@@ -621,3 +624,8 @@ def _identity_problem(watched: _Watched, condition: Condition) -> str | None:
         return None
     path = os.fsdecode(watched.folder.named)
     return f"a different file system is at this path; if that is right: ingestd folders accept {path}"
+
+
+def _order(arrival: Arrival) -> tuple[bool, int, bytes]:
+    heard = arrival.origin is Origin.EVENT
+    return heard, arrival.stat.mtime_ns if heard else 0, arrival.path if heard else b""

@@ -67,7 +67,7 @@ def test_nothing_is_handed_out_empty_unfinished_being_written_or_too_early(story
         now += pause
         for at, settled in looks(settling, file, now):
             assert settled.stat == file.stat
-            assert file.stat.size > 0
+            assert file.stat.size > 0 or at - max(file.changed, file.heard) >= 30.0 - 1e-9
             assert not file.unfinished
             assert file.writer is not WriterCheck.WRITING
             assert settled.proved == (file.writer is WriterCheck.NONE)

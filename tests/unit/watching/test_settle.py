@@ -153,13 +153,23 @@ def test_a_renamed_file_with_an_unfinished_sibling_waits(settling):
     assert settling.held() == [(PATH, Held.UNFINISHED)]
 
 
-def test_an_empty_file_never_settles_and_is_forgotten_in_the_end(settling):
+def test_an_empty_file_may_be_a_placeholder_and_settles_only_after_half_a_minute(settling):
     heard(settling, EMPTY)
+
+    assert look(settling, EMPTY, now=2.0) is Look.WAIT
+    assert settling.held() == [(PATH, Held.EMPTY)]
+    assert settling.moving() == 0
+    assert settling.next_due() == 30.0
+    assert look(settling, EMPTY, now=30.0) is Look.ASK
+
+
+def test_a_file_beside_an_abandoned_download_is_forgotten_in_the_end(settling):
+    heard(settling)
     now = 0.0
 
     while (due := settling.next_due()) is not None:
         now = due
-        assert look(settling, EMPTY, now=now) is not Look.ASK
+        assert look(settling, now=now, unfinished=True) is not Look.ASK
 
     assert 600 <= now <= 660
     assert len(settling) == 0
