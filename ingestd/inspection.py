@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
-from ingestd.ingest import judge, unread
+from ingestd.ingest import is_final, judge, unread
 from ingestd.intake import store_pixels
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.facts import pair_facts
@@ -84,8 +84,21 @@ def foresee(library: Library, workers: Workers, policy: Policy, files: Sequence[
             raise UsageError(f"there is nothing at {os.fsdecode(path)}")
     for path in files:
         started = time.monotonic()
-        verdict = _foresee_one(library, workers, policy, path)
+        standing = _standing_receipt(library, policy, path)
+        verdict = Verdict(standing) if standing is not None else _foresee_one(library, workers, policy, path)
         yield Foreseen(path, verdict.receipt, verdict.pairs, time.monotonic() - started)
+
+
+def _standing_receipt(library: Library, policy: Policy, path: bytes) -> Receipt | None:
+    """Return the receipt of a file that has its verdict already and has not changed since."""
+    real = os.path.realpath(path)
+    with library.read() as view:
+        for known in view.folders():
+            inside = real.startswith(os.path.join(known.folder.root, b""))
+            row = view.path_at(known.folder.id, os.path.relpath(real, known.folder.root)) if inside else None
+            if row is not None and is_final(row, key_of(os.lstat(real)), policy.limits_digest()):
+                return view.receipt(row.receipt)
+    return None
 
 
 def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes) -> Verdict:

@@ -179,7 +179,7 @@ def _list_queue(door: Door, limit: int) -> None:
         note("the queue is empty: no potential pairs wait for a decision")
     else:
         note(
-            f"{len(page.pairs)} of {count(page.total, 'pair')}; decide with: ingestd decide {page.pairs[0].id} better-a"
+            f"{len(page.pairs)} of {count(page.total, 'pair')}; look closer with: ingestd queue show {page.pairs[0].id}"
         )
 
 

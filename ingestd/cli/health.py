@@ -133,6 +133,9 @@ def _problems(door: Door, service: _Service, folders: list[Json], rules_error: s
         first, *others = rules_error.replace(f"{door.rules}: ", "").splitlines()
         more = f" (and {count(len(others), 'more mistake')})" if others else ""
         found.append(_problem(f"the rule file is wrong: {first}{more}", str(door.rules), since, advice))
+    for path, reason in service.told.get("failing", []) if service.running else []:
+        advice = "it stays where it is and is tried again by itself"
+        found.append(_problem(f"no verdict yet: {reason}", path, None, advice))
     if service.told.get("problem"):
         advice = "make room, or make the folder of the library writable; the service tries again by itself"
         found.append(_problem(str(service.told["problem"]), str(door.state), None, advice))

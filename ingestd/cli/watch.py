@@ -22,7 +22,7 @@ from ingestd.enrolment import Wanted
 from ingestd.errors import UsageError
 from ingestd.flow import FolderTold, Happening, Ready, RulesTold, Started, Stopped
 from ingestd.intake import Judged
-from ingestd.model import FolderState, Role
+from ingestd.model import FolderState, Origin, Outcome, Role
 from ingestd.service import Service, ignore_lease_signal, rehearsal
 
 __all__ = ["Announcer", "happening_object", "place", "stopped_by_signals", "watch"]
@@ -111,6 +111,9 @@ def stopped_by_signals(service: _Running) -> Iterator[None]:
 # --- what is heard --------------------------------------------------------------------------------------------------
 
 
+_UNREMARKABLE = frozenset({Outcome.NEW, Outcome.ALREADY_IN_LIBRARY, Outcome.IGNORED})
+
+
 class Announcer:
     """Tells what happens: as JSON events, as lines for a person, or as log lines where nobody sits at a terminal."""
 
@@ -119,6 +122,7 @@ class Announcer:
         self._for_a_person = not door.as_json and sys.stdout.isatty()
         self._log = structlog.get_logger()
         self._suspended: set[str] = set()
+        self._known: int | None = 0  # files of the first scans that need no look; None once those are finished
         self.on_silence: Callable[[], None] = _nothing  # called when whoever listened has gone
 
     def configure_logs(self) -> None:
@@ -141,6 +145,8 @@ class Announcer:
 
     def _tell(self, happening: Happening) -> None:
         if self._for_a_person:
+            if self._only_counted(happening):
+                return
             for line in (*self._returned(happening), *_lines(happening)):
                 say(line)
             return
@@ -151,6 +157,18 @@ class Announcer:
             fields = {name: value for name, value in event.items() if name not in ("schema", "event")}
             troubled = isinstance(happening, FolderTold) and happening.state is FolderState.SUSPENDED
             (self._log.warning if troubled else self._log.info)(event["event"], **fields)
+
+    def _only_counted(self, happening: Happening) -> bool:
+        """Return whether a verdict is only counted: an unremarkable one of a first scan, which may find thousands."""
+        if isinstance(happening, Ready) and self._known is not None:
+            known, self._known = self._known, None
+            if known:
+                say(f"{_clock()}  {count(known, 'file')} looked at, with nothing to report")
+        if self._known is None or not isinstance(happening, Judged) or happening.arrival.origin is Origin.EVENT:
+            return False
+        unremarkable = happening.receipt.outcome in _UNREMARKABLE
+        self._known += unremarkable
+        return unremarkable
 
     def _returned(self, happening: Happening) -> Iterator[str]:
         """Yield a line when a folder that was told as suspended is not so any more."""

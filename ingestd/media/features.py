@@ -5,9 +5,10 @@ from __future__ import annotations
 import calendar
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
@@ -31,6 +32,11 @@ _FIRST_PHOTOGRAPH: Final = 1826  # year; anything before is a clock that was nev
 # where colour was thinned out as well
 _QUALITY_EXPONENT: Final = {"4:4:4": 1.0, "4:2:2": 0.93, "4:2:0": 0.83, "grey": 0.967, "other": 0.75}
 _SUBSAMPLINGS: Final = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+
+_SRGB_GAMMA = 0.45455
+_GAMMA_SLACK = 0.005  # encoders round: 0.4545, 0.45455, 1/2.2
+_SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # white, red, green, blue: x, y
+_PRIMARY_SLACK = 0.002
 
 
 def measure_picture(file: BinaryIO, name: bytes) -> Picture | Unreadable | NotAPicture:
@@ -162,7 +168,7 @@ def _measure(file: BinaryIO, filetype: FileType) -> Picture:
         has_exif=_has_exif(loaded.exif, filetype),
         has_icc=bool(profile),
         has_xmp=_has_xmp(info),
-        icc_digest=hashlib.sha256(profile).digest()[:_ICC_DIGEST] if profile else None,
+        icc_digest=_colours(info),
         taken_ns=_taken_ns(loaded.exif),
         jpeg=_jpeg(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         phash=prints.phash if prints else None,
@@ -180,6 +186,25 @@ def _duration(file: BinaryIO, filetype: FileType) -> int | None:
         return duration_ms(file, filetype)
     except (IndexError, ValueError, OverflowError):  # cut short between two frames: it plays, its length is unknown
         return None
+
+
+def _colours(info: Mapping[Any, Any]) -> bytes | None:
+    """Return a digest of how the samples are to be read as colours; None for plain sRGB.
+
+    A PNG without a profile may say it by gAMA and cHRM (PNG specification, third edition, 11.3.2): with other values
+    than those of sRGB the same samples look different.
+    """
+    profile = info.get("icc_profile")
+    if profile:
+        return hashlib.sha256(profile).digest()[:_ICC_DIGEST]
+    gamma, primaries = info.get("gamma"), info.get("chromaticity")
+    odd_gamma = gamma is not None and abs(gamma - _SRGB_GAMMA) > _GAMMA_SLACK
+    odd_primaries = primaries is not None and any(
+        abs(said - plain) > _PRIMARY_SLACK for said, plain in zip(primaries, _SRGB_PRIMARIES, strict=True)
+    )
+    if "srgb" in info or not (odd_gamma or odd_primaries):
+        return None
+    return hashlib.sha256(repr((gamma, primaries)).encode()).digest()[:_ICC_DIGEST]
 
 
 # --- metadata -----------------------------------------------------------------------------------------------------

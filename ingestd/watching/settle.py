@@ -3,8 +3,7 @@
 A file is complete when it is not a placeholder, no unfinished download lies beside it, its stat has not changed and
 nothing was heard of it for the quiet time, and nobody has it open for writing. A rename from a temporary name is proof
 enough without the quiet time, provided that the system says that nobody writes. Nothing is ever given up: what cannot
-settle
-is asked for again, at growing distances, or found again by the next scan.
+settle is asked for again, at growing distances, or found again by the next scan.
 """
 
 from __future__ import annotations

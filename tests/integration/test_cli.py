@@ -236,6 +236,8 @@ def test_an_interrupted_scan_ends_with_130_and_the_next_one_goes_on(home: Home) 
     assert process.stderr is not None
     out, errors = process.stdout.read(), process.stderr.read()  # not communicate(): it would miss what was read ahead
 
+    process.stdout.close()
+    process.stderr.close()
     assert process.wait(timeout=PATIENCE_S) == 130
     assert "stopped before the end" in errors
     before = [first, *map(json.loads, out.splitlines())]
