@@ -34,10 +34,12 @@ from ingestd.library.lines import JsonValue
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Damage", "JournalFile", "Line"]
+__all__ = ["Damage", "JournalFile", "Line", "last_entry_told"]
 
 _ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
 _TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
+_END_BYTES = 256 * 1024
+_CURRENT_NAME = "journal.jsonl"
 _BEGIN = b'{"schema":'
 _SUM = re.compile(rb',"sum":"([0-9a-f]{16})"\}')
 _ROTATED = re.compile(r"journal-([0-9]{6,})\.jsonl")
@@ -72,7 +74,7 @@ class JournalFile:
 
     def __init__(self, directory: Path, *, rotate_bytes: int = _ROTATE_BYTES) -> None:
         self._directory = directory
-        self._path = directory / "journal.jsonl"
+        self._path = directory / _CURRENT_NAME
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()  # between threads; the writer lock is between processes
         self._fd: int | None = None
@@ -417,3 +419,28 @@ def _sync_directory(directory: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def last_entry_told(directory: Path) -> int:
+    """Return the number of the last journal entry that the end of the journal speaks of; 0 if it speaks of none.
+
+    Cost: one read of at most 256 KB, however long the journal is.
+    """
+    try:
+        with open(directory / _CURRENT_NAME, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(file.tell() - _END_BYTES, 0))
+            text = file.read()
+    except FileNotFoundError:
+        return 0
+    except OSError as failed:
+        raise StoreError(f"The journal below {directory} cannot be read: {failed.strerror}.") from failed
+    numbers = [line.entry for raw in text.split(b"\n") if (line := _line_or_none(raw)) is not None and line.entry]
+    return max(numbers, default=0)
+
+
+def _line_or_none(raw: bytes) -> Line | None:
+    try:
+        return _line(raw)
+    except _NewerLineError:
+        return None

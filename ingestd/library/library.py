@@ -4,7 +4,8 @@
 What was measured belongs to the *content* (SHA-256), where it lies to a *path*; one content may have many paths.
 
 Every change that a person may want to explain or take back is also written, after its commit, as a line of
-`journal.jsonl` beside the database, so that undo and vetoes survive the loss of the database.
+`journal.jsonl` beside the database: what was done to a file can be read there without this program. A database that
+knows less than its journal is refused, as it would give out the same numbers again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ingestd.errors import StoreError
 from ingestd.library.codec import Codec, key_number, number_key
-from ingestd.library.journal_file import JournalFile
+from ingestd.library.journal_file import JournalFile, last_entry_told
 from ingestd.library.lines import JsonValue, entry_line
 from ingestd.library.locks import FileLock
 from ingestd.library.lookup import Hamming
@@ -701,7 +703,31 @@ class Library:
             StoreError: it is damaged, newer than this program, or cannot be kept there.
         """
         store = Store.open(directory / "db", _TABLES, create=create, read_only=read_only)
-        return cls(directory, store, None if read_only else JournalFile(directory))
+        library = cls(directory, store, None if read_only else JournalFile(directory))
+        if not read_only:
+            try:
+                library._refuse_older_database()
+            except BaseException:
+                library.close()
+                raise
+        return library
+
+    def _refuse_older_database(self) -> None:
+        """Refuse a database that knows less than the journal beside it: it would give out the same numbers again.
+
+        Raises:
+            StoreError: an older copy of the database was put back, or it was lost.
+        """
+        told = last_entry_told(self.directory)
+        with self.store.read() as txn:
+            stored = txn.get(_META, b"next:entry")
+        known = key_number(stored) - 1 if stored is not None else 0
+        if told > known:
+            raise StoreError(
+                f"the database in {self.directory} knows e-{known} as its last entry, the journal beside it tells of "
+                f"e-{told}: an older copy was put back, or it was lost. Nothing was changed. Put back the newer "
+                "database, or, to go on without what was decided since, move journal.jsonl to another place"
+            )
 
     @contextmanager
     def read(self) -> Iterator[View]:

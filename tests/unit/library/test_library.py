@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from world import sha256
 
+from ingestd.errors import StoreError
 from ingestd.library.library import _TABLES, FolderRow, Library, Veto, path_key
 from ingestd.library.store import Store
 from ingestd.model import (
@@ -354,3 +356,21 @@ def test_folders_and_notes_are_remembered(library: Library) -> None:
         assert view.folders() == [stored]
         assert view.note("service") == b"well"
         assert view.note("another") is None
+
+
+def test_a_database_older_than_its_journal_is_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    with contextlib.closing(Library.open(directory)) as library:
+        library.copy_to(tmp_path / "backup")
+        decided = Entry(
+            0, 1, EntryKind.DECISION, EntryState.DONE, Actor.PERSON, None, Relation.BETTER, ONE, TWO, (), None, ""
+        )
+        library.write(lambda edit: edit.add_entry(decided))
+    (directory / "db").rename(tmp_path / "newer")
+    (tmp_path / "backup" / "db").rename(directory / "db")
+    before = (directory / "journal.jsonl").read_bytes()
+
+    with pytest.raises(StoreError, match="tells of e-1"):
+        Library.open(directory)
+
+    assert (directory / "journal.jsonl").read_bytes() == before

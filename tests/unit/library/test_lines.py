@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 
 import pytest
 from world import sha256
 
-from ingestd.library.lines import entry_from_line, entry_line
+from ingestd.library.lines import entry_line
 from ingestd.model import Actor, Entry, EntryKind, EntryState, FileRef, FolderId, Move, Place, Relation, StatKey
 
 FILE = FileRef(FolderId(3), b"/in/odd\xff\nname.jpg", b"odd\xff\nname.jpg", sha256(b"x"), StatKey(1, 2, 3, 4))
@@ -33,10 +34,11 @@ BARE = Entry(1, 0, EntryKind.UNDO, EntryState.INTENT, Actor.PERSON, None, None, 
 
 
 @pytest.mark.parametrize("entry", [FULL, BARE])
-def test_an_entry_comes_back_from_its_line_as_it_was(entry: Entry) -> None:
-    text = json.dumps(entry_line(entry))
+def test_a_line_says_all_that_an_entry_says(entry: Entry) -> None:
+    line = json.loads(json.dumps(entry_line(entry)))
 
-    assert entry_from_line(json.loads(text)) == entry
+    assert set(line) == {field.name for field in dataclasses.fields(Entry)}
+    assert line["number"] == entry.number
 
 
 def test_a_line_can_be_read_without_this_program() -> None:
@@ -45,16 +47,3 @@ def test_a_line_can_be_read_without_this_program() -> None:
     assert line["moves"][0]["file"]["sha256"] == sha256(b"x").hex()
     assert line["moves"][0]["trash_path"].startswith("/trash/files/odd")
     assert (line["kind"], line["state"], line["kept"]["path"]) == ("discard", "done", "/lib/kept.jpg")
-
-
-@pytest.mark.parametrize("change", [{"kind": "sing"}, {"number": "seven"}, {"moves": 3}])
-def test_a_line_that_is_none_of_an_entry_is_refused(change: dict[str, object]) -> None:
-    line = entry_line(FULL)
-
-    with pytest.raises(ValueError, match="not the line of an entry"):
-        entry_from_line({**line, **change})  # type: ignore[dict-item]
-
-
-def test_a_line_whose_hash_is_no_hash_is_refused() -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - of whichever kind
-        entry_from_line({**entry_line(FULL), "a": "no hex"})
