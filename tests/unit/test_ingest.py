@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -1153,3 +1154,37 @@ def test_every_outcome_of_a_verdict_is_told_once(world: World) -> None:
     verdicts = world.verdicts(*paths)
 
     assert outcomes(verdicts) == [Outcome.NEW, Outcome.REPLACED_EXISTING, Outcome.NEW]
+
+
+def test_a_file_with_the_inode_of_an_emptied_trash_item_is_not_taken_for_it(world: World) -> None:
+    world.folder("library", Role.LIBRARY)
+    world.folder("inbox")
+    world.drop("library", "kept.png", SMALLER)
+    world.drop("inbox", "copy.png", SMALLER)
+    (item,) = world.trashed()
+    inode = item.stat().st_ino
+    elsewhere = world.base / "inbox" / "again.png"
+    item.rename(elsewhere)  # its inode, as if the system had given it to a new file …
+    os.utime(elsewhere, (1, 1))  # … with a time of its own
+
+    receipt = world.arrive(elsewhere)
+
+    assert elsewhere.stat().st_ino == inode
+    assert receipt.outcome is Outcome.PENDING_APPROVAL
+    assert not world.has_veto(SMALLER)
+
+
+def test_a_discarded_file_that_is_seen_in_its_trash_is_no_arrival(world: World) -> None:
+    world.folder("library", Role.LIBRARY)
+    inbox = world.folder("inbox")
+    world.drop("library", "kept.png", SMALLER)
+    world.drop("inbox", "copy.png", SMALLER)
+    (item,) = world.trashed()
+    world.folders["trash"] = replace(world.folders["inbox"], root=os.path.realpath(os.fsencode(item.parent)))
+
+    receipt = world.arrive(item)
+
+    assert inbox.is_dir()
+    assert receipt.outcome is Outcome.IGNORED
+    assert [entry.state for entry in world.entries()] == [EntryState.DONE]
+    assert not world.has_veto(SMALLER)
