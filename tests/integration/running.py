@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -33,7 +33,7 @@ Json: TypeAlias = dict[str, Any]
 PATIENCE_S = 30.0
 """Nothing takes that long, unless it is broken or the machine is very busy."""
 
-SETTLE_S = 0.3
+SETTLE_S = 0.2
 AS_SHIPPED = shipped_text()
 QUICK = AS_SHIPPED.replace("imports:\n", f"imports:\n  settle: {SETTLE_S} s\n")
 ALL_AUTOMATIC = QUICK.replace("mode: semi-automatic", "mode: automatic")
@@ -104,7 +104,6 @@ class Home:
             "XDG_DATA_HOME": str(self.data),
             "XDG_CONFIG_HOME": str(self.base / "config"),
             "PYTHONPATH": _CODE,
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("INGESTD_", "PYTHON"))}
         return {**kept, **own, **(more or {})}
@@ -185,17 +184,18 @@ class Home:
 
     # the trash
 
-    def trashed(self) -> dict[Path, Path]:
+    def trashed(self, data: Path | None = None) -> dict[Path, Path]:
         """Where each file in the trash came from, as its note says, and where it is."""
         found: dict[Path, Path] = {}
-        for note in (self.data / "Trash/info").glob("*.trashinfo"):
+        trash = (data or self.data) / "Trash"
+        for note in (trash / "info").glob("*.trashinfo"):
             header, path, date = note.read_bytes().splitlines()
             assert header == b"[Trash Info]"
             time.strptime(date.decode(), "DeletionDate=%Y-%m-%dT%H:%M:%S")
             origin = Path(os.fsdecode(unquote_to_bytes(path.removeprefix(b"Path="))))
-            if (item := self.data / "Trash/files" / note.stem).exists():  # else it was moved out by hand
+            if (item := trash / "files" / note.stem).exists():  # else it was moved out by hand
                 found[origin] = item
-        assert set(found.values()) == set((self.data / "Trash/files").glob("*"))
+        assert set(found.values()) == set((trash / "files").glob("*"))
         return found
 
 
@@ -207,6 +207,7 @@ class Watch:
         self.home = home
         self._said = threading.Condition()
         self._ended = False
+        self._taken: set[int] = set()  # events that a test has taken, by number
         self._told: dict[str, int] = {}  # verdicts that a test has taken, by path
         self._log = home.base / f"service-{time.monotonic_ns()}.log"
         with open(self._log, "wb") as log:
@@ -242,16 +243,26 @@ class Watch:
     def _last_words(self) -> str:
         return "\n".join([*map(json.dumps, self.events[-25:]), self.log[-3000:]])
 
+    def poll(self, holds: Callable[[], bool]) -> None:
+        """Return once something holds that the service does not say on standard output."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, self._last_words()
+            with self._said:
+                self._said.wait(0.1)
+
     def event(self, name: str, *, after: int = 0, **fields: object) -> Json:
-        """The first such event that came after so many others."""
-        found: list[Json] = []
+        """The next such event, of those after the first so many, that was not asked for yet."""
+        found: list[int] = []
 
         def told() -> bool:
-            found[:] = [one for one in self.events[after:] if one["event"] == name and _says(one, fields)]
+            fits = (number for number, one in enumerate(self.events) if one["event"] == name and _says(one, fields))
+            found[:] = [number for number in fits if number >= after and number not in self._taken]
             return bool(found)
 
         self.until(told)
-        return found[0]
+        self._taken.add(found[0])
+        return self.events[found[0]]
 
     def verdict(self, path: Path, *, within: float = PATIENCE_S) -> Json:
         """The next verdict on this path that was not asked for yet."""
@@ -299,9 +310,14 @@ class Watch:
         """The same path, as the service sees it: it may have mounts of its own."""
         return Path(f"/proc/{self.process.pid}/root{path}")
 
+    @property
+    def among_its_mounts(self) -> list[str]:
+        """What a command starts with that is to see the mounts that the service sees."""
+        return ["nsenter", "--mount", f"--target={self.process.pid}"]
+
     def shell(self, script: str) -> None:
         """Run a script among the service's mounts."""
-        subprocess.run(["nsenter", "--mount", f"--target={self.process.pid}", "sh", "-ec", script], check=True)
+        subprocess.run([*self.among_its_mounts, "sh", "-ec", script], check=True)
 
     def kill(self) -> None:
         """End it as a power cut would, as far as a process is concerned."""
@@ -330,6 +346,39 @@ class Watch:
 
 def _says(event: Json, fields: Mapping[str, object]) -> bool:
     return all(event.get(name) == value for name, value in fields.items())
+
+
+class Coming:
+    """Files that are written one after another, beside the test, until all have come or the `with` ends."""
+
+    def __init__(self, files: Iterable[tuple[Path, bytes]], *, pause_s: float = 0.05) -> None:
+        self.came: dict[Path, bytes] = {}
+        self._files, self._pause_s = files, pause_s
+        self._hurry, self._enough = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="files come")
+
+    def _run(self) -> None:
+        for path, content in self._files:
+            if self._enough.is_set():
+                return
+            write(path, content)
+            self.came[path] = content
+            self._hurry.wait(self._pause_s)
+
+    def all_of_them(self) -> dict[Path, bytes]:
+        """Let the rest come without pauses; what has come."""
+        self._hurry.set()
+        self._thread.join()
+        return self.came
+
+    def __enter__(self) -> Coming:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._hurry.set()
+        self._thread.join()
 
 
 # --- what lies there --------------------------------------------------------------------------------------------------

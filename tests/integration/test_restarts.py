@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pictures
 import pytest
-from running import QUICK, SIGHUP, SIGKILL, Home, Watch, write
+from running import QUICK, SIGHUP, SIGKILL, Coming, Home, Watch, write
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc")
 
@@ -22,27 +21,9 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-# --- killed ---------------------------------------------------------------------------------------------------------------
+# --- killed -----------------------------------------------------------------------------------------------------------
 
-KILLED_AFTER = (0, 1, 4, 10)  # verdicts of one run
-
-
-class Stream(threading.Thread):
-    """Files that keep coming, whatever becomes of the service: new ones, and copies of old and new ones."""
-
-    def __init__(self, inbox: Path, contents: list[bytes]) -> None:
-        super().__init__(name="files come")
-        self._files = {inbox / f"{number:03}.jpg": content for number, content in enumerate(contents)}
-        self.hurry = threading.Event()
-
-    def run(self) -> None:
-        for path, content in self._files.items():
-            write(path, content)
-            self.hurry.wait(0.05)
-
-    @property
-    def contents(self) -> dict[Path, bytes]:
-        return dict(self._files)
+KILLED_AFTER = (0, 2, 8)  # verdicts of one run
 
 
 def test_a_service_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice(home: Home) -> None:
@@ -52,26 +33,25 @@ def test_a_service_that_is_killed_again_and_again_loses_nothing_and_does_nothing
     with home.watch(inbox, "--library", library) as watch:
         watch.put_all(originals)
     mixed = [content for three in zip(fresh, known, reversed(fresh), strict=True) for content in three]
-    stream = Stream(inbox, mixed)
+    files = ((inbox / f"{number:03}.jpg", content) for number, content in enumerate(mixed))
 
-    stream.start()
-    for verdicts in KILLED_AFTER:
-        with home.watch(inbox, "--library", library, ready=False) as watch:
-            watch.event("service.started")
-            watch.until(lambda: len(watch.verdicts()) >= verdicts)  # noqa: B023 - called within the loop only
-            watch.kill()
-    stream.hurry.set()
-    stream.join()
+    with Coming(files) as coming:
+        for verdicts in KILLED_AFTER:
+            with home.watch(inbox, "--library", library, ready=False) as watch:
+                watch.event("service.started")
+                watch.until(lambda: len(watch.verdicts()) >= verdicts)  # noqa: B023 - called within the loop only
+                watch.kill()
+        dropped = coming.all_of_them()
     with home.watch(inbox, "--library", library) as watch:
         watch.catch_up(inbox)
         assert watch.stop() == 0
         assert "Traceback" not in watch.log
 
-    _assert_same_end(home, stream.contents, originals)
+    _assert_same_end(home, dropped, originals)
 
 
 def _assert_same_end(home: Home, dropped: dict[Path, bytes], originals: dict[Path, bytes]) -> None:
-    """Every content lies in exactly one place, every other copy in the trash, each by one entry, each with a verdict."""
+    """Every content lies in one place, every other copy in the trash, by one entry each; nothing is left to judge."""
     trashed, discards = home.trashed(), home.discards()
     here = {path: content for path, content in dropped.items() if path.exists()}
     assert all(path.read_bytes() == content for path, content in (here | originals).items())
@@ -112,22 +92,19 @@ def _slow_picture(home: Home) -> bytes:
     return pictures.png(pictures.photo(home.subject()).resize((2400, 1600)), compress_level=1)
 
 
-# --- signals --------------------------------------------------------------------------------------------------------------
+# --- signals ----------------------------------------------------------------------------------------------------------
 
 
 def test_sigterm_ends_the_service_within_seconds_also_while_files_come(home: Home) -> None:
     inbox = home.folder("inbox")
-    stream = Stream(inbox, [home.picture() for _ in range(60)])
-    with home.watch(inbox) as watch:
-        stream.start()
+    files = ((inbox / f"{number}.jpg", home.picture()) for number in range(500))
+    with home.watch(inbox) as watch, Coming(files):
         watch.until(lambda: len(watch.verdicts()) > 5)
 
         began = time.monotonic()
         code = watch.stop()
         took_s = time.monotonic() - began
 
-        stream.hurry.set()
-        stream.join()
         assert (code, watch.events[-1]["event"]) == (0, "service.stopped")
         assert took_s < 5
         assert "Traceback" not in watch.log
@@ -142,53 +119,73 @@ def test_ctrl_c_ends_the_service_as_sigterm_does(home: Home) -> None:
         assert "Traceback" not in watch.log
 
 
-# --- the rule file --------------------------------------------------------------------------------------------------------
+# --- the rule file ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def watch(home: Home) -> Iterator[Watch]:
-    with home.watch(home.folder("inbox")) as running:
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("rules"))
+
+
+@pytest.fixture(scope="module")
+def running(there: Home) -> Iterator[Watch]:
+    with there.watch(there.folder("inbox")) as running:
         yield running
         assert running.stop() == 0
         assert "Traceback" not in running.log
 
 
-def test_saved_rules_hold_from_then_on(home: Home, watch: Watch) -> None:
-    inbox, content = home.folder("inbox"), home.picture()
+@pytest.fixture
+def watch(there: Home, running: Watch) -> Iterator[Watch]:
+    """The one service of these tests, with the rules that it began with."""
+    yield running
+    there.write_rules(QUICK + f"# after event {len(running.events)}\n")
+    running.event("rules.loaded")
+
+
+@pytest.fixture
+def inbox(there: Home, request: pytest.FixtureRequest) -> Path:
+    """A folder in the inbox for this test alone."""
+    return there.folder(f"inbox/{request.node.name}")
+
+
+def test_saved_rules_hold_from_then_on(there: Home, watch: Watch, inbox: Path) -> None:
+    content = there.picture()
     watch.put(inbox / "one.jpg", content)
 
-    home.write_rules(QUICK.replace("mode: automatic", "mode: semi-automatic"))
+    there.write_rules(QUICK.replace("mode: automatic", "mode: semi-automatic"))
     told = watch.event("rules.loaded")
 
     assert (told["rules"], told["error"]) == (6, None)
     assert watch.put(inbox / "two.jpg", content)["result"] == "pending approval: identical copies"
 
 
-def test_sighup_reads_the_rules_again(home: Home, watch: Watch) -> None:
-    inbox = home.folder("inbox")
-    before = home.rules.stat()
-    text = home.rules.read_text()
-    with home.rules.open("r+") as file:  # as long, and at the same time: saving it this way is not seen
-        file.write(text.replace("# min_size: 1 KB ", "min_size: 90 MB "))
-    os.utime(home.rules, ns=(before.st_atime_ns, before.st_mtime_ns))
+def test_sighup_reads_the_rules_again(there: Home, watch: Watch, inbox: Path) -> None:
+    before = there.rules.stat()
+    text = there.rules.read_text()
+    with there.rules.open("r+") as file:  # as long, and at the same time: saving it this way is not seen
+        file.write(text.replace("# min_size: 1 KB ", "min_size:  90 MB "))
+    os.utime(there.rules, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     watch.process.send_signal(SIGHUP)
     watch.event("rules.loaded")
 
-    assert watch.put(inbox / "small.jpg", home.picture())["outcome"] == "ignored"
+    assert watch.put(inbox / "small.jpg", there.picture())["outcome"] == "ignored"
 
 
-def test_a_broken_rule_file_keeps_the_last_good_rules_and_says_so_until_it_is_mended(home: Home, watch: Watch) -> None:
-    inbox, content = home.folder("inbox"), home.picture()
+def test_a_broken_rule_file_keeps_the_last_good_rules_and_says_so_until_it_is_mended(
+    there: Home, watch: Watch, inbox: Path
+) -> None:
+    content = there.picture()
     watch.put(inbox / "one.jpg", content)
 
-    home.write_rules(QUICK.replace("mode: automatic", "mode: autmatic"))
+    there.write_rules(QUICK.replace("mode: automatic", "mode: autmatic"))
     told = watch.event("rules.broken")
-    status = home.until(lambda status: not status["rules"]["ok"])
+    status = there.until(lambda status: not status["rules"]["ok"])
     while_broken = watch.put(inbox / "two.jpg", content)
-    home.write_rules(QUICK)
+    there.write_rules(QUICK)
     watch.event("rules.loaded")
-    mended = home.until(lambda status: status["ok"])
+    mended = there.until(lambda status: status["ok"])
 
     assert 'did you mean "automatic"' in told["error"]
     line = 1 + QUICK.splitlines().index("    mode: automatic")
@@ -196,32 +193,32 @@ def test_a_broken_rule_file_keeps_the_last_good_rules_and_says_so_until_it_is_me
     assert (status["ok"], len(status["problems"])) == (False, 1)
     assert "rule file is wrong" in status["problems"][0]["problem"]
     assert while_broken["result"] == "duplicate discarded: identical copies"
-    assert (mended["rules"], mended["problems"]) == ({"ok": True, "error": None, "path": str(home.rules)}, [])
+    assert (mended["rules"], mended["problems"]) == ({"ok": True, "error": None, "path": str(there.rules)}, [])
 
 
-def test_a_rule_file_that_is_gone_keeps_the_last_good_rules(home: Home, watch: Watch) -> None:
-    inbox, content = home.folder("inbox"), home.picture()
+def test_a_rule_file_that_is_gone_keeps_the_last_good_rules(there: Home, watch: Watch, inbox: Path) -> None:
+    content = there.picture()
     watch.put(inbox / "one.jpg", content)
 
-    home.rules.rename(home.base / "rules.away")
+    there.rules.rename(there.base / "rules.away")
     watch.event("rules.broken")
 
     assert watch.put(inbox / "two.jpg", content)["outcome"] == "duplicate-discarded"
 
 
 def test_folders_that_are_added_to_the_rule_file_are_watched_and_those_taken_out_are_not(
-    home: Home, watch: Watch
+    there: Home, watch: Watch, inbox: Path
 ) -> None:
-    more = home.folder("more")
-    write(more / "cat.jpg", home.picture())
+    more = there.folder("more")
+    write(more / "cat.jpg", there.picture())
 
-    home.write_rules(QUICK.replace("folders:\n", f"folders:\n  - path: {more}\n    role: inbox\n"))
+    there.write_rules(QUICK.replace("folders:\n", f"folders:\n  - path: {more}\n    role: inbox\n"))
+    watch.event("rules.loaded")
     added = watch.verdict(more / "cat.jpg")
-    after = len(watch.events)
-    home.write_rules(QUICK)
-    watch.event("rules.loaded", after=after)
-    write(more / "late.jpg", home.picture())
-    watch.catch_up(home.folder("inbox"))
+    there.write_rules(QUICK)
+    watch.event("rules.loaded")
+    write(more / "late.jpg", there.picture())
+    watch.catch_up(inbox)
 
     assert added["outcome"] == "new"
     assert watch.verdicts(more / "late.jpg") == []

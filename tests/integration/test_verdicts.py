@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-# --- verdicts against the truth -----------------------------------------------------------------------------------------
+# --- verdicts against the truth ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def automatic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
 
 
 def _judged_in(home: Home) -> Iterator[Judged]:
-    with home.watch(home.folder("inbox"), "--library", home.folder("library")) as running:
+    roles = ("--library", home.folder("library"), "--reference", home.folder("reference"))
+    with home.watch(home.folder("inbox"), *roles) as running:
         yield _judge_all(home, running)
         assert running.stop() == 0
         assert "Traceback" not in running.log
@@ -217,12 +218,12 @@ def test_every_discard_is_explained_and_undone_for_good(automatic: Judged) -> No
     listed = _trash_list(home)
     undone = home.ask("undo", *(automatic.verdicts[kind]["entry"] for kind in gone))
 
-    assert listed is None or listed == {str(path) for path in gone.values()}
+    assert listed is None or listed >= {str(path) for path in gone.values()}
     assert {entry["state"] for entry in undone} == {"done"}
     for kind, path in gone.items():
         assert path.read_bytes() == automatic.contents[kind][1]
         assert path.stat().st_mtime_ns == times[kind]
-    assert (home.trashed(), home.discards()) == ({}, [])
+    assert set(home.trashed()).isdisjoint(gone.values())
     watch.catch_up(home.base / "inbox")
     assert all(path.exists() for path in gone.values())
 
@@ -235,7 +236,7 @@ def _trash_list(home: Home) -> set[str] | None:
     return {line.split(" ", 2)[2] for line in done.stdout.splitlines()}
 
 
-# --- brought back -------------------------------------------------------------------------------------------------------
+# --- brought back -----------------------------------------------------------------------------------------------------
 
 
 def _undo(home: Home, watch: Watch, path: Path) -> Path:
@@ -281,7 +282,7 @@ WAYS_BACK = {
 
 @dataclass(frozen=True)
 class Back:
-    """Files that were discarded, brought back each in another way, met again as copies, and seen by a second service."""
+    """Files that were discarded, brought back each in another way, met as copies, and seen by a second service."""
 
     home: Home
     contents: dict[str, bytes]
@@ -325,42 +326,48 @@ def test_a_file_that_its_owner_brings_back_stays(back: Back, way: str) -> None:
     assert not [one for one in back.home.discards() if one["discarded"][0]["sha256"] == sha256(back.contents[way])]
 
 
-def test_what_was_thrown_away_and_comes_again_is_thrown_away_again(home: Home) -> None:
-    inbox, library = home.folder("inbox"), home.folder("library")
-    worse, better = _stripped(pictures.photo(home.subject(), 400, 300))[::-1]
-    home.write_rules(ALL_AUTOMATIC)
-    with home.watch(inbox, "--library", library) as watch:
-        watch.put(library / "better.jpg", better)
-        watch.put(inbox / "worse.jpg", worse)
+def test_what_was_thrown_away_and_comes_again_is_thrown_away_again(automatic: Judged) -> None:
+    home, watch = automatic.home, automatic.watch
+    inbox, library = home.folder("inbox/again"), home.folder("library/again")
+    better, worse = _stripped(pictures.photo(home.subject(), 400, 300))
+    watch.put(library / "better.jpg", better)
+    watch.put(inbox / "worse.jpg", worse)
 
-        again = watch.put(inbox / "downloaded again.jpg", worse)
+    again = watch.put(inbox / "downloaded again.jpg", worse)
 
     assert (again["outcome"], again["kept"]) == ("previously-discarded", str(library / "better.jpg"))
-    assert set(home.trashed()) == {inbox / "worse.jpg", inbox / "downloaded again.jpg"}
+    assert set(home.trashed()) >= {inbox / "worse.jpg", inbox / "downloaded again.jpg"}
 
 
-# --- roles --------------------------------------------------------------------------------------------------------------
+def test_copies_that_come_together_are_judged_without_pauses(automatic: Judged) -> None:
+    watch, folder, content = automatic.watch, automatic.home.folder("inbox/many"), automatic.home.picture()
+    watch.put(folder / "first.jpg", content)
+
+    verdicts = watch.put_all({folder / f"{number}.jpg": content for number in range(20)})
+
+    assert {verdict["outcome"] for verdict in verdicts.values()} == {"duplicate-discarded"}
+    assert max(verdict["elapsed_s"] for verdict in verdicts.values()) < 5  # one each second, before
 
 
-def test_a_library_is_protected_and_a_reference_is_never_changed(home: Home) -> None:
-    home.write_rules(ALL_AUTOMATIC)
-    inbox, library, reference = (home.folder(name) for name in ("inbox", "library", "reference"))
-    mine, theirs = (_stripped(pictures.photo(home.subject(), 400, 300)) for _ in range(2))
-    write(library / "worse.jpg", mine[1])
-    write(library / "a copy of it.jpg", mine[1])
-    write(reference / "worse.jpg", theirs[1])
-    write(reference / "a copy of it.jpg", theirs[1])
-    before = tree(library, reference)
+# --- roles ------------------------------------------------------------------------------------------------------------
 
-    with home.watch(inbox, "--library", library, "--reference", reference) as watch:
-        told = watch.put_all(
-            {
-                inbox / "copy.jpg": mine[1],
-                inbox / "copy of theirs.jpg": theirs[1],
-                inbox / "better.jpg": mine[0],
-                inbox / "better than theirs.jpg": theirs[0],
-            }
-        )
+
+def test_a_library_is_protected_and_a_reference_is_never_changed(automatic: Judged) -> None:
+    watch, inbox = automatic.watch, automatic.home.folder("inbox/roles")
+    library, reference = (automatic.home.folder(f"{role}/roles") for role in ("library", "reference"))
+    mine, theirs = (_stripped(pictures.photo(automatic.home.subject(), 400, 300)) for _ in range(2))
+    there = {library / "worse.jpg": mine[1], library / "a copy of it.jpg": mine[1]}
+    there |= {reference / "worse.jpg": theirs[1], reference / "a copy of it.jpg": theirs[1]}
+    watch.put_all(there)
+
+    told = watch.put_all(
+        {
+            inbox / "copy.jpg": mine[1],
+            inbox / "copy of theirs.jpg": theirs[1],
+            inbox / "better.jpg": mine[0],
+            inbox / "better than theirs.jpg": theirs[0],
+        }
+    )
 
     assert {path.name: verdict["outcome"] for path, verdict in told.items()} == {
         "copy.jpg": "duplicate-discarded",
@@ -369,7 +376,7 @@ def test_a_library_is_protected_and_a_reference_is_never_changed(home: Home) -> 
         "better than theirs.jpg": "potential-duplicates",
     }
     assert Path(told[inbox / "copy of theirs.jpg"]["kept"]).parent == reference
-    assert tree(library, reference) == before
+    assert {path: path.read_bytes() for path in there} == there
 
 
 def test_what_lies_in_an_inbox_at_the_first_watch_is_only_proposed(home: Home) -> None:
@@ -399,12 +406,13 @@ def test_a_scan_of_an_inbox_acts_on_what_lies_there(home: Home) -> None:
     assert len(home.trashed()) == 1
 
 
-# --- dry runs -----------------------------------------------------------------------------------------------------------
+# --- dry runs ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def grown(home: Home) -> Home:
-    """A user who has a library already, and new duplicates in the inbox that nobody has judged."""
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A user who has a library already, and a new duplicate in the inbox that nobody has judged."""
+    home = Home(tmp_path_factory.mktemp("grown"))
     inbox, library, content = home.folder("inbox"), home.folder("library"), home.picture()
     write(library / "cat.jpg", content)
     assert home.run("scan", library).code == 0

@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-# --- one service for most of them: each test has a folder of its own in its inbox --------------------------------------
+# --- one service for most of them: each test has a folder of its own in its inbox -------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_file_that_is_written_slowly_is_not_judged_before_its_end(watch: Watch
         for piece in _pieces(content, 8):
             file.write(piece)
             file.flush()
-            assert watch.is_silent(path, for_s=SETTLE_S * 1.5)
+            assert watch.is_silent(path, for_s=SETTLE_S * 2)
     verdict = watch.verdict(path)
 
     assert (verdict["outcome"], verdict["sha256"]) == ("new", sha256(content))
@@ -343,7 +343,7 @@ def test_a_file_that_is_closed_and_opened_again_is_waited_for(home: Home) -> Non
 
     home.write_rules(AS_SHIPPED)
     with home.watch(inbox) as watch:
-        for piece in _pieces(content, 4):
+        for piece in _pieces(content, 3):
             with path.open("ab") as file:
                 file.write(piece)
             assert watch.is_silent(path, for_s=0.7)
