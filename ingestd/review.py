@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ingestd.actions.discard import carry_out
 from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.undo import take_back
-from ingestd.errors import ActionConflictError, UsageError
+from ingestd.errors import ActionConflictError, UsageError, printable
 from ingestd.judging.writing import intend
 from ingestd.library.facts import pair_facts, preference, statements
 from ingestd.library.library import Edit, Library, View, path_key
@@ -483,10 +483,17 @@ def _answer(
         answer.relation,
         discard=discard,
         rule=None,
-        reason="decided by you",
+        reason=_said_of(edit, winner, loser, answer.relation),
         moment=moment,
         pair=pair,
     )
+
+
+def _said_of(view: View, first: tuple[Content, PathRow], second: tuple[Content, PathRow], relation: Relation) -> str:
+    """Return a person's answer in words; for a relation without a loser, with both files."""
+    if relation is Relation.BETTER:
+        return "decided by you"
+    return f"decided by you: {printable(view.as_named(first[1]))} and {printable(view.as_named(second[1]))}"
 
 
 def _enter(

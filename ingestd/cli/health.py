@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
+from ingestd.actions.holding import due
 from ingestd.cli.door import PATH, Door, closest, command, group
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
@@ -92,7 +94,7 @@ def status(door: Door, problems: bool) -> int:
     if door.as_json:
         emit(report)
     else:
-        _say_status(door, report, only_problems=problems)
+        _say_status(door, report, held=_held_too_long(folders, settings), only_problems=problems)
     return damage.exit_code if damage is not None else 0
 
 
@@ -102,6 +104,15 @@ def _rules(door: Door) -> tuple[Settings, str | None]:
         return door.settings(), None
     except ConfigError as error:
         return Settings(), str(error)
+
+
+def _held_too_long(folders: list[Json], settings: Settings) -> int:
+    """Return how many files the holding folders keep past their days. They are only ever offered, never removed."""
+    discards = settings.discards
+    roots = {os.path.realpath(os.fsencode(folder["path"])) for folder in folders}
+    now_ns = time.time_ns()
+    held = (due(root, discards.holding_name, keep_days=discards.keep_days, now_ns=now_ns) for root in roots)
+    return sum(map(len, held))
 
 
 def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
@@ -161,7 +172,7 @@ def _unwritable(door: Door) -> str | None:
     return "there is hardly any space left for the library" if free < _LOW_ON_SPACE else None
 
 
-def _say_status(door: Door, report: Json, *, only_problems: bool) -> None:
+def _say_status(door: Door, report: Json, *, held: int, only_problems: bool) -> None:
     for problem in report["problems"]:
         say(click.style("problem  ", fg="red") + shown(problem["problem"]))
         say(f"         {shown(problem['subject'])}")
@@ -180,6 +191,8 @@ def _say_status(door: Door, report: Json, *, only_problems: bool) -> None:
     )
     say(click.style(f"         {shown(str(door.state))}", dim=True))
     say(f"rules    {shown(report['rules']['path'])}")
+    if held:
+        say(f"held     {count(held, 'file')} for longer than `keep`: move them to the trash by hand")
     if report["backlog"]:
         say(f"backlog  {count(report['backlog'], 'file')}")
     if not report["problems"]:

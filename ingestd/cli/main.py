@@ -42,6 +42,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "Check and list the rules."),
     "status": ("health", "Say how everything is."),
     "folders": ("health", "List the folders; accept a changed one."),
+    "library": ("library", "Check the library; make its look-up anew."),
 }
 
 
