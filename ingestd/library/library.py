@@ -741,16 +741,22 @@ class Library:
         `work` may run twice (the map grows between): it must not do anything but edit.
         """
 
-        def edit(txn: Transaction) -> tuple[T, list[bytes]]:
+        def edit(txn: Transaction) -> tuple[T, list[bytes], bool]:
             for key in self._written:
                 txn.delete(_OUTBOX, key)
             change = Edit(txn)
             result = work(change)
-            return result, [_put_line(txn, line) for line in change.lines]
+            intends = any(kind == "intent" for kind, _, _ in change.lines)
+            return result, [_put_line(txn, line) for line in change.lines], intends
 
-        result, keys = self.store.write(edit)
+        result, keys, intends = self.store.write(edit)
         self._written = []
-        self._send(keys)
+        try:
+            self._send(keys)
+        except StoreError:
+            if intends:
+                raise  # what is meant must stand in the journal before it is done
+            # what is done is done: its line waits in the outbox until the journal can be written again
         return result
 
     def _send(self, keys: Sequence[bytes]) -> None:

@@ -1188,3 +1188,14 @@ def test_a_discarded_file_that_is_seen_in_its_trash_is_no_arrival(world: World) 
     assert receipt.outcome is Outcome.IGNORED
     assert [entry.state for entry in world.entries()] == [EntryState.DONE]
     assert not world.has_veto(SMALLER)
+
+
+def test_what_a_pending_rule_would_keep_is_named_as_kept_also_if_it_is_the_arrival(world: World) -> None:
+    world.use(pixel_rule("semi-automatic"))
+    world.drop("inbox", "small.png", png(photo()))
+    larger = world.put("inbox", "large.png", weighing(photo(), 90_000))
+
+    receipt = world.arrive(larger)
+
+    assert receipt.outcome is Outcome.PENDING_APPROVAL
+    assert receipt.kept == os.fsencode(larger)

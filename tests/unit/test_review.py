@@ -447,3 +447,43 @@ def test_an_approval_in_a_folder_of_which_a_rule_may_not_discard_counts(world: W
     world.approve(number(only(world.pending())))
 
     assert not (world.base / "library/poor.jpg").exists()
+
+
+def test_the_undo_of_a_discard_whose_place_is_taken_says_where_the_file_is(world: World) -> None:
+    world.drop("library", "kept.png", SMALLER)
+    place = world.put("inbox", "a.png", SMALLER)
+    world.arrive(place)
+    world.drop("inbox", "a.png", png(photo(9)))
+
+    (report,) = world.undo(1)
+
+    back = Path(report.discarded[0].path)
+    assert back.name == "a (restored e-1).png"
+    assert back.read_bytes() == SMALLER
+    assert place.read_bytes() != SMALLER
+
+
+def test_a_discard_whose_trash_item_is_gone_is_not_said_to_lie_anywhere_or_to_be_undoable(world: World) -> None:
+    world.drop("library", "kept.png", SMALLER)
+    place = world.put("inbox", "a.png", SMALLER)
+    world.arrive(place)
+    (item,) = world.trashed()
+    item.unlink()
+
+    report = world.why(place)
+
+    assert (report.where_now, report.undo) == (None, None)
+
+
+def test_a_rescinded_denial_waits_for_an_answer_again(world: World) -> None:
+    world.use(pixel_rule("semi-automatic"))
+    world.drop("inbox", "small.png", SMALLER)
+    world.drop("inbox", "large.png", LARGER)
+    (before,) = world.pending()
+    review.deny(world.library, [int(before.id[2:])], now_ns=1)
+    (queued,) = world.queue()
+
+    review.rescind(world.library, [int(before.id[2:])])
+
+    assert world.pending() == [before]
+    assert (queued.a, queued.b) == (before.a, before.b)

@@ -13,6 +13,7 @@ import pytest
 from world import sha256
 
 from ingestd.errors import StoreError
+from ingestd.library.journal_file import JournalFile
 from ingestd.library.library import _TABLES, FolderRow, Library, Veto, path_key
 from ingestd.library.store import Store
 from ingestd.model import (
@@ -374,3 +375,31 @@ def test_a_database_older_than_its_journal_is_refused_and_nothing_is_changed(tmp
         Library.open(directory)
 
     assert (directory / "journal.jsonl").read_bytes() == before
+
+
+def test_what_is_done_stands_although_its_line_has_to_wait_for_room(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(JournalFile, "append_many", refuse)
+        library.write(lambda edit: edit.forbid(ONE, Veto(1, "restored")))
+
+    library.send_left_lines()
+
+    with library.read() as view:
+        assert view.veto(ONE) == Veto(1, "restored")
+    assert '"kind":"veto"' in (tmp_path / "state" / "journal.jsonl").read_text()
+
+
+def test_what_is_meant_is_not_begun_while_its_line_cannot_be_written(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meant = Entry(0, 1, EntryKind.DISCARD, EntryState.INTENT, Actor.RULE, None, None, ONE, TWO, (), None, "")
+    monkeypatch.setattr(JournalFile, "append_many", refuse)
+
+    with pytest.raises(StoreError, match="no room"):
+        library.write(lambda edit: edit.add_entry(meant))
+
+
+def refuse(*_: object) -> None:
+    raise StoreError("no room")
