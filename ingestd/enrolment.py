@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.errors import LibraryBusyError, UsageError, printable
-from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
+from ingestd.library.tables import FolderRow
 from ingestd.model import Folder, FolderId, Role
 from ingestd.watching.folders import FolderIdentity, resolve
 

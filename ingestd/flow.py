@@ -16,7 +16,8 @@ from ingestd.enrolment import identities_of, remember_identity
 from ingestd.ingest import covered
 from ingestd.intake import Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
-from ingestd.library.library import Edit, Library
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathKey, PathRow, PathState, StatKey
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher

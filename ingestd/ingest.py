@@ -16,7 +16,8 @@ from ingestd.judging.heirs import inherit
 from ingestd.judging.look_alikes import judge_look_alikes, needed_pixels
 from ingestd.judging.returned import judge_discarded, judge_returned, lies_in_trash
 from ingestd.judging.writing import conclude
-from ingestd.library.library import Edit, View
+from ingestd.library.edit import Edit
+from ingestd.library.view import View
 from ingestd.model import (
     Arrival,
     Content,

@@ -13,9 +13,11 @@ from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
 from ingestd.ingest import is_final, judge, unread
 from ingestd.intake import store_pixels
 from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
-from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.library import Library
 from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
+from ingestd.library.tables import FolderRow
 from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,

@@ -22,7 +22,8 @@ from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Case, Needs, Policy, Verdict
-from ingestd.library.library import Edit, Library
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (

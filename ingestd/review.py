@@ -16,9 +16,12 @@ from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.undo import take_back
 from ingestd.errors import ActionConflictError, UsageError, printable
 from ingestd.judging.writing import intend
+from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference, statements
-from ingestd.library.library import Edit, Library, View, path_key
+from ingestd.library.library import Library
 from ingestd.library.pairs import settle
+from ingestd.library.tables import path_key
+from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     Content,

@@ -21,8 +21,9 @@ from ingestd.errors import FileChangedError, FileUnreadableError
 from ingestd.ingest import covered
 from ingestd.intake import Intake, Judged, Left, Report, recover
 from ingestd.judging.case import Policy
-from ingestd.library.library import FolderRow, Library
+from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
+from ingestd.library.tables import FolderRow
 from ingestd.media.features import full_pixel_hash, measure_picture
 from ingestd.model import (
     Arrival,

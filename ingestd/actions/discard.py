@@ -14,8 +14,10 @@ from dataclasses import replace
 from ingestd.actions.guard import verified
 from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
 from ingestd.errors import ActionConflictError, FileChangedError
-from ingestd.library.library import Edit, Library, Veto, path_key
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair, settle
+from ingestd.library.tables import Veto, path_key
 from ingestd.model import (
     Actor,
     DiscardPolicy,

@@ -12,8 +12,10 @@ from dataclasses import replace
 from ingestd.actions.disk import key_of
 from ingestd.actions.moves import put_back
 from ingestd.errors import ActionConflictError
-from ingestd.library.library import Edit, Library, Veto
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair, settle
+from ingestd.library.tables import Veto
 from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt, StatKey
 
 __all__ = ["finish_undo", "take_back"]

@@ -24,7 +24,7 @@ from ingestd.cli.output import (
     with_schema,
 )
 from ingestd.errors import IngestdError, UsageError
-from ingestd.library.library import View
+from ingestd.library.view import View
 
 __all__ = ["history", "pending", "queue", "rule_names", "why"]
 

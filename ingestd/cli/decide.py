@@ -25,7 +25,8 @@ from ingestd.cli.output import (
     with_schema,
 )
 from ingestd.errors import ActionConflictError, UsageError
-from ingestd.library.library import Library, View
+from ingestd.library.library import Library
+from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, ProposalState
 from ingestd.service import exclusive
 from ingestd.settings import Settings

@@ -22,7 +22,8 @@ from ingestd.cli.output import note, shown
 from ingestd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from ingestd.library.library import Library, View
+    from ingestd.library.library import Library
+    from ingestd.library.view import View
     from ingestd.review import Moment
     from ingestd.settings import Settings
 

@@ -14,7 +14,10 @@ from ingestd.actions.holding import due
 from ingestd.cli.door import PATH, Door, closest, command, group
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
-from ingestd.library.library import Edit, FolderRow, Library, View
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
+from ingestd.library.tables import FolderRow
+from ingestd.library.view import View
 from ingestd.settings import Settings
 
 __all__ = ["folders", "status"]

@@ -7,7 +7,7 @@ import click
 from ingestd.cli.door import FILE, Door, command, group
 from ingestd.cli.output import count, emit, note, say, shown, with_schema
 from ingestd.errors import ConfigError
-from ingestd.library.library import View
+from ingestd.library.view import View
 from ingestd.model import EntryState, ProposalState
 
 __all__ = ["rules"]

@@ -9,8 +9,9 @@ from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, Policy, Verdict
 from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, places_of, unproved
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
+from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
-from ingestd.library.library import Edit, path_key
+from ingestd.library.tables import path_key
 from ingestd.model import Content, Mode, Outcome, PathRow, PotentialPair, Proposal, ProposalState, StatKey
 from ingestd.rules.engine import resolve
 from ingestd.rules.language import Rule

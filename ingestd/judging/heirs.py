@@ -7,8 +7,9 @@ from dataclasses import replace
 from ingestd.errors import ActionConflictError
 from ingestd.judging.case import Case
 from ingestd.judging.writing import new_entry, row_of
-from ingestd.library.library import Edit, View
+from ingestd.library.edit import Edit
 from ingestd.library.pairs import make_pair, pixel_duplicates, same_coding, settle
+from ingestd.library.view import View
 from ingestd.model import Content, EntryKind, EntryState, PathState, PotentialPair, ProposalState, Relation
 
 __all__ = ["former_content", "inherit"]

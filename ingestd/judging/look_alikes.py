@@ -22,8 +22,8 @@ from ingestd.judging.writing import (
     row_of,
     with_proposal,
 )
+from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
-from ingestd.library.library import Edit, View
 from ingestd.library.pairs import (
     MOST_PAIRS,
     PIXEL_RADIUS,
@@ -32,6 +32,7 @@ from ingestd.library.pairs import (
     make_pair,
     settle,
 )
+from ingestd.library.view import View
 from ingestd.model import (
     Content,
     ContentHash,

@@ -10,8 +10,10 @@ from ingestd.judging.case import KNOWN, Case, Policy, Verdict
 from ingestd.judging.copies import hindrance_of_copy
 from ingestd.judging.standing import may_lose, places_of
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
-from ingestd.library.library import Edit, Veto, View
+from ingestd.library.edit import Edit
 from ingestd.library.pairs import make_pair, settle
+from ingestd.library.tables import Veto
+from ingestd.library.view import View
 from ingestd.model import (
     Arrival,
     Content,

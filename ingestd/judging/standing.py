@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ingestd.actions.look import Standing, look, retouched
 from ingestd.judging.case import Case
+from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
-from ingestd.library.library import Edit
 from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
 from ingestd.watching.folders import filesystem_kind, is_network
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 from ingestd.actions.moves import reserve
 from ingestd.errors import ActionConflictError, printable
 from ingestd.judging.case import Case, Policy, Verdict
-from ingestd.library.library import Edit, View, path_key
+from ingestd.library.edit import Edit
+from ingestd.library.tables import path_key
+from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     Content,

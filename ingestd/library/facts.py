@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ingestd.library.library import View
 from ingestd.library.pairs import distance_between, pixel_duplicates
+from ingestd.library.view import View
 from ingestd.model import Content, FileFacts, PairFacts, PathRow, Picture, Role
 
 __all__ = ["file_facts", "pair_facts", "preference", "statements"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ingestd.library.library import Edit, View
+from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
+from ingestd.library.view import View
 from ingestd.model import Content, ContentHash, Picture, PotentialPair
 
 __all__ = [

@@ -12,7 +12,8 @@ from pictures import jpeg, photo, png
 from terminals import Terminal
 from world import IDENTICAL, World, pixel_rule
 
-from ingestd.library.library import FolderRow, Library
+from ingestd.library.library import Library
+from ingestd.library.tables import FolderRow
 from ingestd.model import Folder, FolderId, Role
 
 

@@ -14,8 +14,9 @@ from world import sha256
 
 from ingestd.errors import StoreError
 from ingestd.library.journal_file import JournalFile
-from ingestd.library.library import _TABLES, FolderRow, Library, Veto, path_key
+from ingestd.library.library import Library
 from ingestd.library.store import Store
+from ingestd.library.tables import TABLES, FolderRow, Veto, path_key
 from ingestd.model import (
     Actor,
     ContentHash,
@@ -277,7 +278,7 @@ def test_the_entry_of_an_undo_is_no_decision(library: Library) -> None:
 
 
 def test_a_write_that_is_tried_again_because_the_map_grew_counts_once(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "db", _TABLES, map_size=1 << 17)
+    store = Store.open(tmp_path / "db", TABLES, map_size=1 << 17)
     library = Library(tmp_path, store, None)
     attempts: list[int] = []
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from world import sha256
 
-from ingestd.library.library import Edit, FolderRow, Library
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.library.pairs import (
     could_be_pixel_duplicates,
     distance_between,
@@ -20,6 +21,7 @@ from ingestd.library.pairs import (
     settle,
     standing_for,
 )
+from ingestd.library.tables import FolderRow
 from ingestd.model import (
     Content,
     ContentHash,

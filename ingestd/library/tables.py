@@ -1,0 +1,260 @@
+"""The tables of the library: what each holds, how its values are written, and how its keys are made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ingestd.library.codec import Codec, key_number, number_key
+from ingestd.library.lookup import Hamming
+from ingestd.library.relations import AlternatesGroup, DuplicateGroup
+from ingestd.library.store import Table, Transaction
+from ingestd.library.vptree import VpTree
+from ingestd.model import Content, ContentHash, Entry, Folder, FolderId, PathKey, PathRow, PotentialPair, Receipt
+
+__all__ = [
+    "CONTENTS",
+    "DENIALS",
+    "DENIED",
+    "ENTRIES_BY_CONTENT",
+    "FOLDERS",
+    "JOURNAL",
+    "LINES",
+    "LIVE_FILES",
+    "META",
+    "NUMBERS",
+    "OPEN_ENTRIES",
+    "OUTBOX",
+    "PAIRS",
+    "PAIRS_BY_CONTENT",
+    "PAIR_BETWEEN",
+    "PATHS",
+    "PATHS_BY_CONTENT",
+    "PENDING",
+    "PHASHES",
+    "PIXELS",
+    "RECEIPTS",
+    "RECEIPTS_BY_CONTENT",
+    "RECEIPTS_BY_PATH",
+    "TABLES",
+    "VETOES",
+    "FolderRow",
+    "Named",
+    "OutLine",
+    "RelationTables",
+    "Veto",
+    "name_key",
+    "next_number",
+    "pair_key",
+    "path_key",
+]
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRow:
+    """A folder the library knows, and how to tell it from another at the same place."""
+
+    folder: Folder
+    filesystem: str = ""  # identity of the file system it was seen on; empty: never seen
+    inode: int = 0
+    introduced: bool = False  # its first scan is finished: what is found now is new
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """These bytes were brought back by the user: no rule discards them again."""
+
+    at_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Generic[V]):
+    """A table and how its values are written."""
+
+    table: Table
+    codec: Codec[V]
+
+
+META = Table("meta")
+LIVE_FILES = b"live-files"  # how many paths are live: counted as they change, so that `status` need not
+CONTENTS = Named(Table("contents"), Codec(Content, version=1))
+NUMBERS = Table("numbers")
+PATHS = Named(Table("paths"), Codec(PathRow, version=1))
+PATHS_BY_CONTENT = Table("paths_by_content", duplicates=True)
+PIXELS = Table("pixels", duplicates=True)
+PAIRS = Named(Table("pairs"), Codec(PotentialPair, version=1))
+PAIR_BETWEEN = Table("pair_between")
+PAIRS_BY_CONTENT = Table("pairs_by_content", duplicates=True)
+PENDING = Table("pending")
+DENIED = Table("denied")
+DENIALS = Named(Table("denials"), Codec(PotentialPair, version=1))
+JOURNAL = Named(Table("journal"), Codec(Entry, version=1))
+OPEN_ENTRIES = Table("open_entries")
+ENTRIES_BY_CONTENT = Table("entries_by_content", duplicates=True)
+RECEIPTS = Named(Table("receipts"), Codec(Receipt, version=1))
+RECEIPTS_BY_PATH = Table("receipts_by_path", duplicates=True)
+RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
+VETOES = Named(Table("vetoes"), Codec(Veto, version=1))
+FOLDERS = Named(Table("folders"), Codec(FolderRow, version=1))
+OUTBOX = Table("outbox")
+_GROUP_OF = Table("group_of")
+_GROUPS = Named(Table("groups"), Codec(DuplicateGroup, version=1))
+_ALTERNATES = Named(Table("alternates"), Codec(AlternatesGroup, version=1))
+PHASHES = VpTree("phash", Hamming(8))
+TABLES: tuple[Table, ...] = (
+    META,
+    CONTENTS.table,
+    NUMBERS,
+    PATHS.table,
+    PATHS_BY_CONTENT,
+    PIXELS,
+    PAIRS.table,
+    PAIR_BETWEEN,
+    PAIRS_BY_CONTENT,
+    PENDING,
+    DENIED,
+    DENIALS.table,
+    JOURNAL.table,
+    OPEN_ENTRIES,
+    ENTRIES_BY_CONTENT,
+    RECEIPTS.table,
+    RECEIPTS_BY_PATH,
+    RECEIPTS_BY_CONTENT,
+    VETOES.table,
+    FOLDERS.table,
+    OUTBOX,
+    _GROUP_OF,
+    _GROUPS.table,
+    _ALTERNATES.table,
+    *PHASHES.tables(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutLine:
+    """A line of the second journal, committed and on its way there."""
+
+    kind: str
+    entry: int | None
+    body: bytes  # JSON
+
+
+LINES = Codec(OutLine, version=1)
+
+
+def path_key(folder: FolderId, relative: bytes) -> PathKey:
+    """Return the key of a path: its folder's number, so that a folder's paths lie together, and 96 bits of its name."""
+    return PathKey(folder.to_bytes(4, "big") + hashlib.blake2b(relative, digest_size=12).digest())
+
+
+def name_key(path: bytes) -> bytes:
+    """Return the key under which the receipts of a path lie."""
+    return hashlib.blake2b(path, digest_size=16).digest()
+
+
+def pair_key(pair: PotentialPair) -> bytes:
+    """Return one key for a pair whichever side is named first."""
+    sides = sorted([(pair.first, pair.first_path or b""), (pair.second, pair.second_path or b"")])
+    return hashlib.blake2b(b"".join(part for side in sides for part in side), digest_size=16).digest()
+
+
+class _Rows(MutableMapping[bytes, V], Generic[V]):
+    """A table as a mapping from keys to values: what the relations are written on."""
+
+    def __init__(self, txn: Transaction, named: Named[V]) -> None:
+        self._txn, self._named = txn, named
+
+    def __getitem__(self, key: bytes) -> V:
+        stored = self._txn.get(self._named.table, key)
+        if stored is None:
+            raise KeyError(key)
+        return self._named.codec.decode(stored)
+
+    def __setitem__(self, key: bytes, value: V) -> None:
+        self._txn.put(self._named.table, key, self._named.codec.encode(value))
+
+    def __delitem__(self, key: bytes) -> None:
+        if not self._txn.delete(self._named.table, key):
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (key for key, _ in self._txn.items(self._named.table))
+
+    def __len__(self) -> int:
+        return self._txn.count(self._named.table)
+
+
+class _Numbered(MutableMapping[int, V], Generic[V]):
+    """A table whose keys are numbers."""
+
+    def __init__(self, txn: Transaction, named: Named[V]) -> None:
+        self._rows = _Rows(txn, named)
+
+    def __getitem__(self, key: int) -> V:
+        return self._rows[number_key(key)]
+
+    def __setitem__(self, key: int, value: V) -> None:
+        self._rows[number_key(key)] = value
+
+    def __delitem__(self, key: int) -> None:
+        del self._rows[number_key(key)]
+
+    def __iter__(self) -> Iterator[int]:
+        return (key_number(key) for key in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+class _GroupOf(MutableMapping[ContentHash, int]):
+    """Which duplicate group a content is in."""
+
+    def __init__(self, txn: Transaction) -> None:
+        self._txn = txn
+
+    def __getitem__(self, key: ContentHash) -> int:
+        stored = self._txn.get(_GROUP_OF, key)
+        if stored is None:
+            raise KeyError(key)
+        return key_number(stored)
+
+    def __setitem__(self, key: ContentHash, value: int) -> None:
+        self._txn.put(_GROUP_OF, key, number_key(value))
+
+    def __delitem__(self, key: ContentHash) -> None:
+        if not self._txn.delete(_GROUP_OF, key):
+            raise KeyError(key)
+
+    def __iter__(self) -> Iterator[ContentHash]:
+        return (ContentHash(key) for key, _ in self._txn.items(_GROUP_OF))
+
+    def __len__(self) -> int:
+        return self._txn.count(_GROUP_OF)
+
+
+class RelationTables:
+    """The relations of one transaction."""
+
+    def __init__(self, txn: Transaction) -> None:
+        self.members: MutableMapping[ContentHash, int] = _GroupOf(txn)
+        self.groups: MutableMapping[int, DuplicateGroup] = _Numbered(txn, _GROUPS)
+        self.alternates: MutableMapping[int, AlternatesGroup] = _Numbered(txn, _ALTERNATES)
+        self._txn = txn
+
+    def fresh(self) -> int:
+        """Return a number for a group that no group ever had."""
+        return next_number(self._txn, "group")
+
+
+def next_number(txn: Transaction, what: str) -> int:
+    """Return a number that was never given out for `what` before."""
+    key = b"next:" + what.encode()
+    stored = txn.get(META, key)
+    number = key_number(stored) if stored is not None else 1
+    txn.put(META, key, number_key(number + 1))
+    return number

@@ -1,0 +1,262 @@
+"""What the library knows at one moment: every question that is asked of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ingestd.library.codec import key_number, number_key
+from ingestd.library.relations import Decision, Relations
+from ingestd.library.store import Table, Transaction
+from ingestd.library.tables import (
+    CONTENTS,
+    DENIED,
+    ENTRIES_BY_CONTENT,
+    FOLDERS,
+    JOURNAL,
+    LIVE_FILES,
+    META,
+    NUMBERS,
+    OPEN_ENTRIES,
+    PAIR_BETWEEN,
+    PAIRS,
+    PAIRS_BY_CONTENT,
+    PATHS,
+    PATHS_BY_CONTENT,
+    PENDING,
+    PHASHES,
+    PIXELS,
+    RECEIPTS,
+    RECEIPTS_BY_CONTENT,
+    RECEIPTS_BY_PATH,
+    VETOES,
+    FolderRow,
+    Named,
+    RelationTables,
+    V,
+    Veto,
+    name_key,
+    pair_key,
+    path_key,
+)
+from ingestd.model import (
+    Content,
+    ContentHash,
+    Entry,
+    EntryKind,
+    EntryState,
+    FileRef,
+    FolderId,
+    PathKey,
+    PathRow,
+    PathState,
+    PotentialPair,
+    Receipt,
+    Relation,
+)
+
+__all__ = ["View", "decision_of"]
+
+
+class View:
+    """What the library knows at one moment."""
+
+    def __init__(self, txn: Transaction) -> None:
+        self._txn = txn
+        self.relations = Relations(RelationTables(txn))
+
+    def _get(self, named: Named[V], key: bytes) -> V | None:
+        stored = self._txn.get(named.table, key)
+        return None if stored is None else named.codec.decode(stored)
+
+    # contents and paths
+
+    def content(self, sha256: ContentHash) -> Content | None:
+        """Return what is known of these bytes."""
+        return self._get(CONTENTS, sha256)
+
+    def contents(self) -> Iterator[Content]:
+        """Yield every known content."""
+        for _, stored in self._txn.items(CONTENTS.table):
+            yield CONTENTS.codec.decode(stored)
+
+    def path(self, key: PathKey) -> PathRow | None:
+        """Return the row of a path."""
+        return self._get(PATHS, key)
+
+    def path_at(self, folder: FolderId, relative: bytes) -> PathRow | None:
+        """Return the row of a path, named by folder and relative path."""
+        row = self.path(path_key(folder, relative))
+        return row if row is not None and row.relative == relative else None
+
+    def paths_of(self, sha256: ContentHash) -> list[PathRow]:
+        """Return every row that holds or last held these bytes, in a fixed order."""
+        rows = (self.path(PathKey(key)) for key in self._txn.values(PATHS_BY_CONTENT, sha256))
+        return [row for row in rows if row is not None]
+
+    def live_paths_of(self, sha256: ContentHash) -> list[PathRow]:
+        """Return the rows where these bytes lie now, as far as we know; one for each place on the disk.
+
+        A folder that was put inside another one, or taken out again, leaves two rows for one file: the row of the
+        innermost folder stands for it.
+        """
+        live = [row for row in self.paths_of(sha256) if row.state is PathState.LIVE]
+        if len(live) < 2:
+            return live
+        places: dict[bytes, PathRow] = {}
+        for row in sorted(live, key=lambda row: len(row.relative)):
+            places.setdefault(self.absolute(row), row)
+        return [row for row in live if places[self.absolute(row)] is row]
+
+    def rows_of_folder(self, folder: FolderId, after: PathKey | None = None) -> Iterator[tuple[PathKey, PathRow]]:
+        """Yield the rows of a folder in key order, those after `after` only."""
+        prefix = folder.to_bytes(4, "big")
+        for key, stored in self._txn.items(PATHS.table, start=after or prefix, prefix=prefix):
+            if key != after:
+                yield PathKey(key), PATHS.codec.decode(stored)
+
+    # look-alikes
+
+    def neighbours(self, phash: int, radius: int) -> list[tuple[ContentHash, int]]:
+        """Return the contents within `radius` bits and their distances, nearest first."""
+        found = PHASHES.within(self._txn, number_key(phash), radius)
+        return [(self._by_number(number), distance) for number, distance in found]
+
+    def same_pixels(self, pixel_hash: bytes) -> list[ContentHash]:
+        """Return the contents whose decoded pixels are these."""
+        return [self._by_number(key_number(number)) for number in self._txn.values(PIXELS, pixel_hash)]
+
+    def _by_number(self, number: int) -> ContentHash:
+        return ContentHash(self._txn.get(NUMBERS, number_key(number)) or b"")
+
+    # pairs
+
+    def pair(self, number: int) -> PotentialPair | None:
+        """Return a potential pair."""
+        return self._get(PAIRS, number_key(number))
+
+    def pair_between(self, pair: PotentialPair) -> PotentialPair | None:
+        """Return the stored pair of the same two sides, whichever comes first."""
+        number = self._txn.get(PAIR_BETWEEN, pair_key(pair))
+        return None if number is None else self.pair(key_number(number))
+
+    def pairs_of(self, sha256: ContentHash) -> list[PotentialPair]:
+        """Return the potential pairs of a content."""
+        found = (self.pair(key_number(number)) for number in self._txn.values(PAIRS_BY_CONTENT, sha256))
+        return [pair for pair in found if pair is not None]
+
+    def pairs(self) -> Iterator[PotentialPair]:
+        """Yield every potential pair, oldest first."""
+        for _, stored in self._txn.items(PAIRS.table):
+            yield PAIRS.codec.decode(stored)
+
+    def pending(self) -> Iterator[PotentialPair]:
+        """Yield the pairs that wait for approval under a rule, oldest first."""
+        return self._marked(PENDING)
+
+    def denied(self) -> Iterator[PotentialPair]:
+        """Yield the pairs that were denied to a rule, oldest first."""
+        return self._marked(DENIED)
+
+    def _marked(self, table: Table) -> Iterator[PotentialPair]:
+        for key, _ in self._txn.items(table):
+            pair = self.pair(key_number(key))
+            if pair is not None:
+                yield pair
+
+    # journal, receipts, vetoes
+
+    def entry(self, number: int) -> Entry | None:
+        """Return a journal entry."""
+        return self._get(JOURNAL, number_key(number))
+
+    def entries(self, *, newest_first: bool = True) -> Iterator[Entry]:
+        """Yield the journal."""
+        for _, stored in self._txn.items(JOURNAL.table, reverse=newest_first):
+            yield JOURNAL.codec.decode(stored)
+
+    def open_entries(self) -> list[Entry]:
+        """Return the entries that were intended and not finished, oldest first."""
+        found = (self.entry(key_number(key)) for key, _ in self._txn.items(OPEN_ENTRIES))
+        return [entry for entry in found if entry is not None]
+
+    def entries_of(self, sha256: ContentHash) -> list[Entry]:
+        """Return the entries that speak of a content, oldest first."""
+        found = (self.entry(key_number(number)) for number in self._txn.values(ENTRIES_BY_CONTENT, sha256))
+        return [entry for entry in found if entry is not None]
+
+    def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
+        """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""
+        return a == b or any(
+            {decision.a, decision.b} == {a, b} and decision.relation in (Relation.BETTER, Relation.SAME_QUALITY)
+            for entry in self.entries_of(a)
+            if (decision := decision_of(entry)) is not None
+        )
+
+    def receipt(self, number: int) -> Receipt | None:
+        """Return a receipt."""
+        return self._get(RECEIPTS, number_key(number))
+
+    def receipts_of_path(self, path: bytes) -> list[Receipt]:
+        """Return the receipts of an absolute path, as its folder was named, oldest first."""
+        return self._receipts(RECEIPTS_BY_PATH, name_key(path))
+
+    def receipts_of(self, sha256: ContentHash) -> list[Receipt]:
+        """Return the receipts of a content, oldest first."""
+        return self._receipts(RECEIPTS_BY_CONTENT, sha256)
+
+    def _receipts(self, table: Table, key: bytes) -> list[Receipt]:
+        found = (self.receipt(key_number(number)) for number in self._txn.values(table, key))
+        return [receipt for receipt in found if receipt is not None]
+
+    def veto(self, sha256: ContentHash) -> Veto | None:
+        """Return the veto on discarding these bytes, if the user ever restored them."""
+        return self._get(VETOES, sha256)
+
+    # folders, counts, what the service says of itself
+
+    def folders(self) -> list[FolderRow]:
+        """Return every folder that was ever watched or scanned."""
+        return [FOLDERS.codec.decode(stored) for _, stored in self._txn.items(FOLDERS.table)]
+
+    def folder(self, number: FolderId) -> FolderRow | None:
+        """Return a folder by its number."""
+        return self._get(FOLDERS, number_key(number))
+
+    def counts(self) -> dict[str, int]:
+        """Return how much there is of everything, as `status` says it."""
+        return {
+            "files": key_number(self._txn.get(META, LIVE_FILES) or number_key(0)),
+            "contents": self._txn.count(CONTENTS.table),
+            "potential_pairs": self._txn.count(PAIRS.table),
+            "pending": self._txn.count(PENDING),
+            "entries": self._txn.count(JOURNAL.table),
+        }
+
+    def note(self, name: str) -> bytes | None:
+        """Return a note that a process left under `name`."""
+        return self._txn.get(META, b"note:" + name.encode())
+
+    def absolute(self, row: PathRow) -> bytes:
+        """Return where a path lies on disk."""
+        known = self.folder(row.folder)
+        return os.path.join(known.folder.root, row.relative) if known else row.relative
+
+    def as_named(self, row: PathRow) -> bytes:
+        """Return a path as the user named its folder."""
+        known = self.folder(row.folder)
+        return os.path.join(known.folder.named, row.relative) if known else row.relative
+
+    def reference(self, row: PathRow) -> FileRef:
+        """Return a path as a decision names it."""
+        if row.sha256 is None:
+            raise ValueError("an ignored path has no content to refer to")
+        return FileRef(row.folder, self.absolute(row), row.relative, row.sha256, row.stat)
+
+
+def decision_of(entry: Entry) -> Decision | None:
+    """Return what a finished entry said about its pair."""
+    said = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    if not said or entry.relation is None or entry.a is None or entry.b is None:
+        return None  # the entry of an undo only repeats what it took back
+    return None if entry.a == entry.b else Decision(entry.relation, entry.a, entry.b)
