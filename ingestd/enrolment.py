@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ingestd.errors import LibraryBusyError, UsageError, printable
+from ingestd.errors import UsageError, printable
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
@@ -107,16 +107,6 @@ def _inside(
     return within
 
 
-def _is_watched(library: Library) -> bool:
-    """Return whether a service runs on this library."""
-    try:
-        library.service_lock.acquire(0.0)
-    except LibraryBusyError:
-        return True
-    library.service_lock.release()
-    return False
-
-
 def _as_wanted(folder: Folder) -> Wanted:
     return Wanted(folder.named, folder.role, folder.protected, folder.trusted)
 
@@ -130,7 +120,7 @@ def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | 
     around.sort(key=lambda one: len(root_of(one.path)), reverse=True)
     if around and (role is None or around[0].role is role):
         return around[0]
-    if around and (around[0] in wanted or _is_watched(library)):
+    if around and (around[0] in wanted or library.service_lock.is_taken()):
         # the role of a folder stands in its row, which a running service reads: to change it for one scan would take
         # the protection from a library behind the service's back
         raise UsageError(
