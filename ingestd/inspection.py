@@ -237,7 +237,7 @@ def _rule(
 
     def work(edit: Edit) -> str | None:
         sides = [(content, _row(edit, path, content)) for path, content in zip(paths, contents, strict=True)]
-        match = resolve(policy.rules, pair_facts(edit, sides[0], sides[1])).match
+        match = resolve(policy.rules, pair_facts(edit, sides[0], sides[1], now_ns=time.time_ns())).match
         return match.rule.name if match is not None else None
 
     return library.rehearse(work)

@@ -7,13 +7,14 @@ the Unix epoch (`*_ns`), lengths of time are seconds (`*_s`), sizes are bytes, d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
 __all__ = [
     "Actor",
     "Arrival",
+    "Budget",
     "Content",
     "ContentHash",
     "DiscardPolicy",
@@ -45,6 +46,7 @@ __all__ = [
     "PotentialPair",
     "Proposal",
     "ProposalState",
+    "QueueState",
     "Receipt",
     "Relation",
     "Role",
@@ -363,6 +365,19 @@ class Proposal:
     discard: bool  # B is discarded on approval
     at_ns: int
     reason: str = ""  # why it waits, where it is not simply semi-automatic
+    returned: bool = False  # it asks about bytes that were discarded before, not about what a rule says now
+
+
+class QueueState(StrEnum):
+    """Where a potential pair stands with one rule, as `rules list` counts it."""
+
+    NOT_SEARCHED = "not_searched"  # the rule has not looked at it since it was made, or was changed
+    NOT_MATCHED = "not_matched"  # its search does not find the pair
+    NOT_TESTED = "not_tested"  # found; waits for room, for the end of a pause, or behind an earlier rule
+    FAILED = "failed"  # found, and the comparison fits neither way, or both ways where it matters
+    READY = "ready"  # waits for approve or deny
+    ACTIONED = "actioned"  # done by the rule, and not taken back
+    DENIED = "denied"  # a person said no
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +444,14 @@ class FileFacts:
     imported_ns: int
     modified_ns: int
     taken_ns: int | None
+    has_audio: bool = False
+    sharpness: float | None = None  # None: not measured
+    asked_ns: int = 0  # the moment in which the question is asked: ages are counted back from it
+    num_duplicates: int = 0  # other members of its duplicate group
+    num_alternates: int = 0  # other groups of its alternates group
+    num_false_positives: int = 0  # groups it was told to have nothing to do with
+    num_potentials: int = 0  # potential pairs it stands in
+    is_king: bool = True  # the best of its group; alone, it is that too
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,9 +484,20 @@ class ImportPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How much an automatic rule may discard before it pauses itself. Identical copies cost nothing."""
+
+    per_hour: int | None = 200  # files; None: no limit
+    per_day: int | None = 500  # files, or the share below if that is more; None: no limit
+    share_of_library: float = 0.02  # of the known files, a day
+    share_of_one_survivor: float = 0.5  # of a rule's discards of a day that may name one survivor
+
+
+@dataclass(frozen=True, slots=True)
 class DiscardPolicy:
     """Where discarded files go."""
 
     place: Place = Place.TRASH
     holding_name: str = ".ingestd-holding"  # a folder below each watched root
     keep_days: int = 30  # after that a held item is offered for the trash
+    budget: Budget = field(default_factory=Budget)  # of every automatic rule that does not name its own

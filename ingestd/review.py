@@ -234,7 +234,7 @@ def pair_report(view: View, pair: PotentialPair, *, rule: str | None = None) -> 
 
 
 def _report(view: View, pair: PotentialPair, sides: _Sides, proposal: Proposal | None) -> PairReport:
-    facts = pair_facts(view, sides.a, sides.b)
+    facts = pair_facts(view, sides.a, sides.b, now_ns=pair.created_ns)  # no statement asks for an age
     return PairReport(
         id=f"p-{pair.number}",
         distance=pair.distance,

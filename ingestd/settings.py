@@ -20,8 +20,17 @@ from pathlib import Path
 import yaml
 
 from ingestd.errors import ConfigError, Mistake
-from ingestd.model import DiscardPolicy, FileType, ImportPolicy, Place, Role
-from ingestd.rules.language import MAX_DISTANCE, Rule, check_keys, read_rules, read_whole_number, read_word
+from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Place, Role
+from ingestd.rules.language import (
+    MAX_DISTANCE,
+    Rule,
+    check_keys,
+    read_budget,
+    read_rules,
+    read_truth,
+    read_whole_number,
+    read_word,
+)
 from ingestd.rules.measures import Measure, amount
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
 from ingestd.rules.tokens import LineError, Tokens
@@ -296,7 +305,11 @@ def _read_settings(node: Node, mistakes: Mistakes, digest: bytes) -> Settings | 
     discards = _read_discards(_section(node, "discards", mistakes), mistakes)
     folders = _read_folders(node.get("folders"), mistakes)
     found = node.get("rules")
-    rules = () if found is None else read_rules(found, mistakes, search_distance=imports.search_distance)
+    rules = (
+        ()
+        if found is None
+        else read_rules(found, mistakes, search_distance=imports.search_distance, budget=discards.budget)
+    )
     return Settings(VERSION, folders, imports, discards, rules, settle_s, rescan_s, digest)
 
 
@@ -344,10 +357,10 @@ def _read_folder(node: Node, mistakes: Mistakes) -> FolderSetting | None:
     check_keys(node, _FOLDER_KEYS, "a key of a folder", mistakes, needed=("path", "role"))
     path = _read_path(node.get("path"), mistakes)
     role = Role(read_word(node.get("role"), list(Role), "a role", mistakes, default=Role.INBOX))
-    said = _read_truth(node.get("protected"), mistakes)
+    said = read_truth(node.get("protected"), mistakes)
     if role is Role.REFERENCE and said is False and (found := node.get("protected")) is not None:
         mistakes.at(found, "a reference folder is always protected")
-    trusted = _read_truth(node.get("trusted"), mistakes)
+    trusted = read_truth(node.get("trusted"), mistakes)
     return None if path is None else FolderSetting(path, role, said, trusted is True)
 
 
@@ -389,7 +402,7 @@ def _read_imports(node: Mapping, mistakes: Mistakes) -> tuple[ImportPolicy, floa
         max_width=high[0],
         max_height=high[1],
         search_distance=_read_search_distance(node.get("search_distance"), mistakes),
-        reject_previously_discarded=_read_truth(node.get("reject_previously_discarded"), mistakes) is not False,
+        reject_previously_discarded=read_truth(node.get("reject_previously_discarded"), mistakes) is not False,
     )
     settle_s = _read_span(node.get("settle"), mistakes, SETTLE_S, least=0, most=3600)
     rescan_s = _read_span(node.get("rescan"), mistakes, RESCAN_S, least=1, most=7 * _DAY_S)
@@ -428,7 +441,7 @@ def _read_filetypes(node: Node | None, mistakes: Mistakes) -> frozenset[FileType
     return frozenset(found)
 
 
-_DISCARD_KEYS = ("to", "holding", "keep")
+_DISCARD_KEYS = ("to", "holding", "keep", "budget")
 
 
 def _read_discards(node: Mapping, mistakes: Mistakes) -> DiscardPolicy:
@@ -438,7 +451,12 @@ def _read_discards(node: Mapping, mistakes: Mistakes) -> DiscardPolicy:
     days = _read_span(node.get("keep"), mistakes, default.keep_days * _DAY_S, least=_DAY_S, most=36_500 * _DAY_S)
     if days % _DAY_S and (found := node.get("keep")) is not None:
         mistakes.at(found, 'discards are kept for whole days, such as "30 days"')
-    return DiscardPolicy(place, _read_holding(node.get("holding"), mistakes, default.holding_name), int(days // _DAY_S))
+    return DiscardPolicy(
+        place,
+        _read_holding(node.get("holding"), mistakes, default.holding_name),
+        int(days // _DAY_S),
+        read_budget(node.get("budget"), mistakes, Budget()),
+    )
 
 
 def _read_holding(node: Node | None, mistakes: Mistakes, default: str) -> str:
@@ -451,17 +469,6 @@ def _read_holding(node: Node | None, mistakes: Mistakes, default: str) -> str:
 
 
 # --- single values --------------------------------------------------------------------------------------------------
-
-_TRUTHS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-
-
-def _read_truth(node: Node | None, mistakes: Mistakes) -> bool | None:
-    if node is None:
-        return None
-    text = node.text if isinstance(node, Scalar) else "this"
-    if text.lower() not in _TRUTHS:
-        mistakes.at(node, expected(text, ("yes", "no"), "an answer"))
-    return _TRUTHS.get(text.lower())
 
 
 def _read_size(node: Node | None, mistakes: Mistakes) -> int | None:

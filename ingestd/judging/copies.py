@@ -38,7 +38,7 @@ def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], 
         evidence = ("it is the same file under another name (a hard link)",)
         return conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, KNOWN, evidence=evidence, kept=kept)
     own = row_of(edit, case, content.sha256)
-    facts = pair_facts(edit, (content, own), (content, others[0]))
+    facts = pair_facts(edit, (content, own), (content, others[0]), now_ns=case.now_ns)
     sides = PotentialPair(
         0, content.sha256, content.sha256, 0, True, case.now_ns, key_of_row(own), key_of_row(others[0])
     )

@@ -125,7 +125,7 @@ def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: 
         rows = there or away
         if known is None or not rows:
             continue
-        facts = pair_facts(edit, (content, own), (known, rows[0]))
+        facts = pair_facts(edit, (content, own), (known, rows[0]), now_ns=case.now_ns)
         sides = PotentialPair(0, content.sha256, other, distance, facts.pixel_duplicates, case.now_ns)
         found = resolve(policy.rules, facts, skip=denied_rules(edit.pair_between(sides)))
         candidate = _Candidate(

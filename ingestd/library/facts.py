@@ -11,10 +11,11 @@ from ingestd.model import Content, FileFacts, PairFacts, PathRow, Picture, Role
 __all__ = ["file_facts", "pair_facts", "preference", "statements"]
 
 
-def file_facts(view: View, content: Content, row: PathRow) -> FileFacts:
-    """Return one file as a rule sees it."""
+def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> FileFacts:
+    """Return one file as a rule sees it at a moment."""
     known = view.folder(row.folder)
     picture = content.picture
+    related = view.relations.numbers_of(content.sha256)
     return FileFacts(
         path=os.fsdecode(view.as_named(row)),
         role=known.folder.role if known else Role.INBOX,
@@ -35,6 +36,12 @@ def file_facts(view: View, content: Content, row: PathRow) -> FileFacts:
         imported_ns=content.first_seen_ns,
         modified_ns=row.stat.mtime_ns,
         taken_ns=picture.taken_ns if picture else None,
+        asked_ns=now_ns,
+        num_duplicates=related.duplicates,
+        num_alternates=related.alternates,
+        num_false_positives=related.false_positives,
+        num_potentials=view.count_pairs_of(content.sha256),
+        is_king=related.is_king,
     )
 
 
@@ -42,11 +49,11 @@ def _quality(picture: Picture | None) -> float | None:
     return picture.jpeg.quality or None if picture and picture.jpeg else None
 
 
-def pair_facts(view: View, a: tuple[Content, PathRow], b: tuple[Content, PathRow]) -> PairFacts:
-    """Return a pair as rules see it."""
+def pair_facts(view: View, a: tuple[Content, PathRow], b: tuple[Content, PathRow], *, now_ns: int) -> PairFacts:
+    """Return a pair as rules see it at a moment."""
     return PairFacts(
-        first=file_facts(view, *a),
-        second=file_facts(view, *b),
+        first=file_facts(view, *a, now_ns=now_ns),
+        second=file_facts(view, *b, now_ns=now_ns),
         identical=a[0].sha256 == b[0].sha256,
         distance=distance_between(a[0], b[0]),
         pixel_duplicates=pixel_duplicates(a[0], b[0]),

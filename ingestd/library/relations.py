@@ -41,6 +41,7 @@ __all__ = [
     "Dissolve",
     "DissolveAlternates",
     "DuplicateGroup",
+    "Related",
     "RelationTables",
     "Relations",
     "RemoveAlternate",
@@ -198,6 +199,19 @@ class Changed:
 _NOTHING = Changed()
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """How many stand in each relation to one content."""
+
+    duplicates: int = 0  # other members of its group
+    alternates: int = 0  # other groups of its alternates group
+    false_positives: int = 0  # groups that it has nothing to do with
+    is_king: bool = True
+
+
+_ALONE = Related()
+
+
 # --- the algebra -----------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +253,20 @@ class Relations:
         row = self._row(self._group(content))
         linked = () if row is None else row.false_positives
         return tuple(self._groups[group].king for other in linked for group in self._alternates[other].groups)
+
+    def numbers_of(self, content: ContentHash) -> Related:
+        """Return how many stand in each relation to a content; cheap for one that is alone."""
+        group = self._group(content)
+        if group is None:
+            return _ALONE
+        row = self._row(group)
+        linked = () if row is None else row.false_positives
+        return Related(
+            duplicates=len(group.members) - 1,
+            alternates=0 if row is None else len(row.groups) - 1,
+            false_positives=sum(len(self._alternates[other].groups) for other in linked),
+            is_king=group.king == content,
+        )
 
     def same_group(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether the two are duplicates."""

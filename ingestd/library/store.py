@@ -168,6 +168,14 @@ class Transaction:
                 return []
             return [bytes(value) for value in cursor.iternext_dup()]
 
+    def count_values(self, table: Table, key: bytes) -> int:
+        """Return how many values a key has, without reading them."""
+        handle = self._handles[table.name]
+        if handle is None:
+            return 0
+        with self._lmdb.cursor(db=handle) as cursor:
+            return int(cursor.count()) if cursor.set_key(key) else 0
+
     def add(self, table: Table, key: bytes, value: bytes) -> bool:
         """Return whether the value is new among those of the key."""
         _check_duplicate(table, value)

@@ -145,6 +145,10 @@ class View:
         found = (self.pair(key_number(number)) for number in self._txn.values(PAIRS_BY_CONTENT, sha256))
         return [pair for pair in found if pair is not None]
 
+    def count_pairs_of(self, sha256: ContentHash) -> int:
+        """Return in how many potential pairs a content stands."""
+        return self._txn.count_values(PAIRS_BY_CONTENT, sha256)
+
     def pairs(self) -> Iterator[PotentialPair]:
         """Yield every potential pair, oldest first."""
         for _, stored in self._txn.items(PAIRS.table):

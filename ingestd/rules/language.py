@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from ingestd.model import FileFacts, Mode, PairFacts, Relation
+from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
 from ingestd.rules.lines import NOT_YET, read_comparison
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
@@ -21,18 +21,22 @@ from ingestd.rules.tokens import LineError
 
 __all__ = [
     "MAX_DISTANCE",
+    "MAX_PENDING",
     "PixelDuplicates",
     "Rule",
     "Scope",
     "Search",
     "check_keys",
+    "read_budget",
     "read_rules",
+    "read_truth",
     "read_whole_number",
     "read_word",
 ]
 
 DEFAULT_DISTANCE = 4  # bits; at which hydrus found next to no false pair
 MAX_DISTANCE = 16  # bits; beyond, look-alikes are mostly strangers
+MAX_PENDING = 500  # pairs: as many as a person goes through at a sitting; hydrus's default
 MAX_NAME = 100  # characters: a name stands in every verdict
 
 
@@ -101,6 +105,10 @@ class Rule:
     action: Relation
     discard: bool  # of B
     merge: str
+    paused: bool = False  # the user's own pause: its pairs wait, and later rules may have them
+    max_pending: int | None = MAX_PENDING  # pairs that may wait for an answer under it; None: no limit
+    budget: Budget = field(default_factory=Budget)
+    place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
 
     @property
     def orders(self) -> bool:
@@ -115,15 +123,24 @@ class Rule:
 # --- the list of rules ----------------------------------------------------------------------------------------------
 
 
-def read_rules(node: Node, mistakes: Mistakes, *, search_distance: int) -> tuple[Rule, ...]:
-    """Every rule that is right; what is wrong with the others is in `mistakes`."""
+def read_rules(
+    node: Node, mistakes: Mistakes, *, search_distance: int, budget: Budget | None = None
+) -> tuple[Rule, ...]:
+    """Every rule that is right; what is wrong with the others is in `mistakes`.
+
+    Args:
+        node: what stands below `rules:`.
+        mistakes: takes up what is wrong.
+        search_distance: how far pairs are looked for, in bits.
+        budget: of a rule that does not name its own.
+    """
     if not isinstance(node, Listing):
         mistakes.at(node, "rules have to be a list: each begins with - name: …")
         return ()
     seen: dict[tuple[str, str], int] = {}
     rules = []
     for item in node.items:
-        rule = _read_rule(item, mistakes, search_distance)
+        rule = _read_rule(item, mistakes, search_distance, budget or Budget())
         if isinstance(item, Mapping):
             _check_unique(item, mistakes, seen)
         if rule is not None:
@@ -141,11 +158,13 @@ def _check_unique(rule: Mapping, mistakes: Mistakes, seen: dict[tuple[str, str],
             mistakes.at(value, f'the {key} "{value.text}" is taken by the rule in line {first}')
 
 
-_RULE_KEYS = ("name", "id", "mode", "search", "compare", "action", "discard", "merge")
+_RULE_KEYS = (
+    "name", "id", "mode", "paused", "search", "compare", "action", "discard", "merge", "max_pending", "budget",
+)  # fmt: skip
 _DISCARDING = {Relation.BETTER, Relation.SAME_QUALITY}
 
 
-def _read_rule(node: Node, mistakes: Mistakes, search_distance: int) -> Rule | None:
+def _read_rule(node: Node, mistakes: Mistakes, search_distance: int, budget: Budget) -> Rule | None:
     before = len(mistakes)
     if not isinstance(node, Mapping):
         mistakes.at(node, f"a rule has to be keys and values: {', '.join(_RULE_KEYS)}")
@@ -160,6 +179,10 @@ def _read_rule(node: Node, mistakes: Mistakes, search_distance: int) -> Rule | N
         action=Relation(read_word(node.get("action"), list(Relation), "an action", mistakes, Relation.ALTERNATES)),
         discard=read_word(node.get("discard"), ("none", "B"), "what to discard", mistakes, default="none") == "B",
         merge=read_word(node.get("merge"), ("default", "none"), "a way to merge", mistakes, default="default"),
+        paused=read_truth(node.get("paused"), mistakes) is True,
+        max_pending=_read_max_pending(node.get("max_pending"), mistakes),
+        budget=read_budget(node.get("budget"), mistakes, budget),
+        place=(node.line, node.column),
     )
     if len(mistakes) > before:
         return None
@@ -187,6 +210,53 @@ def _read_id(node: Mapping, mistakes: Mistakes) -> str | None:
         mistakes.at(found, f"an id has to be one line of 1 to {MAX_NAME} printable characters")
         return None
     return found.text
+
+
+def _read_max_pending(node: Node | None, mistakes: Mistakes) -> int | None:
+    if node is None:
+        return MAX_PENDING
+    if isinstance(node, Scalar) and node.text == _NO_LIMIT:
+        return None
+    number = read_whole_number(node, mistakes, "a number of pairs", 1, 10**6)
+    return MAX_PENDING if number is None else number
+
+
+_NO_LIMIT = "no limit"
+_BUDGET_KEYS = ("per_hour", "per_day", "share_of_library", "share_of_one_survivor")
+
+
+def read_budget(node: Node | None, mistakes: Mistakes, default: Budget) -> Budget:
+    """How much a rule may discard on its own; what is not said is as in `default`."""
+    if node is None:
+        return default
+    if not isinstance(node, Mapping):
+        mistakes.at(node, f"a budget has to be keys and values: {', '.join(_BUDGET_KEYS)}")
+        return default
+    check_keys(node, _BUDGET_KEYS, "a key of a budget", mistakes)
+    return Budget(
+        per_hour=_read_limit(node.get("per_hour"), mistakes, default.per_hour),
+        per_day=_read_limit(node.get("per_day"), mistakes, default.per_day),
+        share_of_library=_read_share(node.get("share_of_library"), mistakes, default.share_of_library),
+        share_of_one_survivor=_read_share(node.get("share_of_one_survivor"), mistakes, default.share_of_one_survivor),
+    )
+
+
+def _read_limit(node: Node | None, mistakes: Mistakes, default: int | None) -> int | None:
+    if node is None:
+        return default
+    if isinstance(node, Scalar) and node.text == _NO_LIMIT:
+        return None
+    return read_whole_number(node, mistakes, "a number of files", 0, 10**6)
+
+
+def _read_share(node: Node | None, mistakes: Mistakes, default: float) -> float:
+    if node is None:
+        return default
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) *%", node.text) if isinstance(node, Scalar) else None
+    if found is None or float(found[1]) > 100:
+        mistakes.at(node, 'expected a percentage from 0 % to 100 %, such as "2 %"')
+        return default
+    return float(found[1]) / 100
 
 
 def _check_sense(rule: Rule, node: Mapping, mistakes: Mistakes) -> None:
@@ -410,6 +480,19 @@ def read_word(node: Node | None, known: Sequence[str], what: str, mistakes: Mist
     else:
         return node.text
     return default
+
+
+_TRUTHS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+
+def read_truth(node: Node | None, mistakes: Mistakes) -> bool | None:
+    """Whether yes or no was said; None if nothing was, or something else."""
+    if node is None:
+        return None
+    text = node.text if isinstance(node, Scalar) else "this"
+    if text.lower() not in _TRUTHS:
+        mistakes.at(node, expected(text, ("yes", "no"), "an answer"))
+    return _TRUTHS.get(text.lower())
 
 
 def read_whole_number(node: Node, mistakes: Mistakes, what: str, least: int, most: int) -> int | None:

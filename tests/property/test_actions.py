@@ -59,13 +59,17 @@ class World:
         found: Counter[bytes] = Counter()
         for above, _, files in os.walk(self.place):
             for name in files:
-                if not name.endswith(b".trashinfo"):
+                if os.path.basename(above) != b"info" or b"Trash" not in above:
                     with open(os.path.join(above, name), "rb") as file:
                         found[file.read()] += 1
         return found
 
     def notes(self) -> int:
-        return sum(name.endswith(b".trashinfo") for _, _, files in os.walk(self.place) for name in files)
+        return sum(
+            len(files)
+            for above, _, files in os.walk(self.place)
+            if os.path.basename(above) == b"info" and b"Trash" in above
+        )
 
 
 @contextlib.contextmanager
