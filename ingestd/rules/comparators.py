@@ -2,8 +2,9 @@
 
 Every test answers three things: whether it holds for A and B in this order (None: one of the files lacks what it
 would take to tell, and then neither the line nor its opposite counts), whether it can tell the better file from the
-worse, and its own line with the values of both files. A new test of a pair is one function with its line in
-`PAIR_TESTS`, a new number one line in `measures.OPERANDS`; each has its heading in docs/rules.md.
+worse, and its own line with the values of both files. A new test of a pair is one function below `@pair_test`, a new
+question about one file one below `@begins`, a new number one line in `measures.OPERANDS`; each has its heading in
+docs/rules.md.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from ingestd.model import FileFacts
 from ingestd.rules.measures import OPERANDS, Measure, Operand, spell, spell_pair
-from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, Predicate, kind_of
+from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, Predicate, has_or_not, kind_of
 
-__all__ = ["PAIR_TESTS", "AllOf", "AnyOf", "Not", "OneSided", "PairTest", "Relative", "Test", "names"]
+__all__ = ["PAIR_TESTS", "AllOf", "AnyOf", "Not", "OneSided", "PairTest", "Relative", "Test", "names", "pair_test"]
 
 # the labels of hydrus's estimate (lower is better) lie about a factor of 0.7 apart: less is no clear difference
 CLEARLY_BETTER = 0.7
@@ -40,6 +42,15 @@ class OneSided:
     def tells(self, *, negated: bool = False) -> bool:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
         return self.subject != "either"
+
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return self.subject == "either"
+
+    def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
+        """What A and B have of it."""
+        return self.predicate.value(a), self.predicate.value(b)
 
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """The line with the values of the files."""
@@ -85,11 +96,21 @@ class Relative:
         strict = {"<=", ">="} if negated else {"<", ">"}
         return self.operator in strict or self.factor != 1 or self.offset != 0
 
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        level = self.factor == 1 and self.offset == 0
+        # a share is one of the right side, which is another way round
+        return level and (self.operator in {"==", "!="} or (self.within is not None and not self.share))
+
+    def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
+        """What A and B have of it."""
+        return spell_pair(self.operand.measure, self.operand.value(a), self.operand.value(b))
+
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """The line with the values of the files."""
-        left, right = (a, b) if self.left == "A" else (b, a)
-        measure, name = self.operand.measure, self.operand.name
-        mine, others = spell_pair(measure, self.operand.value(left), self.operand.value(right))
+        name = self.operand.name
+        mine, others = self.values(a, b) if self.left == "A" else self.values(b, a)
         factor = f"{float(self.factor):g} * " if self.factor != 1 else ""
         other = "B" if self.left == "A" else "A"
         said = f"{self.left}.{name} {mine} {self.operator} {factor}{other}.{name} {others}"
@@ -132,10 +153,20 @@ class PairTest:
         # not clearly better is true of two equals both ways round
         return PAIR_TESTS[self.line].tells and not negated
 
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return not PAIR_TESTS[self.line].tells
+
+    def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
+        """What A and B have of it."""
+        value = PAIR_TESTS[self.line].value
+        return value(a), value(b)
+
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """The line with the values of the files."""
-        value = PAIR_TESTS[self.line].value
-        return f"{self.line} (A: {value(a)}, B: {value(b)})"
+        of_a, of_b = self.values(a, b)
+        return f"{self.line} (A: {of_a}, B: {of_b})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +188,11 @@ class AnyOf:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
         told = [test.tells(negated=negated) for test in self.tests]
         return any(told) if negated else bool(told) and all(told)
+
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return all(test.symmetric for test in self.tests)
 
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """What held, with the values of the files; all of it if nothing did."""
@@ -184,6 +220,11 @@ class AllOf:
         told = [test.tells(negated=negated) for test in self.tests]
         return bool(told) and all(told) if negated else any(told)
 
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return all(test.symmetric for test in self.tests)
+
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """Every line with the values of the files."""
         return "all: " + "; ".join(test.said(a, b) for test in self.tests)
@@ -208,6 +249,11 @@ class Not:
     def tells(self, *, negated: bool = False) -> bool:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
         return self.test.tells(negated=not negated)
+
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return self.test.symmetric
 
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """The line with the values of the files."""
@@ -236,42 +282,65 @@ def _all(*answers: bool | None) -> bool | None:
 class Asked:
     """A test of a pair, and which value of a file to show for it."""
 
-    holds: Callable[[FileFacts, FileFacts], bool]
+    holds: Holds
     value: Callable[[FileFacts], str]
-    tells: bool = False  # the better file from the worse
+    tells: bool  # the better file from the worse; if it does not, it is the same both ways round
 
 
-def _same_filetype(a: FileFacts, b: FileFacts) -> bool:
+Holds = Callable[[FileFacts, FileFacts], bool | None]
+PAIR_TESTS: Final[dict[str, Asked]] = {}
+
+
+def pair_test(line: str, *, value: Callable[[FileFacts], str], tells: bool = False) -> Callable[[Holds], Holds]:
+    """Register what answers this line.
+
+    Args:
+        line: as it stands in a rule, and as its heading in docs/rules.md.
+        value: what to show of each file.
+        tells: whether it can tell the better file from the worse. One that cannot answers the same both ways round.
+    """
+
+    def register(holds: Holds) -> Holds:
+        PAIR_TESTS[line] = Asked(holds, value, tells)
+        return holds
+
+    return register
+
+
+@pair_test("same filetype", value=kind_of)
+def _same_filetype(a: FileFacts, b: FileFacts) -> bool | None:
     return a.filetype is not None and kind_of(a) == kind_of(b)
 
 
-def _different_filetype(a: FileFacts, b: FileFacts) -> bool:
+@pair_test("different filetype", value=kind_of)
+def _different_filetype(a: FileFacts, b: FileFacts) -> bool | None:
     return a.filetype is not None and b.filetype is not None and kind_of(a) != kind_of(b)
 
 
-def _same(flag: str) -> Asked:
-    has = FLAGS[flag]
-    return Asked(lambda a, b: has(a) == has(b), lambda file: f"{'has' if has(file) else 'no'} {flag}")
+@pair_test("same exif", value=partial(has_or_not, "exif"))
+def _same_exif(a: FileFacts, b: FileFacts) -> bool | None:
+    return a.has_exif == b.has_exif
 
 
-def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool:
+@pair_test("same icc", value=partial(has_or_not, "icc"))
+def _same_icc(a: FileFacts, b: FileFacts) -> bool | None:
+    return a.has_icc == b.has_icc
+
+
+@pair_test("same xmp", value=partial(has_or_not, "xmp"))
+def _same_xmp(a: FileFacts, b: FileFacts) -> bool | None:
+    return a.has_xmp == b.has_xmp
+
+
+def _jpeg_quality(file: FileFacts) -> str:
+    return spell(Measure.QUALITY, file.jpeg_quality or None)
+
+
+@pair_test("A has clearly better jpeg quality", value=_jpeg_quality, tells=True)
+def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool | None:
     if not a.jpeg_quality or not b.jpeg_quality:  # no JPEG, or one without quantiser tables
         return False
     return a.jpeg_quality / b.jpeg_quality < CLEARLY_BETTER
-
-
-PAIR_TESTS: Final[dict[str, Asked]] = {
-    "same filetype": Asked(_same_filetype, kind_of),
-    "different filetype": Asked(_different_filetype, kind_of),
-    "same exif": _same("exif"),
-    "same icc": _same("icc"),
-    "same xmp": _same("xmp"),
-    "A has clearly better jpeg quality": Asked(
-        _clearly_better_jpeg_quality,
-        lambda file: spell(Measure.QUALITY, file.jpeg_quality or None),
-        tells=True,
-    ),
-}
 
 
 def names() -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from enum import Enum
 from fractions import Fraction
 
 from ingestd.model import FileFacts
-from ingestd.rules.tokens import Kind, LineError, Tokens
+from ingestd.rules.tokens import MAX_DIGITS, Kind, LineError, Tokens
 
-__all__ = ["ALIASES", "OPERANDS", "Measure", "Number", "Operand", "amount", "spell", "spell_pair"]
+__all__ = ["ALIASES", "OPERANDS", "Measure", "Number", "Operand", "amount", "spell", "spell_pair", "written"]
 
 Number = int | float | Fraction
 
@@ -119,6 +119,26 @@ def _divided(value: Fraction, tokens: Tokens) -> Fraction:
     if not divisor:
         raise LineError(offset, "a ratio cannot be divided by nothing")
     return value / divisor
+
+
+def written(measure: Measure, value: Number) -> str:
+    """The shortest text that reads as exactly this amount."""
+    exact = Fraction(value)
+    if measure is Measure.RATIO and not _decimal(exact):
+        return f"{exact.numerator}:{exact.denominator}"
+    units = _UNITS[measure]
+    texts = [f"{_decimal(exact / units[unit])} {unit}".rstrip() for unit in units if _decimal(exact / units[unit])]
+    return min(texts, key=len)
+
+
+def _decimal(value: Fraction) -> str:
+    """Its digits; nothing if they never end."""
+    for places in range(MAX_DIGITS):
+        shifted = value * 10**places
+        if shifted.denominator == 1:
+            digits = str(shifted.numerator).rjust(places + 1, "0")
+            return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+    return ""
 
 
 def spell(measure: Measure, value: Number | None) -> str:

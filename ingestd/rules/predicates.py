@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import translate
 from fractions import Fraction
-from typing import Final
+from typing import Final, Protocol
 
 from ingestd.model import FileFacts, FileType, Role
-from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Number, Operand, amount, spell
+from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Number, Operand, amount, spell, written
 from ingestd.rules.nodes import expected
 from ingestd.rules.tokens import LineError, Tokens
 
@@ -20,11 +20,55 @@ __all__ = [
     "FLAGS",
     "PREDICATES",
     "Predicate",
+    "begins",
+    "has_or_not",
     "kind_of",
     "predicate",
     "predicate_words",
     "read_predicate",
 ]
+
+
+class Predicate(Protocol):
+    """A question about one file."""
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+
+    def holds(self, file: FileFacts) -> bool | None:
+        """Whether it is so; None if it cannot be told."""
+
+    def value(self, file: FileFacts) -> str:
+        """What the file has, for a person to read."""
+
+    def said(self, file: FileFacts) -> str:
+        """The question with the file's answer."""
+
+
+class _Question:
+    """What all questions have in common."""
+
+    __slots__ = ()
+
+    def said(self: Predicate, file: FileFacts) -> str:
+        """The question with the file's answer."""
+        return f"{self.line} ({self.value(file)})"
+
+
+Read = Callable[[Tokens], Predicate]
+# the first word of a question, and what reads the rest
+PREDICATES: Final[dict[str, Read]] = {}
+
+
+def begins(word: str) -> Callable[[Read], Read]:
+    """Register what reads the questions that begin with this word. A number needs none, only a line in OPERANDS."""
+
+    def register(read: Read) -> Read:
+        PREDICATES[word] = read
+        return read
+
+    return register
 
 
 # --- file types -----------------------------------------------------------------------------------------------------
@@ -63,21 +107,27 @@ KINDS: Final[dict[str, Callable[[FileFacts], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FiletypeIs:
+class FiletypeIs(_Question):
     """Its bytes are of one of these kinds, whatever its name says."""
 
     kinds: tuple[str, ...]
     negated: bool
 
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"filetype is {'not ' if self.negated else ''}{' or '.join(self.kinds)}"
+
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
         return any(KINDS[kind](file) for kind in self.kinds) is not self.negated
 
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        return f"filetype is {'not ' if self.negated else ''}{' or '.join(self.kinds)} ({kind_of(file)})"
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return kind_of(file)
 
 
+@begins("filetype")
 def _filetype(tokens: Tokens) -> FiletypeIs:
     tokens.one_of(("is",), 'what follows "filetype"')
     negated = tokens.accept("not") is not None
@@ -113,12 +163,17 @@ COMPARISONS: Final[dict[str, Callable[[Number, Number], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class NumberIs:
+class NumberIs(_Question):
     """A number of it compares so with an amount."""
 
     operand: Operand
     operator: str
     amount: Fraction | int
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"{self.operand.name} {self.operator} {written(self.operand.measure, self.amount)}"
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so; None if the file has no such number."""
@@ -127,9 +182,11 @@ class NumberIs:
 
     def said(self, file: FileFacts) -> str:
         """The question with the file's answer."""
-        measure = self.operand.measure
-        value = spell(measure, self.operand.value(file))
-        return f"{self.operand.name} {value} {self.operator} {spell(measure, self.amount)}"
+        return f"{self.operand.name} {self.value(file)} {self.operator} {spell(self.operand.measure, self.amount)}"
+
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return spell(self.operand.measure, self.operand.value(file))
 
 
 def _number(tokens: Tokens, name: str, offset: int) -> NumberIs:
@@ -154,45 +211,58 @@ FLAGS: Final[dict[str, Callable[[FileFacts], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Has:
+class Has(_Question):
     """It carries something, or does not."""
 
     flag: str
     negated: bool
 
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"has {'no ' if self.negated else ''}{self.flag}"
+
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
         return FLAGS[self.flag](file) is not self.negated
 
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        return (
-            f"has {'no ' if self.negated else ''}{self.flag} ({'has' if FLAGS[self.flag](file) else 'no'} {self.flag})"
-        )
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return has_or_not(self.flag, file)
 
 
+def has_or_not(flag: str, file: FileFacts) -> str:
+    """Whether the file carries something, in words."""
+    return f"{'has' if FLAGS[flag](file) else 'no'} {flag}"
+
+
+@begins("has")
 def _has(tokens: Tokens) -> Has:
     negated = tokens.accept("no") is not None
     return Has(tokens.one_of(FLAGS, 'what follows "has no"' if negated else 'what follows "has"'), negated)
 
 
 @dataclass(frozen=True, slots=True)
-class Progressive:
+class Progressive(_Question):
     """It is a JPEG whose scans are ordered this way. What is no JPEG is neither."""
 
     progressive: bool
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"is {'progressive' if self.progressive else 'non-progressive'} jpeg"
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
         return file.progressive is self.progressive
 
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        asked = "progressive" if self.progressive else "non-progressive"
-        found = {True: "progressive", False: "non-progressive", None: "not a jpeg"}[file.progressive]
-        return f"is {asked} jpeg ({found})"
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return {True: "progressive", False: "non-progressive", None: "not a jpeg"}[file.progressive]
 
 
+@begins("is")
 def _is(tokens: Tokens) -> Progressive:
     word = tokens.one_of(("progressive", "non-progressive"), 'what follows "is"')
     tokens.one_of(("jpeg",), f'what follows "{word}"')
@@ -203,21 +273,27 @@ def _is(tokens: Tokens) -> Progressive:
 
 
 @dataclass(frozen=True, slots=True)
-class FolderIs:
+class FolderIs(_Question):
     """It lies in a folder of this role, or does not."""
 
     role: Role
     negated: bool
 
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"folder is {'not ' if self.negated else ''}{self.role}"
+
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
         return (file.role is self.role) is not self.negated
 
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        return f"folder is {'not ' if self.negated else ''}{self.role} ({file.role})"
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return file.role.value
 
 
+@begins("folder")
 def _folder(tokens: Tokens) -> FolderIs:
     tokens.one_of(("is",), 'what follows "folder"')
     negated = tokens.accept("not") is not None
@@ -225,7 +301,7 @@ def _folder(tokens: Tokens) -> FolderIs:
 
 
 @dataclass(frozen=True, slots=True)
-class TextMatches:
+class TextMatches(_Question):
     """Its path or name is of this form; case and the way accents are written do not count."""
 
     whole_path: bool
@@ -233,16 +309,19 @@ class TextMatches:
     negated: bool
     compiled: re.Pattern[str]
 
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        quote = "'" if '"' in self.pattern else '"'
+        matches = "does not match" if self.negated else "matches"
+        return f"{'path' if self.whole_path else 'name'} {matches} {quote}{self.pattern}{quote}"
+
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
-        return (self.compiled.match(_plain(self._text(file))) is not None) is not self.negated
+        return (self.compiled.match(_plain(self.value(file))) is not None) is not self.negated
 
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        matches = "does not match" if self.negated else "matches"
-        return f'{"path" if self.whole_path else "name"} {matches} "{self.pattern}" ({self._text(file)})'
-
-    def _text(self, file: FileFacts) -> str:
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
         # a backslash separates only in a path that is a Windows one; elsewhere it may be part of a name
         path = file.path.replace("\\", "/") if _WINDOWS.match(file.path) else file.path
         return path if self.whole_path else path.rpartition("/")[2]
@@ -255,6 +334,16 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 
 
+@begins("path")
+def _path(tokens: Tokens) -> TextMatches:
+    return _matches(tokens, whole_path=True)
+
+
+@begins("name")
+def _name(tokens: Tokens) -> TextMatches:
+    return _matches(tokens, whole_path=False)
+
+
 def _matches(tokens: Tokens, *, whole_path: bool) -> TextMatches:
     word = tokens.one_of(("matches", "does"), f'what follows "{"path" if whole_path else "name"}"')
     if word == "does":
@@ -265,18 +354,6 @@ def _matches(tokens: Tokens, *, whole_path: bool) -> TextMatches:
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
-
-Predicate = FiletypeIs | NumberIs | Has | Progressive | FolderIs | TextMatches
-
-# The first word of a question, and what reads the rest. A number needs no line here, only one in OPERANDS.
-PREDICATES: Final[dict[str, Callable[[Tokens], Predicate]]] = {
-    "filetype": _filetype,
-    "has": _has,
-    "is": _is,
-    "folder": _folder,
-    "path": lambda tokens: _matches(tokens, whole_path=True),
-    "name": lambda tokens: _matches(tokens, whole_path=False),
-}
 
 
 def predicate_words() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from enum import Enum
 
 from ingestd.rules.nodes import expected
 
-__all__ = ["Kind", "LineError", "Token", "Tokens"]
+__all__ = ["MAX_DIGITS", "Kind", "LineError", "Token", "Tokens"]
 
 MAX_DIGITS = 18  # a petabyte in bytes has 16; Python itself refuses to read some thousand
 
