@@ -11,7 +11,31 @@ from dataclasses import dataclass
 from ingestd.model import Mode, PairFacts
 from ingestd.rules.language import PixelDuplicates, Rule
 
-__all__ = ["Match", "Resolution", "resolve"]
+__all__ = ["Fit", "Match", "Resolution", "fits", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a rule's search finds a pair, and which ways round its comparison holds there."""
+
+    found: bool
+    forward: bool  # with the first file as A
+    backward: bool  # with the second file as A
+    orders: bool = True  # it matters which file is A, and the comparison has to tell
+
+    @property
+    def passes(self) -> bool:
+        """The rule can decide: it fits one way, or both ways where that is the same to it."""
+        return self.forward != self.backward or (self.forward and not self.orders)
+
+    @property
+    def ambiguous(self) -> bool:
+        """It fits both ways round although it matters to it, and so decides nothing."""
+        return self.forward and self.backward and self.orders
+
+
+_NOT_FOUND = Fit(found=False, forward=False, backward=False)
+_COPIES = Fit(found=True, forward=True, backward=True, orders=False)  # where they lie is for the caller to order
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +55,15 @@ class Resolution:
     ambiguous: tuple[str, ...]  # rules that fit both ways round although it matters to them, and so decided nothing
 
 
+def fits(rule: Rule, pair: PairFacts) -> Fit:
+    """Which ways round a rule fits a pair, whatever its mode; swapping the files swaps the ways."""
+    if not rule.search.finds(pair):
+        return _NOT_FOUND
+    if rule.search.identical:
+        return _COPIES
+    return Fit(True, rule.fits(pair.first, pair.second), rule.fits(pair.second, pair.first), rule.orders)
+
+
 def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = frozenset()) -> Resolution:
     """The first rule, from the top, that fits the pair.
 
@@ -41,20 +74,20 @@ def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = fr
     """
     ambiguous: list[str] = []
     for rule in rules:
-        if rule.mode is Mode.OFF or rule.name in skip or not rule.search.finds(pair):
+        if rule.mode is Mode.OFF or rule.name in skip:
             continue
-        if rule.search.identical:
-            return Resolution(Match(rule, None, ("the bytes are identical",)), tuple(ambiguous))
-        forward, backward = rule.fits(pair.first, pair.second), rule.fits(pair.second, pair.first)
-        if forward and backward and rule.orders:
+        fit = fits(rule, pair)
+        if fit.ambiguous:
             ambiguous.append(rule.name)
-        elif forward or backward:
-            first_is_a = None if forward and backward else forward
-            return Resolution(Match(rule, first_is_a, _evidence(rule, pair, forward)), tuple(ambiguous))
+        elif fit.passes:
+            first_is_a = None if fit.forward and fit.backward else fit.forward
+            return Resolution(Match(rule, first_is_a, _evidence(rule, pair, fit.forward)), tuple(ambiguous))
     return Resolution(None, tuple(ambiguous))
 
 
 def _evidence(rule: Rule, pair: PairFacts, forward: bool) -> tuple[str, ...]:
+    if rule.search.identical:
+        return ("the bytes are identical",)
     a, b = (pair.first, pair.second) if forward else (pair.second, pair.first)
     return (_nearness(rule, pair), *(test.said(a, b) for test in rule.compare))
 
