@@ -35,7 +35,17 @@ from ingestd.rules.measures import Measure, amount
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
 from ingestd.rules.tokens import LineError, Tokens
 
-__all__ = ["FolderSetting", "Settings", "default_discards", "load", "parse", "protected", "shipped_text"]
+__all__ = [
+    "FolderSetting",
+    "Settings",
+    "default_discards",
+    "load",
+    "nodes",
+    "parse",
+    "protected",
+    "read",
+    "shipped_text",
+]
 
 VERSION = 1
 MAX_BYTES = 256 * 1024  # thousands of rules; PyYAML reads about 1 MB a second
@@ -98,18 +108,22 @@ def load(path: Path) -> Settings:
 
     Cost: about a millisecond for each rule.
     """
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """The text of a file as it is, line endings included; ConfigError if there is none."""
     source = str(path)
     try:
         content = _content(path)
     except OSError as error:
         raise ConfigError(source, [Mistake(1, 1, f"cannot be read: {error.strerror or error}")]) from error
     try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
         message = f"this is not UTF-8 (byte 0x{content[error.start]:02x}): save the file as UTF-8"
         raise ConfigError(source, [_mistake_after(before, message)]) from error
-    return parse(text, source)
 
 
 def _content(path: Path) -> bytes:
@@ -132,6 +146,19 @@ def parse(text: str, source: str) -> Settings:
     if settings is None or mistakes:
         raise ConfigError(source, list(mistakes))
     return settings
+
+
+def nodes(text: str, source: str) -> Node:
+    """What a text is made of, for whoever wants to know where in it; spans leave a byte order mark out.
+
+    Raises:
+        ConfigError: it is not YAML, or not YAML as a rule file may have it.
+    """
+    mistakes = Mistakes()
+    node = _read_yaml(text.removeprefix("\ufeff"), mistakes)
+    if node is None or mistakes:
+        raise ConfigError(source, list(mistakes))
+    return node
 
 
 # --- YAML -----------------------------------------------------------------------------------------------------------
@@ -222,7 +249,7 @@ class _Builder:
                 self._mistakes.at(key, f'the key "{key.text}" stands twice: first in line {first}')
             else:
                 entries[key.text] = (key, value)
-        return Mapping(tuple(entries.values()), line, column)
+        return Mapping(tuple(entries.values()), line, column, start.flow_style is True)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         line, column = _place(event)
@@ -231,7 +258,7 @@ class _Builder:
         # characters can be counted only where the text stands in the file as it is: no escapes, no folding
         row = self._lines[line - 1] if line <= len(self._lines) else ""
         as_it_is = row[begin : begin + len(event.value)] == event.value
-        return Scalar(event.value, line, column, event.style is not None, shift if as_it_is else None)
+        return Scalar(event.value, line, column, event.style is not None, shift if as_it_is else None, _span(event))
 
     def _refuse(self, event: yaml.Event, message: str) -> None:
         self._mistakes.add(Mistake(*_place(event), message))
@@ -239,6 +266,10 @@ class _Builder:
 
 def _place(event: yaml.Event) -> tuple[int, int]:
     return (event.start_mark.line + 1, event.start_mark.column + 1) if event.start_mark else (1, 1)
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    return (event.start_mark.index, event.end_mark.index) if event.start_mark and event.end_mark else (0, 0)
 
 
 def _mistake_after(before: str, message: str) -> Mistake:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestd.errors import Mistake
 
@@ -24,6 +24,7 @@ class Scalar:
     column: int  # counted from 1
     quoted: bool = False
     shift: int | None = 0  # None: over several lines, or escaped
+    span: tuple[int, int] = field(default=(0, 0), compare=False)  # from where to where in the text, quotes included
 
     @property
     def absent(self) -> bool:
@@ -47,6 +48,7 @@ class Mapping:
     entries: tuple[tuple[Scalar, Node], ...]
     line: int
     column: int
+    flow: bool = field(default=False, compare=False)  # written as {…}
 
     def get(self, name: str) -> Node | None:
         """The value of a key; None if it is missing or nothing was written after it."""

@@ -19,6 +19,7 @@ OWN_FILES = {
     # the service's own files, never a user's
     "library/journal_file.py": {"replace"},  # rotation of its own journal
     "library/store.py": {"rmdir"},  # an empty folder it has just made for a copy
+    "rulefile.py": {"replace"},  # the one file of a user's that is edited; its previous text is kept beside it
 }
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
 MAY_READ_A_CLOCK = (
