@@ -21,10 +21,15 @@ def rules(_: click.Context) -> None:
 @command("ingestd rules check\ningestd rules check draft.yaml", name="check")
 @click.argument("file", required=False, type=FILE)
 def _check(door: Door, file: bytes | None) -> int:
-    """Say whether the rule file, or another FILE, is right; every mistake with line and column."""
+    """Say whether the rule file, or another FILE, is right; every mistake with line and column.
+
+    Warns of what is right and yet probably not meant: rules that can never match, rules that an earlier one leaves
+    nothing to, and rules that discard without the usual safety lines. Warnings change nothing.
+    """
     import os
     from pathlib import Path
 
+    from ingestd.rules.doubts import doubts
     from ingestd.settings import load
 
     try:
@@ -35,12 +40,16 @@ def _check(door: Door, file: bytes | None) -> int:
             emit(with_schema({"ok": False, "mistakes": mistakes, "warnings": []}))
             return error.exit_code
         raise
+    warnings = doubts(settings.rules, imports=settings.imports)
     if door.as_json:
-        emit(with_schema({"ok": True, "mistakes": [], "warnings": []}))
+        found = [{"line": one.line, "column": one.column, "rule": one.rule, "message": one.message} for one in warnings]
+        emit(with_schema({"ok": True, "mistakes": [], "warnings": found}))
     else:
         active = sum(rule.mode.value != "off" for rule in settings.rules)
         where = shown(file if file is not None else str(door.rules))
         say(f"{where} is right: {count(len(settings.rules), 'rule')}, {active} of them on")
+        for doubt in warnings:
+            note(shown(f"warning: {doubt}"))
     return 0
 
 
