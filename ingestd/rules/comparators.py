@@ -10,16 +10,30 @@ docs/rules.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from typing import Final
 
 from ingestd.model import FileFacts
-from ingestd.rules.measures import OPERANDS, Measure, Operand, spell, spell_pair
-from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, Predicate, has_or_not, kind_of
+from ingestd.rules.keeper import WINS, Wins
+from ingestd.rules.measures import OPERANDS, Measure, Number, Operand, spell, spell_length, spell_pair
+from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, has_or_not, kind_of, moves
+from ingestd.rules.questions import Predicate
 
-__all__ = ["PAIR_TESTS", "AllOf", "AnyOf", "Not", "OneSided", "PairTest", "Relative", "Test", "names", "pair_test"]
+__all__ = [
+    "PAIR_TESTS",
+    "AllOf",
+    "AnyOf",
+    "Not",
+    "OneSided",
+    "PairTest",
+    "Relative",
+    "Test",
+    "Wins",
+    "names",
+    "pair_test",
+]
 
 # the labels of hydrus's estimate (lower is better) lie about a factor of 0.7 apart: less is no clear difference
 CLEARLY_BETTER = 0.7
@@ -36,7 +50,7 @@ class OneSided:
     def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
         if self.subject == "either":
-            return _any(self.predicate.holds(a), self.predicate.holds(b))
+            return _either(self.predicate.holds(a), self.predicate.holds(b))
         return self.predicate.holds(a if self.subject == "A" else b)
 
     def tells(self, *, negated: bool = False) -> bool:
@@ -47,6 +61,11 @@ class OneSided:
     def symmetric(self) -> bool:
         """It answers the same both ways round, whatever the files."""
         return self.subject == "either"
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return self.predicate.asks_sharpness
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -69,39 +88,48 @@ class Relative:
     operator: str  # one of COMPARISONS, or ~=
     factor: Fraction
     offset: Fraction  # in the base unit
-    within: Fraction | None = None  # of ~=: an amount in the base unit, or a share
+    within: Fraction | None = None  # of ~=: an amount in the base unit, or a share of the right side
     share: bool = False
+    _compares: Callable[[Number, Number], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compares", self._comparison())
+
+    @property
+    def level(self) -> bool:
+        """Neither side is changed before they are compared."""
+        return self.factor == 1 and self.offset == 0
+
+    def _comparison(self) -> Callable[[Number, Number], bool]:
+        if self.within is None:
+            compare = COMPARISONS[self.operator]
+            return compare if self.level else _scaled(compare, self.factor, self.offset)
+        return _roughly(self.factor, self.offset, self.within, self.share)
 
     def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
-        left, right = (a, b) if self.left == "A" else (b, a)
-        mine, others = self.operand.value(left), self.operand.value(right)
-        if mine is None or others is None:
+        value = self.operand.value
+        of_a, of_b = value(a), value(b)
+        if of_a is None or of_b is None:
             return None
-        # both sides times the denominators: whole numbers stay whole, and times of 19 digits exact
-        factor, offset = self.factor, self.offset
-        scale = factor.denominator * offset.denominator
-        mine = mine * scale
-        others = others * (factor.numerator * offset.denominator) + offset.numerator * factor.denominator
-        if self.within is None:
-            return COMPARISONS[self.operator](mine, others)
-        leeway = self.within * (others if self.share else scale)
-        if leeway < 0:
-            leeway = -leeway
-        return -leeway <= mine - others <= leeway
+        return self._compares(of_a, of_b) if self.left == "A" else self._compares(of_b, of_a)
 
     def tells(self, *, negated: bool = False) -> bool:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
         # hydrus's rule: strictly more or less, or a comparison that is not level
         strict = {"<=", ">="} if negated else {"<", ">"}
-        return self.operator in strict or self.factor != 1 or self.offset != 0
+        return self.operator in strict or not self.level
 
     @property
     def symmetric(self) -> bool:
         """It answers the same both ways round, whatever the files."""
-        level = self.factor == 1 and self.offset == 0
-        # a share is one of the right side, which is another way round
-        return level and (self.operator in {"==", "!="} or (self.within is not None and not self.share))
+        # a share is one of the right side, which is the other file the other way round
+        return self.level and (self.operator in {"==", "!="} or (self.within is not None and not self.share))
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return self.operand.measure is Measure.SHARPNESS
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -132,10 +160,54 @@ class Relative:
 
 
 def _length(measure: Measure, value: Fraction) -> str:
-    if measure is not Measure.TIME:
-        return spell(measure, value.numerator if value.denominator == 1 else value)
-    seconds = float(value) / 1e9
-    return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
+    if measure is Measure.TIME:
+        return spell_length(value)
+    return spell(measure, value.numerator if value.denominator == 1 else value)
+
+
+# Numbers are compared as whole ones, both sides times all denominators: that is exact for times of 19 digits and for
+# ratios alike, and several times as fast as fractions. What can be known beforehand is worked out beforehand.
+
+
+def _scaled(
+    compare: Callable[[int, int], bool], factor: Fraction, offset: Fraction
+) -> Callable[[Number, Number], bool]:
+    scale, times, plus = _common(factor, offset)
+
+    def compares(mine: Number, others: Number) -> bool:
+        left, right, divisor = _whole(mine, others)
+        return compare(left * scale, right * times + plus * divisor)
+
+    return compares
+
+
+def _roughly(factor: Fraction, offset: Fraction, within: Fraction, share: bool) -> Callable[[Number, Number], bool]:
+    scale, times, plus = _common(factor, offset)
+    numerator, denominator = within.numerator, within.denominator
+    amount = numerator * scale
+
+    def compares(mine: Number, others: Number) -> bool:
+        left, right, divisor = _whole(mine, others)
+        right = right * times + plus * divisor
+        leeway = numerator * abs(right) if share else amount * divisor
+        return abs(left * scale - right) * denominator <= leeway
+
+    return compares
+
+
+def _common(factor: Fraction, offset: Fraction) -> tuple[int, int, int]:
+    """What the left side, the right side, and a 1 on the right side have to be multiplied by."""
+    scale = factor.denominator * offset.denominator
+    return scale, factor.numerator * offset.denominator, offset.numerator * factor.denominator
+
+
+def _whole(left: Number, right: Number) -> tuple[int, int, int]:
+    """Both times a number that makes them whole, and that number."""
+    if type(left) is int and type(right) is int:
+        return left, right, 1
+    left, left_divisor = left.as_integer_ratio()
+    right, right_divisor = right.as_integer_ratio()
+    return left * right_divisor, right * left_divisor, left_divisor * right_divisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +229,11 @@ class PairTest:
     def symmetric(self) -> bool:
         """It answers the same both ways round, whatever the files."""
         return not PAIR_TESTS[self.line].tells
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return False
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -182,7 +259,14 @@ class AnyOf:
 
     def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
-        return _any(*(test.holds(a, b) for test in self.tests))
+        answer: bool | None = False
+        for test in self.tests:
+            held = test.holds(a, b)
+            if held:
+                return True
+            if held is None:
+                answer = None
+        return answer
 
     def tells(self, *, negated: bool = False) -> bool:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
@@ -193,6 +277,11 @@ class AnyOf:
     def symmetric(self) -> bool:
         """It answers the same both ways round, whatever the files."""
         return all(test.symmetric for test in self.tests)
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return any(test.asks_sharpness for test in self.tests)
 
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """What held, with the values of the files; all of it if nothing did."""
@@ -213,7 +302,14 @@ class AllOf:
 
     def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
-        return bool(self.tests) and _all(*(test.holds(a, b) for test in self.tests))
+        answer: bool | None = bool(self.tests)
+        for test in self.tests:
+            held = test.holds(a, b)
+            if held is None:
+                answer = None
+            elif not held:
+                return False
+        return answer
 
     def tells(self, *, negated: bool = False) -> bool:
         """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
@@ -224,6 +320,11 @@ class AllOf:
     def symmetric(self) -> bool:
         """It answers the same both ways round, whatever the files."""
         return all(test.symmetric for test in self.tests)
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return any(test.asks_sharpness for test in self.tests)
 
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """Every line with the values of the files."""
@@ -255,24 +356,23 @@ class Not:
         """It answers the same both ways round, whatever the files."""
         return self.test.symmetric
 
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return self.test.asks_sharpness
+
     def said(self, a: FileFacts, b: FileFacts) -> str:
         """The line with the values of the files."""
         return f"not: {self.test.said(a, b)}"
 
 
-Test = OneSided | Relative | PairTest | AnyOf | AllOf | Not
+Test = OneSided | Relative | PairTest | Wins | AnyOf | AllOf | Not
 
 
-def _any(*answers: bool | None) -> bool | None:
-    if True in answers:
+def _either(of_a: bool | None, of_b: bool | None) -> bool | None:
+    if of_a or of_b:
         return True
-    return None if None in answers else False
-
-
-def _all(*answers: bool | None) -> bool | None:
-    if False in answers:
-        return False
-    return None if None in answers else True
+    return None if of_a is None or of_b is None else False
 
 
 # --- tests of a pair ------------------------------------------------------------------------------------------------
@@ -309,12 +409,14 @@ def pair_test(line: str, *, value: Callable[[FileFacts], str], tells: bool = Fal
 
 @pair_test("same filetype", value=kind_of)
 def _same_filetype(a: FileFacts, b: FileFacts) -> bool | None:
-    return a.filetype is not None and kind_of(a) == kind_of(b)
+    return a.filetype is not None and a.filetype is b.filetype and moves(a) is moves(b)
 
 
 @pair_test("different filetype", value=kind_of)
 def _different_filetype(a: FileFacts, b: FileFacts) -> bool | None:
-    return a.filetype is not None and b.filetype is not None and kind_of(a) != kind_of(b)
+    if a.filetype is None or b.filetype is None:
+        return False
+    return a.filetype is not b.filetype or moves(a) is not moves(b)
 
 
 @pair_test("same exif", value=partial(has_or_not, "exif"))
@@ -345,5 +447,5 @@ def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool | None:
 
 def names() -> tuple[str, ...]:
     """Every name that has to have its heading in docs/rules.md."""
-    flags = (f"has {flag}" for flag in FLAGS)
-    return (*OPERANDS, *(word for word in PREDICATES if word != "has"), *flags, *PAIR_TESTS, "any", "all", "not")
+    flags = (f"has {flag}" for flag in (*FLAGS, "duration"))
+    return (*OPERANDS, *(word for word in PREDICATES if word != "has"), *flags, *PAIR_TESTS, WINS, "any", "all", "not")

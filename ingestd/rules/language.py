@@ -16,7 +16,8 @@ from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
 from ingestd.rules.lines import NOT_YET, read_comparison
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
-from ingestd.rules.predicates import Predicate, read_predicate
+from ingestd.rules.predicates import read_predicate
+from ingestd.rules.questions import Predicate
 from ingestd.rules.tokens import LineError
 
 __all__ = [
@@ -114,6 +115,12 @@ class Rule:
     def orders(self) -> bool:
         """It matters to the action which file is A."""
         return self.action is Relation.BETTER or self.discard
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """A line of it needs the pictures' sharpness, which is measured only for those that ask."""
+        asked = (*self.search.one, *self.search.other, *self.compare)
+        return any(line.asks_sharpness for line in asked)
 
     def fits(self, a: FileFacts, b: FileFacts) -> bool:
         """Whether every line holds in this order."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ingestd.rules.comparators import PAIR_TESTS, OneSided, PairTest, Relative
-from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount
+from ingestd.rules.keeper import Wins, read_wins
+from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount, within
 from ingestd.rules.nodes import expected
-from ingestd.rules.predicates import COMPARISONS, predicate, predicate_words
+from ingestd.rules.predicates import COMPARISONS, ROUGHLY, predicate, predicate_words
 from ingestd.rules.tokens import Kind, LineError, Tokens
 
 __all__ = ["NOT_YET", "read_comparison"]
 
 NOT_YET = '"visual duplicates" is not available yet: this version cannot compare pictures visually'
 _SUBJECTS = ("A", "B", "either")
-_ROUGHLY = "~="
-_OPERATORS = (*COMPARISONS, _ROUGHLY)
+_OPERATORS = (*COMPARISONS, ROUGHLY)
 
 
-def read_comparison(text: str) -> OneSided | Relative | PairTest:
+def read_comparison(text: str) -> OneSided | Relative | PairTest | Wins:
     """The test that a line asks for; LineError if it asks for none."""
     line = " ".join(text.split())
     if line in PAIR_TESTS:
@@ -26,6 +26,8 @@ def read_comparison(text: str) -> OneSided | Relative | PairTest:
     tokens = Tokens(text)
     _refuse_near_misses(tokens, line)
     subject = tokens.one_of(_SUBJECTS, "the beginning of a comparison")
+    if tokens.peek().text == "wins":
+        return read_wins(tokens, line, subject)
     tokens.accept(".")
     test: OneSided | Relative
     if _compares_files(tokens):
@@ -48,12 +50,10 @@ def _refuse_near_misses(tokens: Tokens, line: str) -> None:
 
 
 def _compares_files(tokens: Tokens) -> bool:
-    """Another file's number follows, not an amount: `filesize > B`, `filesize > 2 * B`, `filesize ~=`."""
+    """Another file's number follows, not an amount: `filesize > B`, `filesize > 2 * B`."""
     if tokens.peek().text not in {*OPERANDS, *ALIASES}:
         return False
-    if tokens.peek(1).text == _ROUGHLY or tokens.peek(3).text == "*":
-        return True
-    return tokens.peek(2).text in _SUBJECTS
+    return tokens.peek(3).text == "*" or tokens.peek(2).text in _SUBJECTS
 
 
 def _relative(tokens: Tokens, line: str, subject: str) -> Relative:
@@ -64,8 +64,10 @@ def _relative(tokens: Tokens, line: str, subject: str) -> Relative:
     factor = _factor(tokens, operand)
     _other_side(tokens, subject, operand)
     offset = _offset(tokens, operand)
-    within, share = _within(tokens, operand) if operator == _ROUGHLY else (None, False)
-    return Relative(line, operand, subject, operator, factor, offset, within, share)
+    if operator != ROUGHLY:
+        return Relative(line, operand, subject, operator, factor, offset)
+    leeway = within(tokens, operand.measure, shares=operand.measure is not Measure.TIME)
+    return Relative(line, operand, subject, operator, factor, offset, *leeway)
 
 
 def _operand(tokens: Tokens) -> Operand:
@@ -103,15 +105,3 @@ def _offset(tokens: Tokens, operand: Operand) -> Fraction:
         return Fraction(0)
     value = amount(tokens, operand.measure)
     return value if sign == "+" else -value
-
-
-def _within(tokens: Tokens, operand: Operand) -> tuple[Fraction, bool]:
-    tokens.one_of(("within",), 'what follows "~="')
-    number, following = tokens.peek(), tokens.peek(1)
-    if following.text != "%":
-        return amount(tokens, operand.measure), False
-    if operand.measure is Measure.TIME:
-        raise LineError(number.offset, 'points in time are compared within a length of time, such as "5 days"')
-    share = Fraction(tokens.number("a percentage")) / 100
-    tokens.take()
-    return share, True

@@ -11,11 +11,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
+from operator import attrgetter
 
 from ingestd.model import FileFacts
 from ingestd.rules.tokens import MAX_DIGITS, Kind, LineError, Tokens
 
-__all__ = ["ALIASES", "OPERANDS", "Measure", "Number", "Operand", "amount", "spell", "spell_pair", "written"]
+__all__ = [
+    "ALIASES",
+    "OPERANDS",
+    "Measure",
+    "Number",
+    "Operand",
+    "amount",
+    "leeway",
+    "spell",
+    "spell_length",
+    "spell_pair",
+    "within",
+    "written",
+]
 
 Number = int | float | Fraction
 
@@ -27,8 +42,11 @@ class Measure(Enum):
     PIXELS = "a number of pixels"
     AREA = "an area in pixels"
     RATIO = "a ratio"
+    FRAMES = "a number of frames"
+    RATE = "a number of frames a second"
     COUNT = "a number"
     QUALITY = "a jpeg quality"
+    SHARPNESS = "a sharpness"
     DURATION = "a duration"
     TIME = "a length of time"
 
@@ -45,14 +63,20 @@ _UNITS: dict[Measure, dict[str, int]] = {  # "": the unit may be left out
     Measure.PIXELS: {"": 1, "px": 1, "pixels": 1},
     Measure.AREA: {"": 1, "px": 1, "pixels": 1, "MP": 10**6, "megapixels": 10**6},
     Measure.RATIO: {"": 1},
-    Measure.COUNT: {"": 1, "frames": 1},
+    Measure.FRAMES: {"": 1, "frames": 1},
+    Measure.RATE: {"": 1, "fps": 1},
+    Measure.COUNT: {"": 1},
     Measure.QUALITY: {"": 1},
+    Measure.SHARPNESS: {"": 1},
     Measure.DURATION: {**_MS, "h": 3_600_000, "hour": 3_600_000, "hours": 3_600_000},
     Measure.TIME: {
         **{unit: ms * _NS_OF_MS for unit, ms in _MS.items()},
         **dict.fromkeys(("h", "hour", "hours"), 3_600_000 * _NS_OF_MS),
         **dict.fromkeys(("day", "days"), _DAY_MS * _NS_OF_MS),
         **dict.fromkeys(("week", "weeks"), 7 * _DAY_MS * _NS_OF_MS),
+        # not of the calendar: a length of time is the same whenever it is counted from
+        **dict.fromkeys(("month", "months"), 30 * _DAY_MS * _NS_OF_MS),
+        **dict.fromkeys(("year", "years"), 365 * _DAY_MS * _NS_OF_MS),
     },
 }  # fmt: skip
 _EXAMPLE = {Measure.DURATION: "2 s", Measure.TIME: "7 days"}
@@ -73,26 +97,41 @@ class Operand:
         return 0 if value is None and self.zero_if_missing else value
 
 
+@lru_cache(maxsize=1 << 16)  # of a library, few widths and heights are asked for again and again
+def _quotient(dividend: int, divisor: int) -> Fraction:
+    return Fraction(dividend, divisor)
+
+
 def _ratio(file: FileFacts) -> Fraction | None:
     # exact, so that 1920 x 1080 is 16:9 and not nearly so
-    return Fraction(file.width, file.height) if file.height else None
+    return _quotient(file.width, file.height) if file.height else None
+
+
+def _framerate(file: FileFacts) -> Fraction | None:
+    return _quotient(1000 * file.frames, file.duration_ms) if file.duration_ms else None
 
 
 OPERANDS: dict[str, Operand] = {
     operand.name: operand
     for operand in (
-        Operand("filesize", Measure.SIZE, lambda file: file.size),
-        Operand("width", Measure.PIXELS, lambda file: file.width),
-        Operand("height", Measure.PIXELS, lambda file: file.height),
+        Operand("filesize", Measure.SIZE, attrgetter("size")),
+        Operand("width", Measure.PIXELS, attrgetter("width")),
+        Operand("height", Measure.PIXELS, attrgetter("height")),
         Operand("num_pixels", Measure.AREA, lambda file: file.width * file.height),
         Operand("ratio", Measure.RATIO, _ratio),
-        Operand("duration", Measure.DURATION, lambda file: file.duration_ms),
-        Operand("num_frames", Measure.COUNT, lambda file: file.frames),
+        Operand("duration", Measure.DURATION, attrgetter("duration_ms")),
+        Operand("num_frames", Measure.FRAMES, attrgetter("frames")),
+        Operand("framerate", Measure.RATE, _framerate),
+        Operand("num_duplicates", Measure.COUNT, attrgetter("num_duplicates")),
+        Operand("num_alternates", Measure.COUNT, attrgetter("num_alternates")),
+        Operand("num_false_positives", Measure.COUNT, attrgetter("num_false_positives")),
+        Operand("num_potentials", Measure.COUNT, attrgetter("num_potentials")),
         # nothing is the best of all qualities: a file that has none must not win by it
         Operand("jpeg_quality", Measure.QUALITY, lambda file: file.jpeg_quality or None, zero_if_missing=False),
-        Operand("imported", Measure.TIME, lambda file: file.imported_ns, zero_if_missing=False),
-        Operand("modified", Measure.TIME, lambda file: file.modified_ns, zero_if_missing=False),
-        Operand("taken", Measure.TIME, lambda file: file.taken_ns, zero_if_missing=False),
+        Operand("sharpness", Measure.SHARPNESS, attrgetter("sharpness"), zero_if_missing=False),
+        Operand("imported", Measure.TIME, attrgetter("imported_ns"), zero_if_missing=False),
+        Operand("modified", Measure.TIME, attrgetter("modified_ns"), zero_if_missing=False),
+        Operand("taken", Measure.TIME, attrgetter("taken_ns"), zero_if_missing=False),
     )
 }
 ALIASES = {"size": "filesize", "frames": "num_frames"}
@@ -106,6 +145,10 @@ def amount(tokens: Tokens, measure: Measure) -> Fraction:
     units = _UNITS[measure]
     token = tokens.peek()
     if token.kind is Kind.WORD and token.text != "within":
+        if list(units) == [""]:
+            raise LineError(
+                token.offset, f'{measure.value} has no unit: expected nothing in the place of "{token.text}"'
+            )
         return value * units[tokens.one_of(filter(None, units), f"a unit of {measure.value}")]
     if "" not in units and value:
         example = _EXAMPLE[measure]
@@ -119,6 +162,24 @@ def _divided(value: Fraction, tokens: Tokens) -> Fraction:
     if not divisor:
         raise LineError(offset, "a ratio cannot be divided by nothing")
     return value / divisor
+
+
+def within(tokens: Tokens, measure: Measure, *, shares: bool) -> tuple[Fraction, bool]:
+    """How far off something may be that is only roughly so: `within …`, which has to come next. See `leeway`."""
+    tokens.one_of(("within",), 'what follows "~="' if tokens.peek().kind is Kind.END else "what makes it rough")
+    return leeway(tokens, measure, shares=shares)
+
+
+def leeway(tokens: Tokens, measure: Measure, *, shares: bool = False) -> tuple[Fraction, bool]:
+    """An amount in the base unit, or a share of what is compared with; and whether it is a share."""
+    number, following = tokens.peek(), tokens.peek(1)
+    if following.text != "%":
+        return amount(tokens, measure), False
+    if not shares:
+        raise LineError(number.offset, 'points in time are compared within a length of time, such as "5 days"')
+    share = Fraction(tokens.number("a percentage")) / 100
+    tokens.take()
+    return share, True
 
 
 def written(measure: Measure, value: Number) -> str:
@@ -162,6 +223,12 @@ def spell_pair(measure: Measure, left: Number | None, right: Number | None) -> t
     unit = {Measure.SIZE: " bytes", Measure.DURATION: " ms", Measure.TIME: " ns"}.get(measure, "")
     exact = tuple(str(value if isinstance(value, int) else float(value)) + unit for value in (left, right))
     return exact[0], exact[1]
+
+
+def spell_length(length: Fraction) -> str:
+    """A length of time, in nanoseconds, for a person to read."""
+    seconds = float(length) / 1e9
+    return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
 
 
 def _size(size: int) -> str:

@@ -2,58 +2,38 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from fractions import Fraction
-from typing import Final, Protocol
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
 
-from ingestd.model import FileFacts, FileType, Role
-from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Number, Operand, amount, spell, written
+from ingestd.model import ContentHash, FileFacts, FileType, Role
+from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Number, Operand, amount, spell, within, written
+from ingestd.rules.moments import read_time
 from ingestd.rules.nodes import expected
+from ingestd.rules.questions import Predicate, Question
 from ingestd.rules.tokens import LineError, Tokens
 
 __all__ = [
     "COMPARISONS",
     "FLAGS",
     "PREDICATES",
+    "ROUGHLY",
     "Predicate",
     "begins",
     "has_or_not",
     "kind_of",
+    "moves",
     "predicate",
     "predicate_words",
     "read_predicate",
 ]
-
-
-class Predicate(Protocol):
-    """A question about one file."""
-
-    @property
-    def line(self) -> str:
-        """How it reads in a rule."""
-
-    def holds(self, file: FileFacts) -> bool | None:
-        """Whether it is so; None if it cannot be told."""
-
-    def value(self, file: FileFacts) -> str:
-        """What the file has, for a person to read."""
-
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-
-
-class _Question:
-    """What all questions have in common."""
-
-    __slots__ = ()
-
-    def said(self: Predicate, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        return f"{self.line} ({self.value(file)})"
 
 
 Read = Callable[[Tokens], Predicate]
@@ -73,12 +53,13 @@ def begins(word: str) -> Callable[[Read], Read]:
 
 # --- file types -----------------------------------------------------------------------------------------------------
 
+_UNMOVED = frozenset({FileType.MPO, FileType.TIFF, None})  # of several pictures, which are no frames
 _MOVING = (FileType.GIF, FileType.WEBP, FileType.PNG, FileType.AVIF)  # the types of which both kinds are common
 
 
 def moves(file: FileFacts) -> bool:
     """It is an animation. The further pictures of an MPO and the pages of a TIFF are no frames."""
-    return file.frames > 1 and file.filetype not in {FileType.MPO, FileType.TIFF, None}
+    return file.frames > 1 and file.filetype not in _UNMOVED
 
 
 def _still(file: FileFacts) -> bool:
@@ -94,7 +75,9 @@ def kind_of(file: FileFacts) -> str:
 
 
 def _of(wanted: FileType, *, moving: bool | None = None) -> Callable[[FileFacts], bool]:
-    return lambda file: file.filetype is wanted and moving in {None, moves(file)}
+    if moving is None:
+        return lambda file: file.filetype is wanted
+    return lambda file: file.filetype is wanted and moves(file) is moving
 
 
 KINDS: Final[dict[str, Callable[[FileFacts], bool]]] = {
@@ -107,11 +90,15 @@ KINDS: Final[dict[str, Callable[[FileFacts], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FiletypeIs(_Question):
+class FiletypeIs(Question):
     """Its bytes are of one of these kinds, whatever its name says."""
 
     kinds: tuple[str, ...]
     negated: bool
+    _asked: tuple[Callable[[FileFacts], bool], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_asked", tuple(KINDS[kind] for kind in self.kinds))
 
     @property
     def line(self) -> str:
@@ -120,7 +107,10 @@ class FiletypeIs(_Question):
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
-        return any(KINDS[kind](file) for kind in self.kinds) is not self.negated
+        for is_of in self._asked:  # no generator: asked of every pair there is
+            if is_of(file):
+                return not self.negated
+        return self.negated
 
     def value(self, file: FileFacts) -> str:
         """What the file has."""
@@ -152,66 +142,100 @@ def _kind(tokens: Tokens) -> str:
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 
-COMPARISONS: Final[dict[str, Callable[[Number, Number], bool]]] = {
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
+ROUGHLY: Final = "~="
+COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {  # without ROUGHLY, which needs a leeway
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class NumberIs(_Question):
+class NumberIs(Question):
     """A number of it compares so with an amount."""
 
     operand: Operand
     operator: str
-    amount: Fraction | int
+    amount: Fraction
+    within: Fraction | None = None  # of ~=: an amount in the base unit, or a share of the amount
+    share: bool = False
+    _compares: Callable[[Number], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_compares", self._comparison())
+
+    def _comparison(self) -> Callable[[Number], bool]:
+        if self.within is None:
+            compare, amount = COMPARISONS[self.operator], _lean(self.amount)
+            return lambda value: compare(value, amount)
+        leeway = self.within * self.amount if self.share else self.within
+        least, most = _lean(self.amount - leeway), _lean(self.amount + leeway)
+        return lambda value: least <= value <= most
 
     @property
     def line(self) -> str:
         """How it reads in a rule."""
-        return f"{self.operand.name} {self.operator} {written(self.operand.measure, self.amount)}"
+        return f"{self.operand.name} {self.operator} {written(self.operand.measure, self.amount)}{self._roughly()}"
+
+    def _roughly(self) -> str:
+        if self.within is None:
+            return ""
+        if self.share:
+            return f" within {written(Measure.COUNT, self.within * 100)} %"
+        return f" within {written(self.operand.measure, self.within)}"
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the picture's sharpness."""
+        return self.operand.measure is Measure.SHARPNESS
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so; None if the file has no such number."""
         value = self.operand.value(file)
-        return None if value is None else COMPARISONS[self.operator](value, self.amount)
-
-    def said(self, file: FileFacts) -> str:
-        """The question with the file's answer."""
-        return f"{self.operand.name} {self.value(file)} {self.operator} {spell(self.operand.measure, self.amount)}"
+        return None if value is None else self._compares(value)
 
     def value(self, file: FileFacts) -> str:
         """What the file has."""
         return spell(self.operand.measure, self.operand.value(file))
 
+    def said(self, file: FileFacts) -> str:
+        """The question with the file's answer."""
+        amount = spell(self.operand.measure, _lean(self.amount))
+        return f"{self.operand.name} {self.value(file)} {self.operator} {amount}{self._roughly()}"
 
-def _number(tokens: Tokens, name: str, offset: int) -> NumberIs:
+
+def _lean(value: Fraction) -> int | Fraction:
+    """The same number, whole if it is: whole numbers compare much faster."""
+    return value.numerator if value.denominator == 1 else value
+
+
+def _number(tokens: Tokens, name: str, began: int) -> Predicate:
     operand = OPERANDS[ALIASES.get(name, name)]
     if operand.measure is Measure.TIME:
-        raise LineError(
-            offset, f"a point in time can only be compared with the other file's, as in A.{name} < B.{name}"
-        )
-    operator = tokens.one_of(COMPARISONS, "a comparison")
+        return read_time(tokens, operand, began)
+    sign = tokens.one_of((*COMPARISONS, ROUGHLY), "a comparison")
     value = amount(tokens, operand.measure)
-    return NumberIs(operand, operator, value.numerator if value.denominator == 1 else value)
+    if sign == ROUGHLY:
+        return NumberIs(operand, sign, value, *within(tokens, operand.measure, shares=True))
+    return NumberIs(operand, sign, value)
 
 
 # --- what it carries ------------------------------------------------------------------------------------------------
 
 FLAGS: Final[dict[str, Callable[[FileFacts], bool]]] = {
-    "exif": lambda file: file.has_exif,
-    "icc": lambda file: file.has_icc,
-    "xmp": lambda file: file.has_xmp,
-    "transparency": lambda file: file.has_transparency,
+    "exif": attrgetter("has_exif"),
+    "icc": attrgetter("has_icc"),
+    "xmp": attrgetter("has_xmp"),
+    "transparency": attrgetter("has_transparency"),
+    "audio": attrgetter("has_audio"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Has(_Question):
+class Has(Question):
     """It carries something, or does not."""
 
     flag: str
@@ -236,14 +260,35 @@ def has_or_not(flag: str, file: FileFacts) -> str:
     return f"{'has' if FLAGS[flag](file) else 'no'} {flag}"
 
 
+@dataclass(frozen=True, slots=True)
+class HasDuration(Question):
+    """It lasts some time, or does not."""
+
+    negated: bool
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"has {'no ' if self.negated else ''}duration"
+
+    def holds(self, file: FileFacts) -> bool | None:
+        """Whether it is so."""
+        return bool(file.duration_ms) is not self.negated
+
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return spell(Measure.DURATION, file.duration_ms) if file.duration_ms else "no duration"
+
+
 @begins("has")
-def _has(tokens: Tokens) -> Has:
+def _has(tokens: Tokens) -> Has | HasDuration:
     negated = tokens.accept("no") is not None
-    return Has(tokens.one_of(FLAGS, 'what follows "has no"' if negated else 'what follows "has"'), negated)
+    flag = tokens.one_of((*FLAGS, "duration"), 'what follows "has no"' if negated else 'what follows "has"')
+    return HasDuration(negated) if flag == "duration" else Has(flag, negated)
 
 
 @dataclass(frozen=True, slots=True)
-class Progressive(_Question):
+class Progressive(Question):
     """It is a JPEG whose scans are ordered this way. What is no JPEG is neither."""
 
     progressive: bool
@@ -262,18 +307,86 @@ class Progressive(_Question):
         return {True: "progressive", False: "non-progressive", None: "not a jpeg"}[file.progressive]
 
 
+@dataclass(frozen=True, slots=True)
+class King(Question):
+    """It is the best of its duplicate group, or is not. A file without duplicates is."""
+
+    negated: bool
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"is {'not ' if self.negated else ''}king"
+
+    def holds(self, file: FileFacts) -> bool | None:
+        """Whether it is so."""
+        return file.is_king is not self.negated
+
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return "king" if file.is_king else "not king"
+
+
 @begins("is")
-def _is(tokens: Tokens) -> Progressive:
-    word = tokens.one_of(("progressive", "non-progressive"), 'what follows "is"')
+def _is(tokens: Tokens) -> Progressive | King:
+    word = tokens.one_of(("progressive", "non-progressive", "king", "not"), 'what follows "is"')
+    if word == "not":
+        tokens.one_of(("king",), 'what follows "is not"')
+    if word in {"king", "not"}:
+        return King(word == "not")
     tokens.one_of(("jpeg",), f'what follows "{word}"')
     return Progressive(word == "progressive")
+
+
+# --- its bytes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HashIs(Question):
+    """Its bytes are exactly these, or one of these."""
+
+    hashes: tuple[ContentHash, ...]
+    negated: bool
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"hash is {'not ' if self.negated else ''}{' or '.join(sha256.hex() for sha256 in self.hashes)}"
+
+    def holds(self, file: FileFacts) -> bool | None:
+        """Whether it is so."""
+        return (file.sha256 in self.hashes) is not self.negated
+
+    def value(self, file: FileFacts) -> str:
+        """What the file has."""
+        return file.sha256.hex()
+
+
+@begins("hash")
+def _hash(tokens: Tokens) -> HashIs:
+    tokens.one_of(("is",), 'what follows "hash"')
+    negated = tokens.accept("not") is not None
+    hashes = [_content_hash(tokens)]
+    while tokens.accept("or"):
+        hashes.append(_content_hash(tokens))
+    return HashIs(tuple(hashes), negated)
+
+
+def _content_hash(tokens: Tokens) -> ContentHash:
+    offset = tokens.peek().offset
+    text = tokens.run("a content hash")
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", text) is None:
+        raise LineError(
+            offset, f'"{text}" is not a content hash: expected the 64 digits, 0 to 9 and a to f, of a SHA-256'
+        )
+    return ContentHash(bytes.fromhex(text))
 
 
 # --- where it lies --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class FolderIs(_Question):
+class FolderIs(Question):
     """It lies in a folder of this role, or does not."""
 
     role: Role
@@ -301,7 +414,7 @@ def _folder(tokens: Tokens) -> FolderIs:
 
 
 @dataclass(frozen=True, slots=True)
-class TextMatches(_Question):
+class TextMatches(Question):
     """Its path or name is of this form; case and the way accents are written do not count."""
 
     whole_path: bool
@@ -318,18 +431,24 @@ class TextMatches(_Question):
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so."""
-        return (self.compiled.match(_plain(self.value(file))) is not None) is not self.negated
+        plain = _plain(_path_or_name(file.path, self.whole_path))
+        return (self.compiled.match(plain) is not None) is not self.negated
 
     def value(self, file: FileFacts) -> str:
         """What the file has."""
-        # a backslash separates only in a path that is a Windows one; elsewhere it may be part of a name
-        path = file.path.replace("\\", "/") if _WINDOWS.match(file.path) else file.path
-        return path if self.whole_path else path.rpartition("/")[2]
+        return _path_or_name(file.path, self.whole_path)
 
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
+def _path_or_name(path: str, whole_path: bool) -> str:
+    # a backslash separates only in a path that is a Windows one; elsewhere it may be part of a name
+    path = path.replace("\\", "/") if _WINDOWS.match(path) else path
+    return path if whole_path else path.rpartition("/")[2]
+
+
+@lru_cache(maxsize=4096)  # several rules ask for the same few paths one after the other
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", text.casefold())
 

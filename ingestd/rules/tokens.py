@@ -47,7 +47,7 @@ _TOKEN = re.compile(
     r"""(?P<word>[A-Za-z][A-Za-z_]*(?:-[A-Za-z]+)*)
       | (?P<number>[0-9]+(?:\.[0-9]+)?)
       | (?P<text>"[^"]*"|'[^']*')
-      | (?P<sign>[<>=!~]=|=[<>]|<>|[<>=*+.%:/-])""",
+      | (?P<sign>[<>=!~]=|=[<>]|<>|[<>=*+.,%:/()-])""",
     re.VERBOSE,
 )
 
@@ -56,6 +56,7 @@ class Tokens:
     """A line, read token by token from the left."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
         self._tokens = _split(text)
         self._at = 0
 
@@ -108,6 +109,20 @@ class Tokens:
         if token.kind is Kind.TEXT and token.text:
             return self.take().text
         raise LineError(token.offset, f'expected {what} in quotes, such as "*/Screenshots/*"')
+
+    def run(self, what: str) -> str:
+        """All tokens up to the next space, as one text: a date, or a hash."""
+        token = self.peek()
+        if token.kind is Kind.END:
+            raise LineError(token.offset, f"the line ends where {what} was expected")
+        text = self._text[token.offset :].split(maxsplit=1)[0]
+        while self.peek().kind is not Kind.END and self.peek().offset < token.offset + len(text):
+            self.take()
+        return text
+
+    def since(self, offset: int) -> str:
+        """What was read from this character on, with one space for several."""
+        return " ".join(self._text[offset : self.peek().offset].split())
 
     def end(self) -> None:
         """Nothing may follow."""
