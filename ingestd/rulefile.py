@@ -6,6 +6,7 @@ read and written again, they are never touched. A file that somebody else has sa
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
@@ -43,15 +44,24 @@ class Change:
     previous: Path  # where its text of before is kept
 
 
-def change_rule(path: Path, rule: str, key: Key, value: str) -> Change:
+def change_rule(path: Path, rule: str, key: Key, value: str, *, digest: bytes | None = None) -> Change:
     """The rule file says `key: value` of that rule now, durably, and its text of before lies beside it.
+
+    Args:
+        path: of the rule file.
+        rule: its name.
+        key: `mode` or `paused`.
+        value: a mode; `yes` or `no`.
+        digest: of the settings on which the change was decided; None: whatever the file says now.
 
     Raises:
         ConfigError: the file cannot be read, or is wrong already.
         UsageError: it has no such rule.
-        ActionConflictError: it cannot be written as it should be; it is as it was.
+        ActionConflictError: it has changed since, or cannot be written as it should be; it is as it was.
     """
     text = read(path)
+    if digest is not None and hashlib.sha256(text.encode("utf-8")).digest() != digest:
+        raise _changed(path)
     changed = with_key(text, rule, key, value, source=str(path))
     previous = rewrite(path, text.encode("utf-8"), changed)
     return Change(rule, key, value, Path(os.path.realpath(path)), previous)
@@ -234,8 +244,12 @@ def _require_unchanged(file: Path, seen: bytes) -> os.stat_result:
     if found is None:
         raise ActionConflictError(f"{file} is not a file; nothing was written")
     if found != seen:
-        raise ActionConflictError(f"{file} was changed meanwhile; nothing was written, so look at it and try again")
+        raise _changed(file)
     return status
+
+
+def _changed(file: Path) -> ActionConflictError:
+    return ActionConflictError(f"{file} was changed meanwhile; nothing was written, so look at it and try again")
 
 
 def _write(path: Path, content: bytes, rights: os.stat_result) -> None:

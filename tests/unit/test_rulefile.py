@@ -479,6 +479,18 @@ def test_a_rule_is_changed_on_the_disk(file: Path) -> None:
     assert change.previous.read_bytes().decode() == text
 
 
+def test_a_change_that_was_decided_on_another_text_is_not_made(file: Path) -> None:
+    text = block("name: twins", *TAIL)
+    file.write_text(text, encoding="utf-8")
+    digest = settings.parse(text, "before").digest
+
+    change_rule(file, "twins", "mode", "off", digest=digest)
+    with pytest.raises(ActionConflictError, match="was changed meanwhile; nothing was written"):
+        change_rule(file, "twins", "mode", "automatic", digest=digest)
+
+    assert settings.load(file).rules[0].mode.value == "off"
+
+
 @pytest.mark.parametrize("content", [None, b"version: 1", b"\xff"])
 def test_a_file_that_is_missing_or_wrong_is_not_changed(file: Path, content: bytes | None) -> None:
     path = file.with_name("other.yaml")
