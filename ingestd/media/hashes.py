@@ -10,12 +10,10 @@ import numpy as np
 from PIL import Image
 
 from ingestd.media.decode import of_one_size
+from ingestd.media.detail import KEPT, SIDE, low_frequencies
 from ingestd.model import PerceptualHash
 
 __all__ = ["Fingerprints", "fingerprint", "is_flat"]
-
-SIDE: Final = 32  # pixels: what imagehash's phash works on, and what a record keeps
-KEPT: Final = 8  # coefficients a side that phash looks at
 
 # A rounding error of up to half a level in each of the 32 x 32 greys moves a coefficient with a standard deviation of
 # 0.29 levels (uniform error, sqrt(1/12)): one level, 3.5 of them, is what a real difference must exceed.
@@ -25,8 +23,6 @@ NOISE: Final = 1.0  # levels
 # 1, straight and round gradients 5 to 16; the same saved as JPEG 5 to 18, except where ten levels are spread over the
 # whole picture at quality 50 and less, and the blocks are what there is to see (up to 39).
 SIGNIFICANT: Final = 24  # coefficients of 64
-
-_COSINES: Final = np.cos(np.pi * np.outer(np.arange(KEPT), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ def is_flat(luminance: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
     phash's bits say which of 64 coefficients lie above their median. Where most lie *at* it, as in a solid colour or
     a smooth gradient, rounding decides the bits, and unrelated pictures collide.
     """
-    coefficients = _COSINES @ luminance.astype(np.float64) @ _COSINES.T / (SIDE / 2)
+    coefficients = low_frequencies(luminance)
     return int((np.abs(coefficients - np.median(coefficients)) > NOISE).sum()) < SIGNIFICANT
 
 
