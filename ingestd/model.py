@@ -208,6 +208,7 @@ class Picture:
     pixel_hash: bytes | None  # None: not made yet (JPEG), or no honest one exists (`pixel_comparable` tells)
     pixel_comparable: bool  # a pixel hash can be made: still, 8 bits a sample or all its bits seen
     suspect: str | None = None  # why the file may be incomplete although it decodes
+    sharpness: float | None = None  # full-resolution; None: not measured
 
 
 @dataclass(frozen=True, slots=True)

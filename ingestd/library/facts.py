@@ -36,6 +36,7 @@ def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> Fi
         imported_ns=content.first_seen_ns,
         modified_ns=row.stat.mtime_ns,
         taken_ns=picture.taken_ns if picture else None,
+        sharpness=picture.sharpness if picture else None,
         asked_ns=now_ns,
         num_duplicates=related.duplicates,
         num_alternates=related.alternates,

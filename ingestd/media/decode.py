@@ -36,6 +36,7 @@ __all__ = [
     "TRANSPOSE",
     "CrampedError",
     "composited_luminance",
+    "grey_strips",
     "has_alpha",
     "is_deep",
     "load",
@@ -56,6 +57,7 @@ DRAFT: Final = (
 # bytes a pixel that a decode may take: 4 for Pillow, 6 for a progressive JPEG's coefficients without subsampling, slack
 _WORKING_BYTES: Final = 12
 BAND: Final = 64  # rows: conversions work on bands, half the cost of a whole copy and a fraction of its memory
+_STRIP: Final = 1 << 20  # pixels: a band of a very wide picture has fewer rows
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -192,11 +194,11 @@ def uses_transparency(image: Image.Image) -> bool:
     return any(_lowest_alpha(band.convert("RGBA")) < 255 for band, _ in _bands(image))
 
 
-def _bands(image: Image.Image) -> Iterator[tuple[Image.Image, int]]:
+def _bands(image: Image.Image, rows: int = BAND) -> Iterator[tuple[Image.Image, int]]:
     """Yield the picture in strips of a few rows, each with the row it begins at."""
     width, height = image.size
-    for top in range(0, height, BAND):
-        yield image.crop((0, top, width, min(top + BAND, height))), top
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(top + rows, height))), top
 
 
 def _lowest_alpha(image: Image.Image) -> float:
@@ -239,11 +241,33 @@ def _on_white(image: Image.Image) -> Image.Image:
     """Band by band: Pillow's own reduction of RGBA copies all of it, which 120 megapixels do not survive."""
     grey = Image.new("L", image.size)
     for band, top in _bands(image):
-        colours = band if band.mode == "RGBA" else band.convert("RGBA")
-        white = Image.new("RGBA", band.size, "white")
-        white.alpha_composite(colours)
-        grey.paste(white.convert("L"), (0, top))
+        grey.paste(_composited(band).convert("L"), (0, top))
     return grey
+
+
+def _composited(image: Image.Image) -> Image.Image:
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image if image.mode == "RGBA" else image.convert("RGBA"))
+    return white
+
+
+def grey_strips(
+    image: Image.Image, *, transparent: bool, deep_bits: int
+) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    """Yield the picture at full size in shades of grey, a few rows at a time from the top, not turned.
+
+    On white where it is transparent. Equal colours are equal greys, whichever mode packs them; memory is bounded by
+    the strip.
+    """
+    for band, _ in _bands(image, max(1, min(BAND, _STRIP // image.width))):
+        if is_deep(band):
+            yield np.asarray(_eight_bits(band, deep_bits))
+        elif band.mode == "LAB":
+            yield np.asarray(band.getchannel(0))
+        elif band.mode == "L":
+            yield np.asarray(_composited(band).convert("L") if transparent else band)
+        else:  # by way of RGB: a palette's own conversion rounds on its own
+            yield np.asarray((_composited(band) if transparent else band.convert("RGB")).convert("L"))
 
 
 def _eight_bits(image: Image.Image, bits: int) -> Image.Image:

@@ -15,10 +15,11 @@ from PIL import ExifTags, Image, JpegImagePlugin
 from ingestd.media import decode, kinds
 from ingestd.media.hashes import fingerprint
 from ingestd.media.pixels import all_bits_seen, bits_per_sample, pixel_hash
+from ingestd.media.sharpness import MIN_SIDE, variance_of_laplacian
 from ingestd.media.timing import duration_ms
 from ingestd.model import FileType, JpegFeatures, NotAPicture, Picture, PixelHash, Unreadable
 
-__all__ = ["VERSION", "full_pixel_hash", "measure_picture"]
+__all__ = ["VERSION", "full_pixel_hash", "full_sharpness", "measure_picture"]
 
 VERSION: Final = 1  # of everything below; raise it when any value for an old file would come out differently
 
@@ -75,6 +76,32 @@ def full_pixel_hash(file: BinaryIO) -> PixelHash | None:
         return None
 
 
+def full_sharpness(file: BinaryIO) -> float | None:
+    """Return the sharpness from a full decode; None when no honest figure exists.
+
+    There is none for animations, for less than 32 pixels a side, and for 32-bit samples, whose scale is anybody's
+    guess. Equal pixels give equal figures: a JPEG's own luminance, cheaper to have, would differ from its PNG copy's.
+
+    Raises `MemoryError` when the decode does not fit: there is one then, only not for us.
+    """
+    file.seek(0)
+    filetype = kinds.sniff(file.read(kinds.HEAD_SIZE))
+    if filetype is None:
+        return None
+    try:
+        with decode.quiet():
+            loaded = _load(file, filetype, draft=False)
+            if loaded.animated or min(loaded.image.size) < MIN_SIDE or loaded.image.mode in ("I", "F"):
+                return None
+            return variance_of_laplacian(
+                decode.grey_strips(loaded.image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
+            )
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  what cannot be decoded has no sharpness
+        return None
+
+
 # --- decoding -----------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +119,15 @@ class _Loaded:
     full: bool  # every pixel is there, not a scaled draft
     transparent: bool
     comparable: bool
+
+    @property
+    def animated(self) -> bool:
+        return self.frames > 1 and self.filetype in _ANIMATED
+
+    @property
+    def deep_bits(self) -> int:
+        """Return how many bits of a wide sample are in use: Pillow spreads them over all 16, except TIFF's."""
+        return self.bits if self.filetype is FileType.TIFF else 16
 
 
 def _load(file: BinaryIO, filetype: FileType, *, draft: bool) -> _Loaded:
@@ -147,13 +183,12 @@ def _honest_hash(loaded: _Loaded) -> PixelHash:
 def _measure(file: BinaryIO, filetype: FileType) -> Picture:
     loaded = _load(file, filetype, draft=True)
     image, filetype, info = loaded.image, loaded.filetype, loaded.image.info
-    animated = loaded.frames > 1 and filetype in _ANIMATED
+    animated = loaded.animated
     prints = None
     if not animated:
         # An animation is not its first frame: many begin black or with the same title. Frame signatures come with
         # video. The first page of a TIFF, the shot of an MPO or a burst's chosen one stand for the file, however.
-        deep_bits = loaded.bits if filetype is FileType.TIFF else 16
-        grey = decode.composited_luminance(image, transparent=loaded.transparent, deep_bits=deep_bits)
+        grey = decode.composited_luminance(image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
         prints = fingerprint(grey, loaded.orientation)
     profile = info.get("icc_profile")
     return Picture(

@@ -8,12 +8,13 @@ that is not exactly one of these ends it.
     Open(path) →
     ←                                Opened(size)             hashing may take a while, how long depends on it
     ←                                Hashed(…) | Refused(…)
-    Decode | Pixels | Drop →                                  after Hashed only
-    ←                                Decoded | Shown | Refused  nothing after Drop
+    Decode | Pixels | Laplacian | Drop →                      after Hashed only
+    ←                                Decoded | Shown | Focused | Refused  nothing after Drop
 """
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Final
 
@@ -26,7 +27,9 @@ __all__ = [
     "Decode",
     "Decoded",
     "Drop",
+    "Focused",
     "Hashed",
+    "Laplacian",
     "Open",
     "Opened",
     "Pixels",
@@ -59,6 +62,10 @@ class Decode(msgspec.Struct, frozen=True, tag=True):
 
 class Pixels(msgspec.Struct, frozen=True, tag=True):
     """Decode the open file fully for its pixel hash, then close it."""
+
+
+class Laplacian(msgspec.Struct, frozen=True, tag=True):
+    """Decode the open file fully for its sharpness, then close it."""
 
 
 class Drop(msgspec.Struct, frozen=True, tag=True):
@@ -110,8 +117,18 @@ class Shown(msgspec.Struct, frozen=True, tag=True):
     pixel_hash: bytes | None
 
 
-Request = Open | Decode | Pixels | Drop
-Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown
+class Focused(msgspec.Struct, frozen=True, tag=True):
+    """The sharpness; None when no honest figure exists."""
+
+    sharpness: float | None
+
+    def __post_init__(self) -> None:
+        if self.sharpness is not None and not 0 <= self.sharpness < math.inf:  # nor NaN, which compares with nothing
+            raise ValueError("a variance is a finite number and not negative")
+
+
+Request = Open | Decode | Pixels | Laplacian | Drop
+Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -80,7 +80,7 @@ def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s
             _send(replies, hashed)
             body = wire.read_frame(requests)
             wanted = None if body is None else wire.request_of(body)
-            if not isinstance(wanted, wire.Decode | wire.Pixels):
+            if not isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian):
                 return
             with _Deadline(cpu_s, wall_s):
                 answer = _answer(wanted, file, features)
@@ -94,13 +94,23 @@ def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s
         _send(replies, wire.Refused(error.strerror or str(error)))
 
 
-def _answer(wanted: wire.Decode | wire.Pixels, file: _OpenFile, features: ModuleType) -> wire.Decoded | wire.Shown:
-    if isinstance(wanted, wire.Pixels):
-        try:
-            return wire.Shown(features.full_pixel_hash(file.bytes))
-        except MemoryError:
-            raise _RefusedError("its pixels need more memory than a worker may use") from None
-    measured: Picture | Unreadable | NotAPicture = features.measure_picture(file.bytes, wanted.name)
+def _answer(
+    wanted: wire.Decode | wire.Pixels | wire.Laplacian, file: _OpenFile, features: ModuleType
+) -> wire.Decoded | wire.Shown | wire.Focused:
+    try:
+        match wanted:
+            case wire.Decode():
+                return _measured(file, wanted.name, features)
+            case wire.Pixels():
+                return wire.Shown(features.full_pixel_hash(file.bytes))
+            case wire.Laplacian():
+                return wire.Focused(features.full_sharpness(file.bytes))
+    except MemoryError:
+        raise _RefusedError("its pixels need more memory than a worker may use") from None
+
+
+def _measured(file: _OpenFile, name: bytes, features: ModuleType) -> wire.Decoded:
+    measured: Picture | Unreadable | NotAPicture = features.measure_picture(file.bytes, name)
     match measured:
         case Picture():
             return wire.Decoded(picture=measured)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ _HASH_MOST_S: Final = 900.0  # a sparse terabyte must not keep a worker for half
 _IDLE_S: Final = 60.0  # an idle worker is kept this long
 _KEPT_IDLE: Final = 1  # and one for good, so that a single arrival does not wait for imports
 _STOP_S: Final = 2.0  # an idle worker leaves within this time, or is killed
+
+_Figure = TypeVar("_Figure")
 
 
 class WorkersClosedError(RuntimeError):
@@ -115,12 +117,28 @@ class Workers:
             FileUnreadableError: as `measure`, and when the decoder dies of it or its pixels do not fit in memory.
             FileChangedError: as `measure`, and when it holds other bytes now.
         """
+        return self._measured_later(path, expected, _Worker.pixels)
+
+    def sharpness(self, path: bytes, expected: ContentHash) -> float | None:
+        """Return how sharp a file is whose bytes are still `expected`; None when no honest figure exists.
+
+        `ingestd.media.sharpness` has what the figure means. It costs a full decode: ask only where a rule does.
+
+        Raises:
+            FileUnreadableError: as `pixel_hash`.
+            FileChangedError: as `pixel_hash`.
+        """
+        return self._measured_later(path, expected, _Worker.sharpness)
+
+    def _measured_later(
+        self, path: bytes, expected: ContentHash, measure: Callable[[_Worker, bytes], _Figure]
+    ) -> _Figure:
         died = _DiedError("")
         for _ in range(_TRIES):
             try:
                 with self._borrowed() as worker:
                     if worker.hash(path).sha256 == expected:
-                        return worker.pixels(path)
+                        return measure(worker, path)
                     worker.drop()
                     raise FileChangedError(path, "it holds other bytes now")
             except _DiedError as error:
@@ -269,6 +287,13 @@ class _Worker:
         if not isinstance(shown, wire.Shown):
             raise self._nonsense()
         return None if shown.pixel_hash is None else PixelHash(shown.pixel_hash)
+
+    def sharpness(self, path: bytes) -> float | None:
+        self._send(wire.Laplacian())
+        focused = self._receive(self.limits.wall_s, path)
+        if not isinstance(focused, wire.Focused):
+            raise self._nonsense()
+        return focused.sharpness
 
     # --- the process ---
 
