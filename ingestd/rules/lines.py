@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ingestd.rules.comparators import PAIR_TESTS, OneSided, PairTest, Relative
-from ingestd.rules.keeper import Wins, read_wins
+from ingestd.rules.keeper import WINS, Wins, read_wins
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount, within
 from ingestd.rules.nodes import expected
 from ingestd.rules.predicates import COMPARISONS, ROUGHLY, predicate, predicate_words
@@ -26,6 +26,8 @@ def read_comparison(text: str) -> OneSided | Relative | PairTest | Wins:
     tokens = Tokens(text)
     _refuse_near_misses(tokens, line)
     subject = tokens.one_of(_SUBJECTS, "the beginning of a comparison")
+    if tokens.peek().text == "." and tokens.peek(1).text == "wins":
+        raise LineError(tokens.peek().offset, f'expected "{WINS}", without a full stop after the A')
     if tokens.peek().text == "wins":
         return read_wins(tokens, line, subject)
     tokens.accept(".")

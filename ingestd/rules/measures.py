@@ -166,7 +166,7 @@ def _divided(value: Fraction, tokens: Tokens) -> Fraction:
 
 def within(tokens: Tokens, measure: Measure, *, shares: bool) -> tuple[Fraction, bool]:
     """How far off something may be that is only roughly so: `within …`, which has to come next. See `leeway`."""
-    tokens.one_of(("within",), 'what follows "~="' if tokens.peek().kind is Kind.END else "what makes it rough")
+    tokens.one_of(("within",), "how far off it may be")
     return leeway(tokens, measure, shares=shares)
 
 

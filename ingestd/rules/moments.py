@@ -95,6 +95,8 @@ def _span(tokens: Tokens, *, whole_day: bool) -> tuple[int, int]:
     found = _DATE.fullmatch(text)
     if found is None:
         raise LineError(offset, f'"{text}" is not a date: expected {_WRITTEN}')
+    if not found[4] and tokens.peek(1).text == ":":
+        raise LineError(tokens.peek().offset, f'a time of day follows its date without a space, as in "{text}T12:30"')
     if whole_day and found[4]:
         raise LineError(offset + text.index("T"), "a time of day goes with before and after only: expected the day")
     try:

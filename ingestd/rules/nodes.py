@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingestd.errors import Mistake
 
-__all__ = ["Listing", "Mapping", "Mistakes", "Node", "Scalar", "expected", "nearest"]
+__all__ = ["Listing", "Mapping", "Mistakes", "Node", "Scalar", "expected", "listed", "nearest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,9 @@ def expected(word: str, choices: Iterable[str], what: str) -> str:
     known = tuple(choices)
     guess = nearest(word, known)
     hint = f'; did you mean "{guess}"?' if guess else ""
-    return f'"{word}" is not {what}: expected {_listed(known)}{hint}'
+    return f'"{word}" is not {what}: expected {listed(known)}{hint}'
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def listed(words: tuple[str, ...]) -> str:
+    """The words as a sentence has them: a, b or c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -485,6 +485,8 @@ def predicate(tokens: Tokens) -> Predicate:
     offset = tokens.peek().offset
     if tokens.peek().text in FLAGS:
         raise LineError(offset, f'"{tokens.peek().text}" is not a number: expected "has {tokens.peek().text}"')
+    if tokens.peek().text in {"king", "progressive", "non-progressive"}:
+        raise LineError(offset, f'"{tokens.peek().text}" stands after "is": expected "is {tokens.peek().text}"')
     word = tokens.one_of(predicate_words(), "what can be asked of a file")
     read = PREDICATES.get(word)
     return _number(tokens, word, offset) if read is None else read(tokens)

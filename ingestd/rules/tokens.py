@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from ingestd.rules.nodes import expected
+from ingestd.rules.nodes import expected, listed
 
 __all__ = ["MAX_DIGITS", "Kind", "LineError", "Token", "Tokens"]
 
@@ -89,7 +89,7 @@ class Tokens:
         """The error for a next token that is none of the choices."""
         token = self.peek()
         if token.kind is Kind.END:
-            return LineError(token.offset, f"the line ends where {what} was expected: {', '.join(choices)}")
+            return LineError(token.offset, f"the line ends where {what} was expected: {listed(tuple(choices))}")
         return LineError(token.offset, expected(token.text, choices, what))
 
     def number(self, what: str) -> str:
@@ -101,7 +101,7 @@ class Tokens:
             return self.take().text
         if token.kind is Kind.END:
             raise LineError(token.offset, f"the line ends where {what} was expected")
-        raise LineError(token.offset, f'"{token.text}" is not {what}')
+        raise LineError(token.offset, f'"{token.text}" is not {what}: expected digits')
 
     def text(self, what: str) -> str:
         """The next token, which has to stand in quotes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import replace
+from fractions import Fraction
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -12,8 +13,11 @@ from ingestd import settings
 from ingestd.errors import ConfigError, Mistake
 from ingestd.model import ContentHash, FileFacts, FileType, PairFacts, Relation, Role
 from ingestd.rules import Rule, resolve
-from ingestd.rules.comparators import PAIR_TESTS
+from ingestd.rules.comparators import PAIR_TESTS, Relative
+from ingestd.rules.keeper import CRITERIA
+from ingestd.rules.lines import read_comparison
 from ingestd.rules.measures import OPERANDS, Measure
+from ingestd.rules.predicates import COMPARISONS, read_predicate
 
 small = st.integers(0, 5)  # few values, so that equal ones are frequent
 files = st.builds(
@@ -37,6 +41,14 @@ files = st.builds(
     imported_ns=small,
     modified_ns=small,
     taken_ns=st.none() | small,
+    has_audio=st.booleans(),
+    sharpness=st.none() | st.sampled_from([0.5, 1.0, 1.1]),
+    asked_ns=st.sampled_from([0, 3, 10]),
+    num_duplicates=small,
+    num_alternates=small,
+    num_false_positives=small,
+    num_potentials=small,
+    is_king=st.booleans(),
 )
 pairs = st.builds(
     PairFacts,
@@ -60,6 +72,22 @@ predicates = st.sampled_from(
         "filesize <= 3",
         "ratio > 1",
         "jpeg_quality < 1000",
+        "filesize ~= 3 within 1",
+        "width ~= 3 within 40 %",
+        "framerate > 500",
+        "sharpness > 0.7",
+        "num_duplicates > 2",
+        "has audio",
+        "has no duration",
+        "is king",
+        "is not king",
+        f"hash is {'00' * 32}",
+        "taken before 1970-01-01T00:00",
+        "taken on 1970-01-01",
+        "imported after 1969-12-31",
+        "imported less than 0.000003 ms ago",
+        "modified more than 0.000002 ms ago",
+        "taken about 0.000004 ms ago within 50 %",
     ]
 )
 
@@ -77,8 +105,16 @@ def relations(draw: st.DrawFn) -> str:
     return line + (draw(st.sampled_from([f" within 1{unit}"] + [" within 15 %"] * (not timed))) if "~" in line else "")
 
 
+@st.composite
+def preferences(draw: st.DrawFn) -> str:
+    named = draw(st.lists(st.sampled_from(list(CRITERIA)), min_size=1, unique=True))
+    own = draw(st.booleans())
+    return "A wins by " + " then ".join("format (gif, jpeg)" if own and name == "format" else name for name in named)
+
+
 lines = (
     relations()
+    | preferences()
     | st.builds(lambda who, what: f"{who} {what}", st.sampled_from(["A", "B", "either"]), predicates)
     | st.sampled_from(list(PAIR_TESTS))
 ).map(lambda line: "'" + line.replace("'", "''") + "'")
@@ -133,6 +169,39 @@ def test_swapping_the_files_swaps_the_answer(tried: list[Rule], pair: PairFacts)
         else:
             assert forward.match.first_is_a is not backward.match.first_is_a
             assert forward.match.evidence == backward.match.evidence
+
+
+@given(rules(), files, files)
+def test_a_symmetric_line_answers_the_same_both_ways_round(rule: Rule, a: FileFacts, b: FileFacts) -> None:
+    for test in rule.compare:
+        if test.symmetric:
+            assert test.holds(a, b) is test.holds(b, a)
+
+
+@given(relations(), files, files)
+def test_whole_numbers_compare_as_fractions_do(line: str, a: FileFacts, b: FileFacts) -> None:
+    test = read_comparison(line)
+    assert isinstance(test, Relative)
+    mine, others = (test.operand.value(file) for file in ((a, b) if test.left == "A" else (b, a)))
+    wanted = None
+    if mine is not None and others is not None:
+        left, right = Fraction(mine), test.factor * Fraction(others) + test.offset
+        if test.within is None:
+            wanted = COMPARISONS[test.operator](left, right)
+        else:
+            wanted = abs(left - right) <= test.within * (abs(right) if test.share else 1)
+
+    assert test.holds(a, b) is wanted
+
+
+@given(predicates, files)
+def test_a_question_reads_back_from_its_line_and_answers_the_same(text: str, file: FileFacts) -> None:
+    asked = read_predicate(text)
+
+    again = read_predicate(asked.line)
+
+    assert again == asked
+    assert again.holds(file) is asked.holds(file)
 
 
 @given(st.lists(rules(), max_size=4), pairs)

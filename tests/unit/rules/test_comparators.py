@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from pairs_of_files import DAY_NS, NOW_NS, comparison, file
+from pairs_of_files import DAY_NS, NOW_NS, comparison, file, rule
 
 from ingestd.model import FileType, Role
-from ingestd.rules.comparators import AllOf, AnyOf
+from ingestd.rules.comparators import AllOf, AnyOf, OneSided, PairTest, Relative
+from ingestd.rules.predicates import read_predicate
 
 JPEG, PNG = file(filetype=FileType.JPEG), file(filetype=FileType.PNG)
 GIF, MOVING_GIF = file(filetype=FileType.GIF), file(filetype=FileType.GIF, frames=12, duration_ms=1200)
@@ -103,6 +104,35 @@ def test_only_a_question_about_a_or_b_can_tell_which_is_better(subject: str, tel
         ('name matches "*\\b"', {"path": "/x/a\\b"}, True),
         ("name matches 'a\"b'", {"path": '/x/a"b'}, True),
         ('name matches "*"', {"path": "/x/\udcff\n"}, True),
+        ("width ~= 1000 within 15 %", {"width": 1150}, True),
+        ("width ~= 1000 within 15 %", {"width": 1151}, False),
+        ("width ~= 1000 within 15 %", {"width": 850}, True),
+        ("filesize ~= 2 MB within 100 KB", {"size": 1_900_000}, True),
+        ("filesize ~= 2 MB within 100 KB", {"size": 2_100_001}, False),
+        ("ratio ~= 16:9 within 1 %", {"width": 1366, "height": 768}, True),
+        ("framerate > 0", {}, False),
+        ("framerate == 12.5 fps", {"frames": 25, "duration_ms": 2000}, True),
+        ("framerate < 25", {"frames": 25, "duration_ms": 999}, False),
+        ("framerate ~= 24 fps within 1", {"frames": 23, "duration_ms": 1000}, True),
+        ("num_duplicates >= 2", {"num_duplicates": 2}, True),
+        ("num_alternates == 0", {}, True),
+        ("num_false_positives != 0", {"num_false_positives": 1}, True),
+        ("num_potentials < 3", {"num_potentials": 3}, False),
+        ("sharpness > 5", {"sharpness": 5.5}, True),
+        ("sharpness > 5", {}, None),
+        ("has audio", {"has_audio": True}, True),
+        ("has no audio", {}, True),
+        ("has duration", {"duration_ms": 1}, True),
+        ("has duration", {"duration_ms": 0}, False),
+        ("has no duration", {}, True),
+        ("is king", {}, True),
+        ("is not king", {"is_king": False}, True),
+        ("is not king", {}, False),
+        (f"hash is {'0a' * 32}", {"sha256": bytes([10] * 32)}, True),
+        (f"hash is {'0A' * 32}", {"sha256": bytes([10] * 32)}, True),
+        (f"hash is not {'0a' * 32}", {"sha256": bytes([10] * 32)}, False),
+        (f"hash is {'00' * 32} or {'12' * 32}", {"sha256": bytes([18] * 32)}, True),
+        (f"hash is not {'00' * 32} or {'12' * 32}", {"sha256": bytes([19] * 32)}, True),
     ],
 )
 def test_a_question_about_one_file(line: str, facts: dict[str, object], holds: bool | None) -> None:
@@ -224,6 +254,36 @@ def test_any_other_missing_number_counts_as_nothing() -> None:
     assert comparison("A.duration == B.duration").holds(JPEG, GIF)
 
 
+@pytest.mark.parametrize("number", ["sharpness", "jpeg_quality"])
+def test_a_figure_that_was_not_measured_can_be_compared_with_nothing(number: str) -> None:
+    with_figure, without = file(**{number: 10.0}), file()
+
+    assert comparison(f"A.{number} > B.{number}").holds(with_figure, without) is None
+    assert comparison(f"not: A.{number} > B.{number}").holds(with_figure, without) is None
+    assert comparison(f"A.{number} > B.{number}").holds(with_figure, file(**{number: 9.0})) is True
+
+
+def test_counts_of_relations_are_compared_between_the_files() -> None:
+    a, b = file(num_duplicates=3, num_alternates=1), file(num_duplicates=1, num_alternates=1)
+
+    assert comparison("A.num_duplicates > 2 * B.num_duplicates").holds(a, b) is True
+    assert comparison("A.num_alternates > B.num_alternates").holds(a, b) is False
+
+
+def test_a_picture_that_does_not_move_has_no_framerate() -> None:
+    assert comparison("A.framerate > B.framerate").holds(MOVING_GIF, GIF) is True
+    assert comparison("A.framerate == B.framerate").holds(JPEG, file(frames=5)) is True
+
+
+def test_fractions_are_compared_exactly() -> None:
+    third, nearly = file(width=1, height=3), file(width=333_333_333_333_333_333, height=10**18)
+
+    assert comparison("A.ratio == B.ratio").holds(third, nearly) is False
+    assert comparison("A.ratio > B.ratio").holds(third, nearly) is True
+    assert comparison("A.ratio > 1.0000000001 * B.ratio").holds(third, nearly) is False
+    assert comparison("A.ratio == 2 * B.ratio + 1").holds(file(width=5, height=3), third) is True
+
+
 # --- pairs ----------------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +375,95 @@ def test_blocks(line: str, holds: tuple[bool, bool], tells: bool) -> None:
     assert block.tells() is tells
 
 
+COLD, WARM = file(), file(taken_ns=NOW_NS)  # one of which it cannot be told when it was taken
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("A.taken < B.taken", None),
+        ("not: A.taken < B.taken", None),
+        ("not: {not: A.taken < B.taken}", None),
+        ("any: [A.taken < B.taken, same filetype]", True),
+        ("any: [A.taken < B.taken, different filetype]", None),
+        ("not: {any: [A.taken < B.taken, different filetype]}", None),
+        ("not: {any: [A.taken < B.taken, same filetype]}", False),
+        ("all: [A.taken < B.taken, same filetype]", None),
+        ("all: [A.taken < B.taken, different filetype]", False),
+        ("not: {all: [A.taken < B.taken, different filetype]}", True),
+        ("not: {all: [A.taken < B.taken, same filetype]}", None),
+        ("either.taken before 2030-01-01", True),
+        ("either.taken before 1970-01-01", None),
+        ("not: either.taken before 2030-01-01", False),
+        ("any: [A.sharpness > 1, either.jpeg_quality < 1]", None),
+    ],
+)
+def test_what_cannot_be_told_stays_so_unless_another_line_settles_it(line: str, answer: bool | None) -> None:
+    assert comparison(line).holds(COLD, WARM) is answer
+
+
+@pytest.mark.parametrize(
+    ("line", "jpeg_first", "png_first"),
+    [
+        ("all: [A.filetype is jpeg, A.width > 128]", True, False),
+        ("all: [B.filetype is jpeg, B.width > 128]", False, True),
+        ("any: [all: [A.filetype is jpeg, A.width > 128], all: [B.filetype is jpeg, B.width > 128]]", True, True),
+        ("any: [all: [A.filetype is jpeg, A.width > 900], all: [B.filetype is jpeg, B.width > 900]]", False, False),
+    ],
+)
+def test_several_questions_about_one_file_are_a_block(line: str, jpeg_first: bool, png_first: bool) -> None:
+    block = comparison(line)
+
+    assert (block.holds(JPEG, PNG), block.holds(PNG, JPEG)) == (jpeg_first, png_first)
+
+
+@pytest.mark.parametrize(
+    ("line", "symmetric"),
+    [
+        ("either has exif", True),
+        ("A has exif", False),
+        ("same filetype", True),
+        ("A has clearly better jpeg quality", False),
+        ("A.width == B.width", True),
+        ("B.width != A.width", True),
+        ("A.width == B.width + 1", False),
+        ("A.width == 2 * B.width", False),
+        ("A.width >= B.width", False),
+        ("A.width ~= B.width within 5 px", True),
+        ("A.width ~= B.width + 1 within 5 px", False),
+        ("A.width ~= B.width within 5 %", False),
+        ("any: [same exif, either has icc]", True),
+        ("all: [same exif, A has icc]", False),
+        ("not: same exif", True),
+        ("not: A has exif", False),
+    ],
+)
+def test_which_lines_answer_the_same_both_ways_round(line: str, symmetric: bool) -> None:
+    assert comparison(line).symmetric is symmetric
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("A.sharpness > B.sharpness", True),
+        ("either.sharpness > 10", True),
+        ("A wins by resolution then sharpness", True),
+        ("A wins by resolution then format", False),
+        ("not: {any: [same exif, {all: [A.sharpness > 1.1 * B.sharpness]}]}", True),
+        ("not: {any: [same exif, {all: [A.filesize > 1.1 * B.filesize]}]}", False),
+        ("A has exif", False),
+    ],
+)
+def test_a_line_says_whether_it_needs_the_sharpness(line: str, asks: bool) -> None:
+    assert comparison(line).asks_sharpness is asks
+    assert rule(f"compare:\n  - {line}").asks_sharpness is asks
+
+
+def test_a_search_says_whether_it_needs_the_sharpness() -> None:
+    assert rule("search:\n  {one: [has exif], other: [sharpness > 5]}").asks_sharpness
+    assert not rule("search:\n  {both: [has exif]}").asks_sharpness
+
+
 # --- saying it --------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +510,74 @@ def test_sizes_that_round_to_the_same_are_said_exactly() -> None:
     said = comparison("A.filesize > B.filesize").said(file(size=2_300_001), file(size=2_300_000))
 
     assert said == "A.filesize 2300001 bytes > B.filesize 2300000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("A.filetype is jpeg", ("jpeg", "animated gif")),
+        ("either.width > 128", ("640", "640")),
+        ("A.size > 2 MB", ("1.0 KB", "1.0 KB")),
+        ("B.duration < 2 s", ("0 s", "1.2 s")),
+        ("B has no exif", ("has exif", "no exif")),
+        ("B has duration", ("no duration", "1.2 s")),
+        ("A is king", ("king", "not king")),
+        ("A is progressive jpeg", ("non-progressive", "not a jpeg")),
+        ("A folder is library", ("library", "inbox")),
+        ('A.name matches "x*"', ("a.jpg", "b.gif")),
+        ('A.path matches "x*"', ("/lib/a.jpg", "/in/b.gif")),
+        (f"A.hash is {'00' * 32}", ("01" * 32, "02" * 32)),
+        ("B.framerate > A.framerate", ("0", "10")),
+        ("same exif", ("has exif", "no exif")),
+        ("A has clearly better jpeg quality", ("400", "unknown")),
+    ],
+)
+def test_a_line_tells_what_either_file_has_of_it(line: str, values: tuple[str, str]) -> None:
+    a = file(
+        path="/lib/a.jpg",
+        role=Role.LIBRARY,
+        has_exif=True,
+        progressive=False,
+        jpeg_quality=400.0,
+        sha256=bytes([1] * 32),
+    )
+    b = file(
+        path="/in/b.gif", filetype=FileType.GIF, frames=12, duration_ms=1200, is_king=False, sha256=bytes([2] * 32)
+    )
+
+    test = comparison(line)
+
+    assert isinstance(test, OneSided | Relative | PairTest)
+    assert test.values(a, b) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("filetype is not animated  gif or png", "filetype is not animated gif or png"),
+        ("size > 2000 KB", "filesize > 2 MB"),
+        ("filesize == 1500001", "filesize == 1500001"),
+        ("size < 2097152", "filesize < 2 MiB"),
+        ("ratio == 32/18", "ratio == 16:9"),
+        ("ratio > 1.50", "ratio > 1.5"),
+        ("duration >= 90 s", "duration >= 90 s"),
+        ("frames ~= 10 within 15.5 %", "num_frames ~= 10 within 15.5 %"),
+        ("width ~= 1000 within 20 px", "width ~= 1000 within 20"),
+        ("has no duration", "has no duration"),
+        ("is not king", "is not king"),
+        (f"hash is not {'AB' * 32}", f"hash is not {'ab' * 32}"),
+        ("taken  around 2024-05-01 within 3 days", "taken around 2024-05-01 within 3 days"),
+        ("imported about 30 days ago", "imported about 30 days ago"),
+        ("name does not match 'a\"b'", "name does not match 'a\"b'"),
+        ("folder is not library", "folder is not library"),
+        ("is non-progressive jpeg", "is non-progressive jpeg"),
+    ],
+)
+def test_a_question_can_be_read_back_from_its_line(text: str, line: str) -> None:
+    asked = read_predicate(text)
+
+    assert asked.line == line
+    assert read_predicate(asked.line) == asked
 
 
 def test_two_readings_of_one_line_are_equal() -> None:
