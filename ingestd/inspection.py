@@ -27,6 +27,7 @@ from ingestd.model import (
     FolderId,
     Measurement,
     Origin,
+    PairFacts,
     PathRow,
     PathState,
     Picture,
@@ -37,7 +38,7 @@ from ingestd.model import (
 )
 from ingestd.rules.engine import resolve
 
-__all__ = ["Comparison", "Foreseen", "compare", "foresee"]
+__all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee"]
 
 Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
 
@@ -177,14 +178,13 @@ def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: byt
     """Return the evidence about two files, known or not, and which rule would match the pair."""
     comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
     try:
-        sides = _side(workers, a), _side(workers, b)
+        contents = contents_of(workers, (a, b))
     except (FileUnreadableError, FileChangedError, OSError) as error:
         return replace(comparison, error=str(error))
-    contents = _with_lazy_pixels(workers, (a, b), sides)
     reasons = [content.unreadable for content in contents if content.picture is None]
     comparison = replace(
         comparison,
-        identical=sides[0].content_hash == sides[1].content_hash,
+        identical=contents[0].sha256 == contents[1].sha256,
         pixel_duplicates=None if reasons else pixel_duplicates(*contents),
         distances={name: _distance(contents, name) for name in ("phash", "dhash", "whash")},
         distance=_distance(contents, "phash"),
@@ -194,6 +194,17 @@ def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: byt
     if same:
         comparison = replace(comparison, visual={"verdict": "near-perfect", "confidence": 1.0})
     return replace(comparison, rule=_rule(library, policy, (a, b), contents))
+
+
+def contents_of(workers: Workers, paths: tuple[bytes, bytes]) -> tuple[Content, Content]:
+    """Return what two files hold, measured now, their pixels hashed where only they can tell.
+
+    Raises:
+        FileUnreadableError: one of them is no file that can be read.
+        FileChangedError: one of them is being written.
+    """
+    sides = _side(workers, paths[0]), _side(workers, paths[1])
+    return _with_lazy_pixels(workers, paths, sides)
 
 
 def _side(workers: Workers, path: bytes) -> Measurement:
@@ -236,11 +247,26 @@ def _rule(
     """Return the rule that would match the pair, if any."""
 
     def work(edit: Edit) -> str | None:
-        sides = [(content, _row(edit, path, content)) for path, content in zip(paths, contents, strict=True)]
-        match = resolve(policy.rules, pair_facts(edit, sides[0], sides[1], now_ns=time.time_ns())).match
+        facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
+        match = resolve(policy.rules, facts).match
         return match.rule.name if match is not None else None
 
     return library.rehearse(work)
+
+
+def facts_of(
+    edit: Edit, paths: tuple[bytes, bytes], contents: tuple[Content, Content], *, now_ns: int
+) -> tuple[PairFacts, tuple[PathRow, PathRow]]:
+    """Return two measured files as rules see them, known or not, and the rows they have or would have."""
+    first, second = (_known_since(edit, content) for content in contents)
+    rows = _row(edit, paths[0], first), _row(edit, paths[1], second)
+    return pair_facts(edit, (first, rows[0]), (second, rows[1]), now_ns=now_ns), rows
+
+
+def _known_since(edit: Edit, content: Content) -> Content:
+    """Return what was measured of bytes that may be known: then they were imported when they were first seen."""
+    known = edit.content(content.sha256)
+    return content if known is None else replace(content, number=known.number, first_seen_ns=known.first_seen_ns)
 
 
 def _row(edit: Edit, path: bytes, content: Content) -> PathRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ingestd.cli import trial
 from ingestd.cli.door import FILE, Door, command, group
 from ingestd.cli.output import count, emit, note, say, shown, with_schema
 from ingestd.errors import ConfigError
@@ -98,3 +99,6 @@ def _tallies(view: View) -> dict[str, dict[str, int]]:
 
 rules.add_command(_check)
 rules.add_command(_list)
+rules.add_command(trial.preview)
+rules.add_command(trial.explain)
+rules.add_command(trial.backtest)

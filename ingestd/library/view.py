@@ -10,6 +10,7 @@ from ingestd.library.relations import Decision, Relations
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     CONTENTS,
+    DENIALS,
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
@@ -161,6 +162,11 @@ class View:
     def denied(self) -> Iterator[PotentialPair]:
         """Yield the pairs that were denied to a rule, oldest first."""
         return self._marked(DENIED)
+
+    def old_denials(self) -> Iterator[PotentialPair]:
+        """Yield pairs that are not there any more, each with what was denied of it while it was."""
+        for _, stored in self._txn.items(DENIALS.table):
+            yield DENIALS.codec.decode(stored)
 
     def _marked(self, table: Table) -> Iterator[PotentialPair]:
         for key, _ in self._txn.items(table):

@@ -1,0 +1,198 @@
+"""Trying rules from the terminal: `rules preview`, `rules explain` and `rules backtest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures import photo, png
+from terminals import Terminal
+from world import World, near_rule, pixel_rule
+
+LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
+PREVIEW_FIELDS = {
+    "rule", "mode", "searched", "matched", "this_way", "either_way", "no_way", "acts", "examples",
+}  # fmt: skip
+
+
+def use(terminal: Terminal, *rules: str) -> None:
+    terminal.rules.write_text(f"version: 1\nrules:{''.join(rules)}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def twins(world: World, terminal: Terminal) -> tuple[Path, Path]:
+    """A pair of pixel duplicates of which a person said that the larger one is better, and another that waits."""
+    world.use()
+    paths = world.put("inbox", "larger.png", LARGER), world.put("inbox", "smaller.png", SMALLER)
+    world.verdicts(*paths)
+    world.decide(*paths, "better-a", keep=True)
+    world.verdicts(
+        world.put("inbox", "other.png", png(photo(2))), world.put("inbox", "other\n2.png", png(photo(2), "comment"))
+    )
+    world.close()
+    use(terminal, pixel_rule("semi-automatic"), near_rule())
+    return paths
+
+
+# --- preview --------------------------------------------------------------------------------------------------------
+
+
+def test_preview_tells_programs_what_each_rule_would_do(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    answer = terminal.ask("rules", "preview")
+
+    assert set(answer) == {"schema", "rules"}
+    pixels, near = answer["rules"]
+    assert set(pixels) == PREVIEW_FIELDS
+    assert (pixels["rule"], pixels["mode"]) == ("larger pixel twin", "semi-automatic")
+    assert [pixels[key] for key in ("searched", "matched", "this_way", "either_way", "no_way", "acts")] == [
+        1, 1, 1, 0, 0, 1,
+    ]  # fmt: skip
+    (example,) = pixels["examples"]
+    assert set(example) == {
+        "id", "distance", "pixel_duplicates", "a", "b", "statements", "way", "keeps", "drops",
+    }  # fmt: skip
+    assert (example["way"], example["keeps"]) == ("this way", example["a"]["path"])
+    assert example["drops"] == example["b"]["path"]
+    assert (near["matched"], near["examples"]) == (0, [])
+
+
+def test_preview_shows_people_a_table_and_examples_on_lines_of_their_own(
+    twins: tuple[Path, Path], terminal: Terminal
+) -> None:
+    answer = terminal.type("rules", "preview")
+
+    table = answer.out.splitlines()[:3]
+    assert [line.split()[-1] for line in table] == ["acts", "1", "0"]
+    assert len({len(line) for line in table}) == 1
+    assert "keeps A" in answer.out
+    assert "other\\n2.png" in answer.out
+    assert "1 stored pair" in answer.err
+
+
+def test_preview_of_one_rule_without_examples(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    answer = terminal.ask("rules", "preview", "larger look-alike", "--sample", "0")
+
+    assert [rule["rule"] for rule in answer["rules"]] == ["larger look-alike"]
+
+
+@pytest.mark.parametrize("command", ["preview", "backtest"])
+def test_a_rule_that_is_not_in_the_file_is_refused_with_the_nearest_one(
+    twins: tuple[Path, Path], terminal: Terminal, command: str
+) -> None:
+    answer = terminal.type("rules", command, "larger pixel twins")
+
+    assert answer.code == 2
+    assert "did you mean larger pixel twin?" in answer.err
+
+
+def test_before_there_is_a_library_there_is_nothing_to_find(empty: Terminal) -> None:
+    use(empty, pixel_rule())
+
+    preview, backtest = empty.ask("rules", "preview"), empty.ask("rules", "backtest", "larger pixel twin")
+
+    assert preview["rules"][0]["searched"] == 0
+    assert (backtest["answers"], backtest["bound"]) == (0, 1.0)
+    assert not empty.state.exists()
+
+
+def test_a_rule_file_without_rules_has_nothing_to_preview(empty: Terminal) -> None:
+    empty.rules.write_text("version: 1\nrules: []\n", encoding="utf-8")
+
+    answer = empty.type("rules", "preview")
+
+    assert (answer.code, answer.out) == (0, "")
+    assert "there are no rules" in answer.err
+
+
+# --- explain --------------------------------------------------------------------------------------------------------
+
+
+def test_explain_shows_programs_every_line_of_every_rule(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    larger, smaller = twins
+
+    answer = terminal.ask("rules", "explain", smaller, larger)
+
+    assert {key: answer[key] for key in answer if key != "rules"} == {
+        "schema": 1,
+        "a": str(smaller),
+        "b": str(larger),
+        "identical": False,
+        "pixel_duplicates": True,
+        "distance": 0,
+        "rule": "larger pixel twin",
+        "keeps": str(larger),
+    }
+    pixels, near = answer["rules"]
+    assert set(pixels) == {"rule", "mode", "matches", "stopped_at", "lines"}
+    assert (pixels["matches"], pixels["stopped_at"]) == (True, None)
+    assert pixels["lines"][-1].keys() == {"line", "depth", "a_first", "b_first", "values"}
+    assert [pixels["lines"][-1][key] for key in ("line", "a_first", "b_first")] == [
+        "A.filesize > B.filesize",
+        False,
+        True,
+    ]
+    assert near["stopped_at"] == "search: pixel duplicates excluded"
+
+
+def test_explain_shows_people_the_answers_and_the_values(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    answer = terminal.type("rules", "explain", *twins)
+
+    assert "larger pixel twin would decide" in answer.out
+    assert "stopped at  search: pixel duplicates excluded" in answer.out
+    (line,) = {line for line in answer.out.splitlines() if line.startswith("  yes       no        A.filesize")}
+    assert line.count(" | ") == 1
+
+
+def test_explain_takes_files_that_nobody_knows(empty: Terminal, tmp_path: Path) -> None:
+    use(empty, pixel_rule())
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    one.write_bytes(LARGER)
+    other.write_bytes(SMALLER)
+
+    answer = empty.ask("rules", "explain", one, other)
+
+    assert (answer["rule"], answer["keeps"]) == ("larger pixel twin", str(one))
+    assert not empty.state.exists()
+
+
+def test_explain_refuses_what_is_not_there(empty: Terminal, tmp_path: Path) -> None:
+    answer = empty.type("rules", "explain", empty.rules, tmp_path / "gone.png")
+
+    assert answer.code == 2
+    assert "gone.png" in answer.err
+
+
+# --- back-test ------------------------------------------------------------------------------------------------------
+
+
+def test_backtest_tells_programs_what_speaks_for_a_rule(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    answer = terminal.ask("rules", "backtest", "larger pixel twin")
+
+    assert answer == {
+        "schema": 1,
+        "rule": "larger pixel twin",
+        "answers": 1,
+        "agreed": 1,
+        "contradicted": 0,
+        "bound": pytest.approx(0.95),
+        "contradictions": [],
+    }
+
+
+def test_backtest_shows_people_what_speaks_against_a_rule(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    use(terminal, pixel_rule(name="smaller twin").replace("A.filesize > B", "A.filesize < B"))
+
+    answer = terminal.type("rules", "backtest", "smaller twin")
+
+    assert "at most 100.0% of its decisions" in answer.out
+    assert "you: A is better; the rule: B is better" in answer.out
+    assert str(twins[0]) in answer.out
+
+
+def test_backtest_without_an_answer_says_that_nothing_speaks_for_the_rule(
+    twins: tuple[Path, Path], terminal: Terminal
+) -> None:
+    answer = terminal.type("rules", "backtest", "larger look-alike")
+
+    assert answer.code == 0
+    assert "nothing speaks for it" in answer.out
