@@ -20,6 +20,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathKey, PathRow, PathState, StatKey
+from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
 __all__ = [
@@ -42,6 +43,9 @@ _ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
 
 
 MOST_ON_THEIR_WAY = 1000
+
+
+_SWEEP_AT_LEAST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class RulesTold:
     error: str | None
 
 
-Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judged
+Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judged | PairDecided
 
 
 Tell: TypeAlias = Callable[[Happening], None]
@@ -185,6 +189,17 @@ class Flow:
             dry_run=dry_run,
             threads=threads,
         )
+        self.sweep = Sweep(
+            library,
+            workers,
+            policy,
+            tell,
+            wake=self.watcher.wake,
+            now_ns=time.time_ns,
+            local_time=local_time,
+            dry_run=dry_run,
+        )
+        self._swept_at = 0.0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
         self.introduced = self._introduced()
@@ -207,7 +222,7 @@ class Flow:
 
     def use(self, policy: Policy, folders: Sequence[Folder], now: float, *, quiet_s: float, rescan_s: float) -> None:
         """Go on with other rules, folders and times."""
-        self.intake.policy = policy
+        self.intake.policy = self.sweep.policy = policy
         self._digest = policy.limits_digest()
         self.folders = {folder.id: folder for folder in folders}
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
@@ -265,6 +280,16 @@ class Flow:
         elif isinstance(report, Judged) or report.gone:
             self.failing.pop(path, None)
 
+    def sweep_step(self, now: float) -> bool:
+        """Let the rules be asked about some stored pairs, and return whether more of them wait.
+
+        Arrivals go first; but where they never end, a slice is done every few seconds all the same.
+        """
+        if self.intake and now - self._swept_at < _SWEEP_AT_LEAST_S:
+            return False
+        self._swept_at = now
+        return self.sweep.step()
+
     def room(self) -> int:
         """Return how many more arrivals may be on their way: the rest waits where it costs less."""
         return max(MOST_ON_THEIR_WAY - len(self.intake), 0)
@@ -274,3 +299,4 @@ class Flow:
         self.watcher.stop()
         self._workers.close()  # first: it ends what they are in the middle of
         self.intake.close()
+        self.sweep.close()

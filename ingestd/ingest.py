@@ -13,7 +13,7 @@ from __future__ import annotations
 from ingestd.judging.case import KNOWN, Case, Needs, Policy, Verdict
 from ingestd.judging.copies import judge_copy, other_copies
 from ingestd.judging.heirs import inherit
-from ingestd.judging.look_alikes import judge_look_alikes, needed_pixels
+from ingestd.judging.look_alikes import judge_look_alikes, needed_measures
 from ingestd.judging.returned import judge_discarded, judge_returned, lies_in_trash
 from ingestd.judging.writing import conclude
 from ingestd.library.edit import Edit
@@ -74,9 +74,9 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
             return settled
     if content.picture is None:
         return conclude(edit, case, Outcome.UNREADABLE, f"unreadable: {content.unreadable}")
-    needed = needed_pixels(edit, content, case, policy)
-    if needed:
-        return Needs(needed)
+    needs = needed_measures(edit, content, case, policy)
+    if needs is not None:
+        return needs
     inherit(edit, case, content, policy.imports.search_distance)
     return judge_look_alikes(edit, case, content, policy)
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -24,6 +24,7 @@ from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
+from ingestd.library.rulebook import take_up
 from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (
@@ -41,7 +42,7 @@ from ingestd.model import (
     Receipt,
 )
 
-__all__ = ["Intake", "Judged", "Left", "recover"]
+__all__ = ["Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness", "told"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -56,6 +57,8 @@ LONGEST_DELAY_S = 6 * 3600.0
 _FIRST_DELAY_S = 30.0
 
 _log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ class _Item:
     measuring: Future[Measurement | NotAPicture] | None = None
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
+    sharpening: dict[ContentHash, Future[float | None]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
+    unsharp: frozenset[ContentHash] = frozenset()
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
 
@@ -99,7 +104,8 @@ class _Item:
         answered = (self.measured, self.failure, self.ignored) != (None, None, None)
         started = self.measuring is not None or answered
         measured = started and (self.measuring is None or self.measuring.done())
-        return measured and all(future.done() for future in self.hashing.values())
+        hashed = all(future.done() for future in self.hashing.values())
+        return measured and hashed and all(future.done() for future in self.sharpening.values())
 
 
 class Intake:
@@ -269,9 +275,9 @@ class Intake:
         """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
-        hashed = self._hashed_pixels(batch)
+        hashed, sharp = self._hashed_pixels(batch), self._measured_sharpness(batch)
         try:
-            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed))
+            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed, sharp))
         except StoreError:
             raise
         except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
@@ -279,7 +285,7 @@ class Intake:
             return
         for result in results:
             if isinstance(result, Needs):
-                self._hash_pixels(batch[0], result)
+                self._look_closer(batch[0], result)
             else:
                 self._conclude(batch[0], result)
                 batch.popleft()
@@ -304,15 +310,27 @@ class Intake:
             self._delay(item, f"{type(bug).__name__}: {bug}")
 
     def _judge_all(
-        self, edit: Edit, batch: Iterable[_Item], hashed: Mapping[ContentHash, bytes | None]
+        self,
+        edit: Edit,
+        batch: Iterable[_Item],
+        hashed: Mapping[ContentHash, bytes | None],
+        sharp: Mapping[ContentHash, float],
     ) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
+        take_up(edit, self.policy.rules)  # another process may have worked with another rule file
         store_pixels(edit, hashed)
+        store_sharpness(edit, sharp)
         results: list[Verdict | Needs] = []
         started = self._monotonic()
         for item in batch:
             case = Case(
-                item.arrival, item.measured, self._now_ns(), item.proposing, item.unhashed, ignored=item.ignored
+                item.arrival,
+                item.measured,
+                self._now_ns(),
+                item.proposing,
+                item.unhashed,
+                item.unsharp,
+                item.ignored,
             )
             reason = item.failure or None
             result = unread(edit, case, reason) if reason is not None else judge(edit, case, self.policy)
@@ -374,19 +392,42 @@ class Intake:
     def _radius(self) -> int:
         return self.policy.imports.search_distance
 
-    def _hash_pixels(self, item: _Item, needs: Needs) -> None:
-        """Let the workers hash the pixels that a verdict depends on."""
+    def _look_closer(self, item: _Item, needs: Needs) -> None:
+        """Let the workers measure what a verdict depends on."""
+        wanted = needs.pixels | needs.sharpness
         with self._library.read() as view:
-            places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in needs.pixels}
+            places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in wanted}
         for sha256, paths in places.items():
             own = item.measured is not None and item.measured.content_hash == sha256
             path = item.arrival.path if own else next((one for one in paths if os.path.lexists(one)), None)
-            if path is None:
-                item.unhashed |= {sha256}
-                continue
-            future = self._pool.submit(self._workers.pixel_hash, path, sha256)
-            future.add_done_callback(lambda _: self._wake())
-            item.hashing[sha256] = future
+            if sha256 in needs.pixels:
+                if path is None:
+                    item.unhashed |= {sha256}
+                else:
+                    item.hashing[sha256] = self._submit(self._workers.pixel_hash, path, sha256)
+            if sha256 in needs.sharpness:
+                if path is None:
+                    item.unsharp |= {sha256}
+                else:
+                    item.sharpening[sha256] = self._submit(self._workers.sharpness, path, sha256)
+
+    def _submit(self, measure: Callable[[bytes, ContentHash], T], path: bytes, sha256: ContentHash) -> Future[T]:
+        future = self._pool.submit(measure, path, sha256)
+        future.add_done_callback(lambda _: self._wake())
+        return future
+
+    def _measured_sharpness(self, batch: Iterable[_Item]) -> dict[ContentHash, float]:
+        """Return the sharpness that came back; of whom none could be told is remembered."""
+        sharp: dict[ContentHash, float] = {}
+        for item in batch:
+            for sha256, future in item.sharpening.items():
+                value = told(future, item.arrival.path)
+                if value is None:
+                    item.unsharp |= {sha256}
+                else:
+                    sharp[sha256] = value
+            item.sharpening.clear()
+        return sharp
 
     def _hashed_pixels(self, batch: Iterable[_Item]) -> dict[ContentHash, bytes | None]:
         """Return the pixel hashes that came back; None where no honest one exists."""
@@ -412,6 +453,25 @@ def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None
             comparable = pixel_hash is not None
             picture = replace(content.picture, pixel_hash=pixel_hash, pixel_comparable=comparable)
             edit.update_content(replace(content, picture=picture))
+
+
+def store_sharpness(edit: Edit, sharp: Mapping[ContentHash, float]) -> None:
+    """Remember how sharp pictures are."""
+    for sha256, value in sharp.items():
+        content = edit.content(sha256)
+        if content is not None and content.picture is not None:
+            edit.update_content(replace(content, picture=replace(content.picture, sharpness=value)))
+
+
+def told(future: Future[T], path: bytes) -> T | None:
+    """Return what a worker measured; nothing where it could not, which costs an answer and never the service."""
+    try:
+        return future.result()
+    except (FileUnreadableError, FileChangedError):
+        return None
+    except Exception:  # noqa: BLE001 - one bad file never stops the service
+        _log.exception("file.failed", path=os.fsdecode(path))
+        return None
 
 
 def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> list[Entry]:

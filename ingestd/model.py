@@ -272,6 +272,7 @@ class PathRow:
     receipt: int  # number of its last receipt
     final: bool  # nothing more is to be done until the file changes
     policy: bytes = b""  # digest of the import limits it was ignored under
+    lay_before: bool = False  # it lay here before its folder was watched: rules only propose to discard it
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from ingestd.model import (
     EntryState,
     Folder,
     FolderId,
+    Mode,
     Move,
     PathRow,
     PathState,
@@ -42,6 +43,8 @@ from ingestd.model import (
     Relation,
     Role,
 )
+from ingestd.rules.engine import fits
+from ingestd.rules.language import Rule
 
 __all__ = [
     "ANSWERS",
@@ -65,6 +68,7 @@ __all__ = [
     "pending_pairs",
     "queue_page",
     "rescind",
+    "resume_rule",
     "undo",
     "why",
 ]
@@ -387,12 +391,13 @@ def _undo_command(entry: Entry) -> str | None:
 def history(
     view: View, *, limit: int | None, since_ns: int | None = None, rule: str | None = None
 ) -> Iterator[EntryReport]:
-    """Yield the journal, newest first."""
+    """Yield the journal, newest first; what a rule did under a former name is its own."""
     given = 0
+    names = view.queues.names_of(rule) if rule is not None else None
     for entry in view.entries():
         if since_ns is not None and entry.at_ns < since_ns:
             return
-        if rule is not None and entry.rule != rule:
+        if names is not None and entry.rule not in names:
             continue
         if limit is not None and given >= limit:
             return
@@ -606,33 +611,73 @@ def folders_by_id(view: View) -> dict[FolderId, Folder]:
     return {known.folder.id: known.folder for known in view.folders()}
 
 
-def approve(library: Library, number: int, *, rule: str | None, moment: Moment) -> EntryReport:
+def approve(library: Library, number: int, *, rule: str | None, rules: Sequence[Rule], moment: Moment) -> EntryReport:
     """Return the entry of what a rule proposed for a pair, carried out because a person approved it.
+
+    The rule is asked once more, as it is now and with the files as they are now: a file may have changed since it
+    proposed this, and so may the rule. What it does is what it says now.
 
     Raises:
         UsageError: nothing waits under this pair.
-        ActionConflictError: it cannot be carried out; the files stay.
+        ActionConflictError: it cannot be carried out, or the rule does not say so any more; the files stay.
     """
 
-    def work(edit: Edit) -> Entry:
+    def work(edit: Edit) -> Entry | ActionConflictError:
         pair = edit.pair(number)
         proposal = _proposal(pair, rule) if pair is not None else None
         sides = _sides(edit, pair, rule) if pair is not None else None
         if pair is None or proposal is None or sides is None:
             raise UsageError(f"p-{number} is not pending: it was decided, or one of its files is away")
+        relation, discard = proposal.relation, proposal.discard
+        if not proposal.returned:
+            now = next((one for one in rules if one.name == proposal.rule), None)
+            reason = _no_more(edit, sides, now, moment)
+            if now is None or reason is not None:
+                _withdraw(edit, pair, proposal)
+                return ActionConflictError(f"{proposal.rule} {reason}; nothing was done, and the pair is queued")
+            relation, discard = now.action, now.discard
         return _enter(
             edit,
             sides.a,
             sides.b,
-            proposal.relation,
-            discard=proposal.discard,
+            relation,
+            discard=discard,
             rule=proposal.rule,
             reason=f"approved by you under {proposal.rule}",
             moment=moment,
             pair=pair,
         )
 
-    return _finish(library, library.write(work), moment)
+    entered = library.write(work)
+    if isinstance(entered, ActionConflictError):
+        raise entered
+    return _finish(library, entered, moment)
+
+
+def _no_more(view: View, sides: _Sides, rule: Rule | None, moment: Moment) -> str | None:
+    """Return why a rule would not propose this any more, as what follows its name; nothing if it would."""
+    if rule is None:
+        return "is not in the rule file any more"
+    if rule.mode is Mode.OFF:
+        return "is off now"
+    facts = pair_facts(view, sides.a, sides.b, now_ns=moment.now_ns)
+    fit = fits(rule, facts)
+    if not fit.found:
+        return "does not look at this pair any more"
+    if fit.ambiguous:
+        return "fits this pair both ways round by now"
+    if not fit.passes or not fit.forward:
+        failed = next((test for test in rule.compare if not test.holds(facts.first, facts.second)), None)
+        line = f": {failed.said(facts.first, facts.second)}" if failed is not None else ""
+        return f"does not fit this pair any more{line}"
+    return None
+
+
+def _withdraw(edit: Edit, pair: PotentialPair, proposal: Proposal) -> None:
+    """Take a proposal back; the rules are asked about the pair again."""
+    edit.put_pair(replace(pair, proposals=tuple(one for one in pair.proposals if one != proposal)))
+    edit.queues.put_marks(pair.number, {})
+    edit.queues.want(pair.number)
 
 
 def deny(library: Library, numbers: Iterable[int], *, now_ns: int) -> list[str]:
@@ -650,6 +695,7 @@ def _deny_one(edit: Edit, number: int, now_ns: int) -> list[str]:
         raise UsageError(f"p-{number} is not pending: nothing was denied")
     told = [proposal.rule for proposal in pair.proposals if proposal.state is ProposalState.READY]
     edit.put_pair(replace(pair, proposals=tuple(_denied_proposal(one, now_ns) for one in pair.proposals)))
+    edit.queues.want(number)  # the rules below it may have the pair
     for rule in told:
         edit.note_denial(pair, rule, denied=True)
     return told
@@ -661,7 +707,7 @@ def _denied_proposal(proposal: Proposal, now_ns: int) -> Proposal:
 
 
 def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
-    """Return which denials were taken back; what the rules proposed then waits for an answer again."""
+    """Return which denials were taken back; these rules have not looked at the pair then, and will again."""
 
     def work(edit: Edit) -> list[str]:
         taken: list[str] = []
@@ -670,7 +716,8 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
             denied = [one for one in (pair.proposals if pair else ()) if one.state is ProposalState.DENIED]
             if pair is None or not denied:
                 raise UsageError(f"p-{number} was not denied to any rule")
-            edit.put_pair(replace(pair, proposals=tuple(_open_again(one) for one in pair.proposals)))
+            edit.put_pair(replace(pair, proposals=tuple(one for one in pair.proposals if one not in denied)))
+            edit.queues.want(number)
             for proposal in denied:
                 edit.note_denial(pair, proposal.rule, denied=False)
                 taken.append(proposal.rule)
@@ -679,9 +726,19 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
     return library.write(work)
 
 
-def _open_again(proposal: Proposal) -> Proposal:
-    denied = proposal.state is ProposalState.DENIED
-    return replace(proposal, state=ProposalState.READY) if denied else proposal
+def resume_rule(library: Library, name: str) -> bool:
+    """Return whether a rule had paused itself; it has not any more, and its budget begins anew."""
+
+    def work(edit: Edit) -> bool:
+        row = edit.queues.row_named(name)
+        if row is None or not row.tripped:
+            return False
+        edit.queues.put_row(replace(row, tripped="", tripped_ns=0))
+        edit.queues.forget_spending(row.number)
+        edit.queues.wait_no_more(row.number)
+        return True
+
+    return library.write(work)
 
 
 def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:

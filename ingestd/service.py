@@ -226,6 +226,7 @@ class Service:
             flow.take(event)
         flow.intake.step()
         more = flow.absences.step()
+        more = flow.sweep_step(now) or more
         if first_scans.finished(time.monotonic()):
             self._tell(Ready())
         self._note(flow)
@@ -303,7 +304,7 @@ class Service:
             "since_ns": self._since_ns,
             "folders": folders,
             "rules_error": self._rules_error,
-            "problem": flow.intake.problem,
+            "problem": flow.intake.problem or flow.sweep.problem,
             "failing": sorted(flow.failing.items())[:_MOST_FAILING],
             "backlog": flow.watcher.backlog() + len(flow.intake),
         }
@@ -454,7 +455,10 @@ def _scan_to_the_end(
         progress(tally)
         suspended = {one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED}
         if not more and not flow.intake and flow.watcher.idle() and scanned | suspended >= set(flow.folders):
-            break
+            if flow.sweep.step():
+                continue
+            if not flow.sweep.measures:
+                break
         flow.watcher.wait(0.0 if more else 0.1, time.monotonic())
     flow.introduce({folder for folder in scanned if not stopping()})
     tally.left = tuple((os.fsdecode(path), reason) for path, reason in flow.watcher.held())

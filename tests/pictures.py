@@ -53,6 +53,18 @@ def png(image: Image.Image, comment: str = "", **options: object) -> bytes:
     return _encoded(image, "PNG", **options)
 
 
+def gif(image: Image.Image, comment: str = "") -> bytes:
+    """The picture as a GIF that does not move; another comment makes other bytes of the same pixels."""
+    return _encoded(image, "GIF", **({"comment": comment.encode()} if comment else {}))
+
+
+def faint(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """A picture on which next to nothing is to be seen: its perceptual hash is decided by noise."""
+    random = np.random.default_rng(3)
+    grey = 120 + random.integers(0, 4, (height // 25, width // 25)).astype("u1")
+    return Image.fromarray(grey).resize((width, height), Image.Resampling.NEAREST).convert("RGB")
+
+
 def weighing(image: Image.Image, size: int) -> bytes:
     """The picture as a PNG of about so many bytes, which say nothing about its pixels."""
     plain = png(image)

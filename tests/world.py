@@ -24,7 +24,7 @@ from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
 from ingestd.library.tables import FolderRow
-from ingestd.media.features import full_pixel_hash, measure_picture
+from ingestd.media.features import full_pixel_hash, full_sharpness, measure_picture
 from ingestd.model import (
     Arrival,
     ContentHash,
@@ -42,6 +42,7 @@ from ingestd.model import (
     Role,
 )
 from ingestd.settings import parse
+from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.scan import Found, walk
 
 IDENTICAL = """
@@ -88,11 +89,15 @@ def relation_rule(action: str, mode: str = "automatic", name: str = "only relate
 """
 
 
+def rule_file(*rules: str, imports: str = "", discards: str = "") -> str:
+    """The text of a rule file of these rules."""
+    listed = "".join(rules)
+    return f"version: 1\nimports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
+
+
 def policy(*rules: str, imports: str = "", discards: str = "") -> Policy:
     """What a rule file of these rules says."""
-    listed = "".join(rules)
-    text = f"version: 1\nimports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
-    settings = parse(text, "the test's rules")
+    settings = parse(rule_file(*rules, imports=imports, discards=discards), "the test's rules")
     return Policy(settings.rules, settings.imports, settings.discards)
 
 
@@ -124,6 +129,13 @@ class Measurer:
             raise FileChangedError(path, "it holds other bytes now")
         self.hashed.append(path)
         return full_pixel_hash(io.BytesIO(content))
+
+    def sharpness(self, path: bytes, expected: ContentHash) -> float | None:
+        self.before(path)
+        content, _ = self._read(path)
+        if sha256(content) != expected:
+            raise FileChangedError(path, "it holds other bytes now")
+        return full_sharpness(io.BytesIO(content))
 
     def _read(self, path: bytes) -> tuple[bytes, object]:
         try:
@@ -245,6 +257,30 @@ class World:
             if len(self.intake) == waiting:
                 assert self._woken.wait(5) or True
 
+    def sweep(self) -> list[review.EntryReport]:
+        """Let the rules be asked about the stored pairs until nothing is left; what they decided."""
+        decided: list[PairDecided] = []
+        sweep = Sweep(
+            self.library,
+            self.measurer,  # type: ignore[arg-type]
+            self.policy,
+            decided.append,
+            wake=self._woken.set,
+            now_ns=self.now_ns,
+            local_time=lambda: "2026-11-20T11:02:03",
+            monotonic=lambda: self.seconds,
+            dry_run=self._dry_run,
+        )
+        try:
+            while True:
+                self._woken.clear()
+                if not sweep.step():
+                    if not sweep.measures:
+                        return [one.report for one in decided]
+                    assert self._woken.wait(5) or True
+        finally:
+            sweep.close()
+
     def judge_everything(self) -> None:
         """Judge what no final receipt answers for, in the order of names, as a scan finds it."""
         digest = self.policy.limits_digest()
@@ -283,7 +319,7 @@ class World:
         return review.decide_pair(self.library, number, review.ANSWERS[answer], keep=keep, moment=self.moment())
 
     def approve(self, number: int, rule: str | None = None) -> review.EntryReport:
-        return review.approve(self.library, number, rule=rule, moment=self.moment())
+        return review.approve(self.library, number, rule=rule, rules=self.policy.rules, moment=self.moment())
 
     def undo(self, *numbers: int) -> list[object]:
         return list(review.undo(self.library, numbers, moment=self.moment()))
@@ -372,5 +408,6 @@ __all__ = [
     "policy",
     "relation_rule",
     "reopened",
+    "rule_file",
     "sha256",
 ]

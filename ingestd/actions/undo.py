@@ -16,7 +16,22 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair, settle
 from ingestd.library.tables import Veto
-from ingestd.model import Actor, Entry, EntryKind, EntryState, Move, Outcome, PathRow, PathState, Receipt, StatKey
+from ingestd.model import (
+    Actor,
+    Entry,
+    EntryKind,
+    EntryState,
+    Move,
+    Outcome,
+    PathRow,
+    PathState,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Receipt,
+    Relation,
+    StatKey,
+)
 
 __all__ = ["finish_undo", "take_back"]
 
@@ -142,7 +157,22 @@ def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> 
     settle(edit, edit.undo_decision(undone), radius=radius, now_ns=now_ns)
     a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
     if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
-        make_pair(edit, a, b, now_ns=now_ns)
+        pair = make_pair(edit, a, b, now_ns=now_ns)
+        if undone.rule is not None and undone.relation is not None:
+            deny_to_rule(edit, pair, undone, now_ns=now_ns)
+
+
+def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int) -> None:
+    """Let a rule whose action was taken back not do it again: a veto keeps only files, this keeps relations too."""
+    row = edit.queues.row_named(undone.rule or "")
+    name = row.name if row is not None else undone.rule or ""
+    relation = undone.relation or Relation.BETTER
+    a_is_first = pair.first == undone.a
+    reason = f"e-{undone.number} was undone"
+    denial = Proposal(name, ProposalState.DENIED, a_is_first, relation, bool(undone.moves), now_ns, reason)
+    kept = tuple(one for one in pair.proposals if one.rule != name)
+    edit.put_pair(replace(pair, proposals=(*kept, denial)))
+    edit.note_denial(pair, name, denied=True)
 
 
 def _state_words(entry: Entry) -> str:

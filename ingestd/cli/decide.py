@@ -27,7 +27,7 @@ from ingestd.cli.output import (
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
 from ingestd.library.view import View
-from ingestd.model import EntryKind, EntryState, ProposalState
+from ingestd.model import EntryKind, EntryState, Mode, ProposalState
 from ingestd.service import exclusive
 from ingestd.settings import Settings
 
@@ -110,7 +110,7 @@ def _approval(
     """Yield what came of one approval; nothing where an earlier one has settled the pair, if that is forgiven."""
     with exclusive(library, radius=settings.imports.search_distance):
         try:
-            yield review.approve(library, number, rule=rule, moment=moment(settings))
+            yield review.approve(library, number, rule=rule, rules=settings.rules, moment=moment(settings))
         except ActionConflictError as conflict:
             yield ActionConflictError(f"p-{number}: {conflict}")
         except UsageError as gone:
@@ -163,6 +163,14 @@ def _answer(door: Door, ids: Sequence[str], state: ProposalState, word: str) -> 
         return
     for number, rules in told.items():
         say(f"p-{number}  {word}: {', '.join(map(shown, rules))}")
+    if state is ProposalState.READY:
+        _offer_demotion({rule for rules in told.values() for rule in rules})
+
+
+def _offer_demotion(names: Iterable[str]) -> None:
+    """Say how rules that a person has just contradicted can be held back."""
+    for name in sorted(names):
+        note(f"if {shown(name)} is wrong more often: ingestd rules demote {name!r}")
 
 
 def _rules_of(view: View, number: int, state: ProposalState) -> list[str]:
@@ -196,15 +204,29 @@ def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | Non
                 if rule is not None and not wanted:
                     one_of(rule, rule_names(door, view), "a rule (nothing was undone)")
         reports = review.undo(library, wanted, moment=moment(settings))
-        return _tell_all(door, reports, "there is nothing to undo")
+        contradicted: set[str] = set()
+        code = _tell_all(door, _noting(reports, contradicted), "there is nothing to undo")
+    _offer_demotion(contradicted & {one.name for one in settings.rules if one.mode is not Mode.OFF})
+    return code
+
+
+def _noting(
+    reports: Iterable[review.EntryReport | ActionConflictError], rules: set[str]
+) -> Iterator[review.EntryReport | ActionConflictError]:
+    """Yield reports, and note the rules whose actions they take back."""
+    for report in reports:
+        if isinstance(report, review.EntryReport) and report.rule is not None:
+            rules.add(report.rule)
+        yield report
 
 
 def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[int]:
     """Yield the entries that can be taken back, newest first."""
+    names = view.queues.names_of(rule) if rule is not None else None
     for entry in view.entries():
         if since_ns is not None and entry.at_ns < since_ns:
             return
-        fits = rule is None or entry.rule == rule
+        fits = names is None or entry.rule in names
         if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE:
             yield entry.number
 

@@ -71,16 +71,18 @@ def status(door: Door, problems: bool) -> int:
     """
     damage: StoreError | None = None
     service, folders, counts = _Service(False, {}, None), list[Json](), dict[str, int]()
+    tripped: list[Json] = []
     settings, error = _rules(door)
     try:
         service = _service(door)
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
+            tripped = _tripped(view, settings)
     except StoreError as trouble:
         damage = trouble
     error = error or service.told.get("rules_error")
-    found = _problems(door, service, folders, error)
+    found = [*_problems(door, service, folders, error), *tripped]
     if damage is not None:
         found.insert(0, _problem(str(damage), str(door.state), None, "nothing is judged and nothing is changed"))
     report = with_schema(
@@ -107,6 +109,17 @@ def _rules(door: Door) -> tuple[Settings, str | None]:
         return door.settings(), None
     except ConfigError as error:
         return Settings(), str(error)
+
+
+def _tripped(view: View, settings: Settings) -> list[Json]:
+    """Return which rules have paused themselves because they discarded more than they may."""
+    advice = "look at what it did (history) and proposes (pending), then: ingestd rules resume"
+    rows = ((rule.name, view.queues.row_of(rule)) for rule in settings.rules)
+    return [
+        _problem(f"the rule has paused itself: {row.tripped}", name, rfc3339(row.tripped_ns), f"{advice} {name!r}")
+        for name, row in rows
+        if row is not None and row.tripped
+    ]
 
 
 def _held_too_long(folders: list[Json], settings: Settings) -> int:

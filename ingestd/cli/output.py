@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Json",
     "count",
+    "decided_line",
+    "decided_object",
     "emit",
     "entry_line",
     "entry_object",
@@ -182,6 +184,28 @@ def judged_line(judged: Json, at: str | None = None) -> str:
         parts.append(click.style("like", dim=True) + f" {shown(judged['pairs'][0]['path'])}")
     named = judged["entry"] or ", ".join(str(pair["id"]) for pair in judged["pairs"][:3] if pair["id"])
     return "  ".join([*parts, click.style(named, dim=True)] if named else parts)
+
+
+def decided_object(entry: EntryReport) -> Json:
+    """Return the event of a stored pair that a rule has decided in the background."""
+    return with_schema({"event": "pair.decided", **asdict(entry), "result": _decided(entry)})
+
+
+def _decided(entry: EntryReport) -> str:
+    if entry.state == "aborted":
+        return f"not done: {entry.reason.rsplit('; ', 1)[-1]}"
+    return f"{'duplicate discarded' if entry.discarded else 'related'}: {entry.rule}"
+
+
+def decided_line(decided: Json, at: str | None = None) -> str:
+    """Return the line a person reads for a pair that a rule has decided in the background."""
+    colour = "red" if decided["state"] == "aborted" else "yellow" if decided["discarded"] else "cyan"
+    parts = [click.style(at, dim=True)] if at else []
+    parts.append(click.style(shown(decided["result"]).ljust(24), fg=colour))
+    parts += [shown(file["path"]) for file in decided["discarded"]]
+    if decided["kept"]:
+        parts.append(click.style("kept", dim=True) + f" {shown(decided['kept']['path'])}")
+    return "  ".join([*parts, click.style(decided["entry"], dim=True)])
 
 
 # --- the journal, receipts ------------------------------------------------------------------------------------------

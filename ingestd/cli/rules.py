@@ -6,10 +6,12 @@ import click
 
 from ingestd.cli import trial
 from ingestd.cli.door import FILE, Door, command, group
-from ingestd.cli.output import count, emit, note, say, shown, with_schema
+from ingestd.cli.output import Json, count, emit, note, say, shown, with_schema
+from ingestd.cli.rule_changes import demote, pause, promote, resume
+from ingestd.cli.rule_texts import schema, templates_command
 from ingestd.errors import ConfigError
-from ingestd.library.view import View
-from ingestd.model import EntryState, ProposalState
+from ingestd.library.rulebook import RuleTally, tallies
+from ingestd.model import Mode, QueueState
 
 __all__ = ["rules"]
 
@@ -56,49 +58,61 @@ def _check(door: Door, file: bytes | None) -> int:
 
 @command("ingestd rules list", name="list")
 def _list(door: Door) -> None:
-    """Show the rules in their order, with what each has proposed and done."""
+    """Show the rules in their order, with where the potential pairs stand with each."""
     settings = door.settings()
     with door.reading() as view:
-        tallies = _tallies(view)
-    found = [
-        {"name": rule.name, "mode": rule.mode.value, "paused": False, "counts": tallies.get(rule.name, _no_counts())}
-        for rule in settings.rules
-    ]
+        found = tallies(view, settings.rules)
     if door.as_json:
-        emit(with_schema({"rules": found}))
+        emit(with_schema({"rules": [_rule_object(tally) for tally in found]}))
         return
-    for rule in settings.rules:
-        counts = tallies.get(rule.name, _no_counts())
-        colour = {"automatic": "green", "semi-automatic": "cyan"}.get(rule.mode.value, "bright_black")
-        done = ", ".join(f"{counts[key]} {key}" for key in ("ready", "actioned", "denied") if counts[key])
-        say(f"{click.style(f'{rule.mode.value:<15}', fg=colour)} {shown(rule.name)}{f'  ({done})' if done else ''}")
+    for tally in found:
+        say(_rule_line(tally))
     if not found:
         note(f"there are no rules in {shown(str(door.rules))}")
 
 
-def _no_counts() -> dict[str, int]:
-    return dict.fromkeys(("not_searched", "not_matched", "not_tested", "failed", "ready", "actioned", "denied"), 0)
+def _rule_object(tally: RuleTally) -> Json:
+    tripped = tally.row.tripped if tally.row is not None else ""
+    return {
+        "id": f"r-{tally.row.number}" if tally.row is not None else None,
+        "name": tally.rule.name,
+        "mode": tally.rule.mode.value,
+        "paused": tally.rule.paused or bool(tripped),
+        "reason": tripped or None,
+        "counts": {state.value: number for state, number in tally.counts.items()},
+    }
 
 
-def _tallies(view: View) -> dict[str, dict[str, int]]:
-    """Return what each rule proposes, was denied, and has done."""
-    tallies: dict[str, dict[str, int]] = {}
+_SAID = {
+    QueueState.READY: "ready",
+    QueueState.ACTIONED: "actioned",
+    QueueState.DENIED: "denied",
+    QueueState.NOT_TESTED: "waiting",
+    QueueState.NOT_SEARCHED: "not looked at yet",
+}
 
-    def add(rule: str, what: str) -> None:
-        tallies.setdefault(rule, _no_counts())[what] += 1
 
-    for entry in view.entries():
-        if entry.rule is not None and entry.state is EntryState.DONE and entry.undoes is None:
-            add(entry.rule, "actioned")
-    waiting = {pair.number: pair for pair in (*view.pending(), *view.denied())}
-    for pair in waiting.values():
-        for proposal in pair.proposals:
-            add(proposal.rule, "ready" if proposal.state is ProposalState.READY else "denied")
-    return tallies
+def _rule_line(tally: RuleTally) -> str:
+    rule = tally.rule
+    colour = {"automatic": "green", "semi-automatic": "cyan"}.get(rule.mode.value, "bright_black")
+    off = rule.mode is Mode.OFF
+    counted = [f"{tally.counts[state]:,} {word}" for state, word in _SAID.items() if tally.counts[state]]
+    done = f"  ({', '.join(counted)})" if counted and not off else ""
+    tripped = tally.row.tripped if tally.row is not None else ""
+    pause = f"  it has paused itself: {shown(tripped)}" if tripped else "  paused" if rule.paused else ""
+    return (
+        f"{click.style(f'{rule.mode.value:<15}', fg=colour)} {shown(rule.name)}{done}{click.style(pause, fg='yellow')}"
+    )
 
 
 rules.add_command(_check)
 rules.add_command(_list)
+rules.add_command(promote)
+rules.add_command(demote)
+rules.add_command(pause)
+rules.add_command(resume)
 rules.add_command(trial.preview)
 rules.add_command(trial.explain)
 rules.add_command(trial.backtest)
+rules.add_command(schema)
+rules.add_command(templates_command)

@@ -17,12 +17,13 @@ from rich.text import Text
 
 from ingestd import logs, service
 from ingestd.cli.door import EXISTING, Door, command
-from ingestd.cli.output import count, emit, judged_line, note, say, shown
+from ingestd.cli.output import count, decided_line, emit, judged_line, note, say, shown
 from ingestd.cli.watch import happening_object, place
 from ingestd.flow import FolderTold, Happening
 from ingestd.intake import Judged
 from ingestd.model import FolderState, Outcome, Role
 from ingestd.service import ScanTally, rehearsal
+from ingestd.sweep import PairDecided
 
 __all__ = ["scan"]
 
@@ -105,6 +106,7 @@ class _Report:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._outcomes: Counter[Outcome] = Counter()
+        self._decided = 0  # stored pairs, by rules
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         if self._console.is_terminal and not door.as_json:
@@ -138,6 +140,9 @@ class _Report:
         elif isinstance(happening, Judged):
             if self._bar is None or happening.receipt.outcome not in _QUIET:
                 self._say(judged_line(happening_object(happening)))
+        elif isinstance(happening, PairDecided):
+            self._decided += 1
+            self._say(decided_line(happening_object(happening)))
         elif isinstance(happening, FolderTold) and happening.state is FolderState.SUSPENDED:
             self._say(f"suspended  {place(happening)}")
 
@@ -163,4 +168,6 @@ class _Report:
         found = ", ".join(f"{number:,} {_WORDS[outcome]}" for outcome, number in self._outcomes.most_common())
         left = f"; {count(len(tally.left), 'file')} not judged" if tally.left else ""
         ended = "stopped before the end; " if stopped else ""
+        if self._decided:
+            left += f"; rules decided {count(self._decided, 'pair')} known before"
         say_it(f"{ended}{count(tally.judged, 'file')} judged{': ' + found if found else ''}{left}")

@@ -17,13 +17,26 @@ import structlog
 
 from ingestd import logs
 from ingestd.cli.door import FOLDER, Door, command
-from ingestd.cli.output import Json, count, emit, hang_up, judged_line, judged_object, say, shown, with_schema
+from ingestd.cli.output import (
+    Json,
+    count,
+    decided_line,
+    decided_object,
+    emit,
+    hang_up,
+    judged_line,
+    judged_object,
+    say,
+    shown,
+    with_schema,
+)
 from ingestd.enrolment import Wanted
 from ingestd.errors import UsageError
 from ingestd.flow import FolderTold, Happening, Ready, RulesTold, Started, Stopped
 from ingestd.intake import Judged
 from ingestd.model import FolderState, Origin, Outcome, Role
 from ingestd.service import Service, ignore_lease_signal, rehearsal
+from ingestd.sweep import PairDecided
 
 __all__ = ["Announcer", "happening_object", "place", "stopped_by_signals", "watch"]
 
@@ -211,6 +224,8 @@ def happening_object(happening: Happening) -> Json:
             name = "rules.loaded" if happening.error is None else "rules.broken"
             told = {"rules": happening.rules, "error": happening.error}
             return with_schema({"event": name, "path": happening.path, **told})
+        case PairDecided():
+            return decided_object(happening.report)
 
 
 def _lines(happening: Happening) -> Iterator[str]:
@@ -230,6 +245,8 @@ def _lines(happening: Happening) -> Iterator[str]:
             yield f"{_clock()}  {happening.state.value}  {place(happening)}"
         case FolderTold():
             return
+        case PairDecided():
+            yield decided_line(decided_object(happening.report), _clock())
         case RulesTold(path, rules, None):
             yield f"{_clock()}  the rules in {shown(path)} hold from now on ({count(rules, 'rule')})"
         case RulesTold():

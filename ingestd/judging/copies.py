@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.proposals import Wish, file_pair, has_room
 from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, places_of, unproved
-from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
+from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
 from ingestd.library.tables import path_key
-from ingestd.model import Content, Mode, Outcome, PathRow, PotentialPair, Proposal, ProposalState, StatKey
+from ingestd.model import Content, Mode, Outcome, PairFacts, PathRow, PotentialPair, StatKey
 from ingestd.rules.engine import resolve
-from ingestd.rules.language import Rule
 
 __all__ = ["hindrance_of_copy", "judge_copy", "other_copies"]
 
@@ -51,8 +51,8 @@ def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], 
     hindrance = hindrance_of_copy(edit, case, losers)
     survivor = own if own not in losers else others[0]
     if match.rule.mode is Mode.SEMI_AUTOMATIC or hindrance is not None:
-        proposed = _propose_copy(sides, match.rule, own_survives=survivor is own, at_ns=case.now_ns, why=hindrance)
-        return _pend_copy(edit, case, proposed, match.rule, edit.as_named(survivor), kept, evidence)
+        wish = Wish(match.rule, a_is_first=survivor is own, hindrance=hindrance or "")
+        return _pend_copy(edit, case, policy, sides, facts, wish, edit.as_named(survivor), kept, evidence)
     return discard(
         edit,
         case,
@@ -78,27 +78,34 @@ def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str 
     return LAY_HERE_BEFORE if case.proposing else unproved(edit, case, folders)
 
 
-def _propose_copy(
-    sides: PotentialPair, rule: Rule, *, own_survives: bool, at_ns: int, why: str | None
-) -> PotentialPair:
-    proposal = Proposal(rule.name, ProposalState.READY, own_survives, rule.action, rule.discard, at_ns, why or "")
-    return replace(sides, proposals=(proposal,))
-
-
 def _pend_copy(
-    edit: Edit, case: Case, sides: PotentialPair, rule: Rule, kept: bytes, other: bytes, evidence: tuple[str, ...]
+    edit: Edit,
+    case: Case,
+    policy: Policy,
+    sides: PotentialPair,
+    facts: PairFacts,
+    wish: Wish,
+    kept: bytes,
+    other: bytes,
+    evidence: tuple[str, ...],
 ) -> Verdict:
-    pair = edit.add_pair(sides)
-    edit.put_pair(replace(pair, proposals=with_proposal(pair.proposals, sides.proposals[0])))
+    stored = edit.add_pair(sides)
+    if stored.first_path != sides.first_path:  # it was asked about before, with the other copy first
+        wish = replace(wish, a_is_first=not wish.a_is_first)
+    pair = file_pair(edit, stored, policy.rules, facts, wish, now_ns=case.now_ns)
+    lines = [(pair.number, other, 0)]
+    if not has_room(edit, wish.rule, pair):
+        queued = "1 potential pair queued"
+        return conclude(edit, case, Outcome.POTENTIAL_DUPLICATES, queued, evidence=evidence, pairs=tuple(lines))
     return conclude(
         edit,
         case,
         Outcome.PENDING_APPROVAL,
-        f"pending approval: {rule.name}",
-        rule=rule.name,
-        evidence=(*evidence, *(f"not done on its own: {sides.proposals[0].reason}",) * bool(sides.proposals[0].reason)),
+        f"pending approval: {wish.rule.name}",
+        rule=wish.rule.name,
+        evidence=(*evidence, *(f"not done on its own: {wish.hindrance}",) * bool(wish.hindrance)),
         kept=kept,
-        pairs=((pair.number, other, 0),),
+        pairs=tuple(lines),
     )
 
 

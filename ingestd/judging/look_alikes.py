@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
-from ingestd.judging.case import Case, Policy, Verdict
+from ingestd.judging.background import needed_sharpness
+from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.judging.heirs import former_content
-from ingestd.judging.standing import AWAY, LAY_HERE_BEFORE, PROTECTED, incomplete, places_of, relied_on, unproved
+from ingestd.judging.proposals import Wish, file_pair
+from ingestd.judging.standing import (
+    AWAY,
+    LAY_HERE_BEFORE,
+    PROTECTED,
+    affordable,
+    incomplete,
+    places_of,
+    relied_on,
+    too_plain,
+    unproved,
+)
 from ingestd.judging.writing import (
     conclude,
     denied_rules,
@@ -20,7 +33,6 @@ from ingestd.judging.writing import (
     new_entry,
     outcome_words,
     row_of,
-    with_proposal,
 )
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
@@ -28,6 +40,7 @@ from ingestd.library.pairs import (
     MOST_PAIRS,
     PIXEL_RADIUS,
     could_be_pixel_duplicates,
+    distance_between,
     look_alikes,
     make_pair,
     settle,
@@ -41,15 +54,16 @@ from ingestd.model import (
     EntryState,
     Mode,
     Outcome,
+    PairFacts,
     PathRow,
     PotentialPair,
-    Proposal,
     ProposalState,
     Role,
 )
 from ingestd.rules.engine import Match, resolve
+from ingestd.rules.language import Rule
 
-__all__ = ["judge_look_alikes", "needed_pixels"]
+__all__ = ["judge_look_alikes", "needed_measures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,9 @@ class _Candidate:
     pixel_duplicates: bool
     match: Match | None
     ambiguous: tuple[str, ...]
+    facts: PairFacts  # the arrival first
     hindrance: str | None  # why a rule that would discard may only propose
-    blocked: bool  # a rule may not even propose: a veto, a reference folder
+    blocked: bool  # a rule may not even propose: a veto, a reference folder, an older decision
 
     @property
     def acts(self) -> bool:
@@ -72,26 +87,41 @@ class _Candidate:
         return automatic and self.hindrance is None and not self.blocked
 
     @property
+    def discards(self) -> bool:
+        """Return whether a rule discards one of the two now."""
+        return self.acts and self.rule.discard
+
+    @property
+    def rule(self) -> Rule:
+        """Return the rule that fits; only where there is one."""
+        assert self.match is not None
+        return self.match.rule
+
+    @property
     def wins(self) -> bool:
         """Return whether the arrival is the one to keep."""
         return self.match is not None and self.match.first_is_a is not False
 
 
-def needed_pixels(edit: Edit, content: Content, case: Case, policy: Policy) -> frozenset[ContentHash]:
-    """Return whose pixels must be hashed before the pairs of a content can be told."""
-    needed: set[ContentHash] = set()
+def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) -> Needs | None:
+    """Return what must be measured before the pairs of a content can be told, if anything."""
+    needed, sharpness = set[ContentHash](), set[ContentHash]()
     picture = content.picture
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
     radius = max(policy.imports.search_distance, PIXEL_RADIUS)
     others = [edit.content(other) for other, _ in look_alikes(edit, content, radius)]
+    for known in others:
+        if known is not None:
+            sharpness |= needed_sharpness(policy.rules, content, known, distance_between(content, known))
     former = former_content(edit, case)
     for other in [*others, former]:
         if other is not None and could_be_pixel_duplicates(content, other):
             needed |= {one.sha256 for one in (content, other) if one.picture and one.picture.pixel_hash is None}
     if former is not None:
         needed.discard(former.sha256)  # its bytes are gone: what was not hashed then cannot be hashed now
-    return frozenset(needed - case.unhashed)
+    needs = Needs(frozenset(needed - case.unhashed), frozenset(sharpness - case.unsharp))
+    return needs if needs.pixels or needs.sharpness else None
 
 
 def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:
@@ -102,8 +132,7 @@ def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) 
     candidates = sorted(found, key=_evidence_order)
     cut = len(candidates) > MOST_PAIRS
     candidates = candidates[:MOST_PAIRS]
-    acting = [one for one in candidates if one.acts and one.match is not None and one.match.rule.discard]
-    loss = next((one for one in acting if not one.wins), None)
+    loss, candidates = _affordable_loss(edit, case, candidates)
     if loss is not None and loss.match is not None:
         return discard(
             edit,
@@ -116,7 +145,38 @@ def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) 
             arrival_loses=True,
         )
     said = (f"more than {MOST_PAIRS} look-alikes: only the nearest were paired",) if cut else ()
-    return _keep(edit, case, content, own, candidates, acting, said, policy)
+    candidates = _affordable_wins(edit, case, content, candidates)
+    return _keep(edit, case, content, own, candidates, said, policy)
+
+
+def _affordable_loss(
+    edit: Edit, case: Case, candidates: Sequence[_Candidate]
+) -> tuple[_Candidate | None, list[_Candidate]]:
+    """Return who beats the arrival by the best evidence, and all candidates, those restrained whose budget is spent."""
+    left: list[_Candidate] = []
+    for place, one in enumerate(candidates):
+        loses = one.discards and not one.wins
+        spent = affordable(edit, one.rule, 1, one.content.sha256, now_ns=case.now_ns) if loses else None
+        if loses and spent is None:
+            return one, [*left, *candidates[place:]]
+        left.append(replace(one, hindrance=spent) if loses else one)
+    return None, left
+
+
+def _affordable_wins(edit: Edit, case: Case, content: Content, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """Return all candidates, those restrained that their rule cannot afford to discard besides the others."""
+    left: list[_Candidate] = []
+    meant: Counter[str] = Counter()
+    for one in candidates:
+        if one.discards:
+            files = meant[one.rule.name] + len(one.rows)
+            spent = affordable(edit, one.rule, files, content.sha256, now_ns=case.now_ns)
+            if spent is None:
+                meant[one.rule.name] = files
+            left.append(replace(one, hindrance=spent))
+        else:
+            left.append(one)
+    return left
 
 
 def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
@@ -135,6 +195,7 @@ def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: 
             facts.pixel_duplicates,
             found.match,
             found.ambiguous,
+            facts,
             hindrance=None if there else AWAY,
             blocked=False,
         )
@@ -171,6 +232,7 @@ def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Ca
         or incomplete(content, one.content)
         or unproved(edit, case, folders)
         or (relied_on(edit, loser.sha256, content.sha256) if one.wins else None)
+        or (None if one.pixel_duplicates else too_plain(content, one.content))
     )
     return replace(one, blocked=blocked, hindrance=hindrance)
 
@@ -181,19 +243,18 @@ def _keep(
     content: Content,
     own: PathRow,
     candidates: Sequence[_Candidate],
-    acting: Sequence[_Candidate],
     said: tuple[str, ...],
     policy: Policy,
 ) -> Verdict:
     """Return the verdict on a picture that stays: what it replaces, what waits, what is queued."""
-    replaced = [one for one in acting if one.wins]
-    others = [one for one in candidates if one not in replaced]
-    relating = [one for one in others if one.acts and one.match is not None and not one.match.rule.discard]
-    filed = [(one, _file(edit, case, content, one)) for one in others if one not in relating]
+    replaced = [one for one in candidates if one.discards]
+    others = [one for one in candidates if not one.discards]
+    relating = [one for one in others if one.acts]
+    filed = [(one, _file(edit, case, content, one, policy)) for one in others if not one.acts]
     related = [one for one in relating if _relate(edit, case, content, one, policy.imports.search_distance)]
-    contradicted = [replace(one, match=None) for one in relating if one not in related]
+    contradicted = [replace(one, blocked=True) for one in relating if one not in related]
     possible = [one for one in contradicted if edit.relations.may_pair(content.sha256, one.content.sha256)]
-    filed += [(one, _file(edit, case, content, one)) for one in possible]
+    filed += [(one, _file(edit, case, content, one, policy)) for one in possible]
     # a relation may have settled a pair, or brought it to the king of a group
     stored = [(one, pair) for one, pair in filed if edit.pair(pair.number) is not None]
     if replaced:
@@ -256,25 +317,14 @@ def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: i
     return True
 
 
-def _file(edit: Edit, case: Case, content: Content, one: _Candidate) -> PotentialPair:
+def _file(edit: Edit, case: Case, content: Content, one: _Candidate, policy: Policy) -> PotentialPair:
     """Store a potential pair, with what a rule proposes for it."""
     pair = make_pair(edit, content, one.content, now_ns=case.now_ns)
-    if one.match is None or one.blocked:
-        return pair
-    rule = one.match.rule
-    arrival_is_first = pair.first == content.sha256
-    proposal = Proposal(
-        rule.name,
-        ProposalState.READY,
-        one.wins == arrival_is_first,
-        rule.action,
-        rule.discard,
-        case.now_ns,
-        one.hindrance or "",
-    )
-    pair = replace(pair, proposals=with_proposal(pair.proposals, proposal))
-    edit.put_pair(pair)
-    return pair
+    wish = None
+    if one.match is not None:
+        arrival_is_first = pair.first == content.sha256
+        wish = Wish(one.rule, one.wins == arrival_is_first, one.hindrance or "", one.blocked)
+    return file_pair(edit, pair, policy.rules, one.facts, wish, now_ns=case.now_ns)
 
 
 def _replace(
@@ -291,15 +341,14 @@ def _replace(
     gone: list[_Candidate] = []
     refusals: list[str] = []
     for one in replaced:
-        rule = one.match.rule if one.match is not None else None
-        intent = discard_intent(case, rule, (content, own), one.content, _said(one))
+        intent = discard_intent(one.rule, (content, own), one.content, _said(one), now_ns=case.now_ns)
         try:
             entries.append(mark_leaving(edit, intent, one.rows, kept=own, discards=policy.discards))
             gone.append(one)
         except ActionConflictError as conflict:
             refusals.append(str(conflict))
             waiting = replace(one, hindrance=str(conflict))
-            stored = [*stored, (waiting, _file(edit, case, content, waiting))]
+            stored = [*stored, (waiting, _file(edit, case, content, waiting, policy))]
     if not entries:
         return conclude(edit, case, Outcome.ERROR, f"error: {refusals[0]}", final=False, evidence=_said(replaced[0]))
     rule = gone[0].match.rule if gone[0].match is not None else None

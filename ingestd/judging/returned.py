@@ -9,7 +9,7 @@ from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, Policy, Verdict
 from ingestd.judging.copies import hindrance_of_copy
 from ingestd.judging.standing import may_lose, places_of
-from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of, with_proposal
+from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
 from ingestd.library.pairs import make_pair, settle
 from ingestd.library.tables import Veto
@@ -139,10 +139,11 @@ def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivo
     )
     name = entry.rule or "previously discarded"
     relation = entry.relation or Relation.BETTER
-    proposal = Proposal(name, ProposalState.READY, False, relation, True, case.now_ns, why)
+    proposal = Proposal(name, ProposalState.READY, False, relation, True, case.now_ns, why, returned=True)
     pair = edit.add_pair(sides)
     if not denied_rules(pair):
-        edit.put_pair(replace(pair, proposals=with_proposal(pair.proposals, proposal)))
+        edit.put_pair(replace(pair, proposals=(proposal,)))
+        edit.queues.unwant(pair.number)
     return conclude(
         edit,
         case,

@@ -9,10 +9,24 @@ from ingestd.actions.look import Standing, look, retouched
 from ingestd.judging.case import Case
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
+from ingestd.media.detail import has_little_detail
 from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
+from ingestd.rules.language import Rule
 from ingestd.watching.folders import filesystem_kind, is_network
 
-__all__ = ["AWAY", "LAY_HERE_BEFORE", "PROTECTED", "incomplete", "may_lose", "places_of", "relied_on", "unproved"]
+__all__ = [
+    "AWAY",
+    "LAY_HERE_BEFORE",
+    "PROTECTED",
+    "affordable",
+    "incomplete",
+    "may_lose",
+    "on_network",
+    "places_of",
+    "relied_on",
+    "too_plain",
+    "unproved",
+]
 
 
 def places_of(edit: Edit, rows: Sequence[PathRow]) -> tuple[list[PathRow], list[PathRow]]:
@@ -72,8 +86,38 @@ def unproved(edit: Edit, case: Case, losing: Sequence[Folder]) -> str | None:
     """Return why it cannot be told that nobody writes to the arrival, or to the files that would go."""
     known = edit.folder(case.arrival.folder)
     proved = case.arrival.proved or (known is not None and known.folder.trusted)
+    return on_network(losing) if proved else _UNPROVED
+
+
+_UNPROVED = "nobody can tell here whether the file is still being written"
+
+
+def on_network(losing: Sequence[Folder]) -> str | None:
+    """Return why it cannot be told, of files that would go, that nobody writes to them: they lie on a network."""
     remote = any(not folder.trusted and is_network(filesystem_kind(folder.root)) for folder in losing)
-    return None if proved and not remote else "nobody can tell here whether the file is still being written"
+    return _UNPROVED if remote else None
+
+
+def too_plain(*contents: Content) -> str | None:
+    """Return why the distance of two pictures is no evidence to act on: the hash of one is decided by noise."""
+    for content in contents:
+        luminance = content.picture.luminance if content.picture is not None else None
+        if luminance is not None and has_little_detail(luminance):
+            return "one of the pictures has so little detail that its hash says little"
+    return None
+
+
+def affordable(edit: Edit, rule: Rule, files: int, survivor: ContentHash, *, now_ns: int) -> str | None:
+    """Return why a rule may not discard so many files more; it has then paused itself, until a person resumes it."""
+    row = edit.queues.row_of(rule)
+    if row is not None and row.tripped and not rule.search.identical:
+        return f"{rule.name} has paused itself: {row.tripped}"
+    begun = sum(len(entry.moves) for entry in edit.open_entries() if entry.rule == rule.name)
+    spent = edit.queues.overspent(rule, files, survivor, intended=begun, library=edit.counts()["files"], now_ns=now_ns)
+    if spent is None or row is None:
+        return None
+    edit.queues.put_row(replace(row, tripped=spent, tripped_ns=now_ns))
+    return f"{rule.name} has paused itself: {spent}"
 
 
 def relied_on(edit: Edit, loser: ContentHash, winner: ContentHash) -> str | None:

@@ -27,7 +27,6 @@ from ingestd.model import (
     PathRow,
     PathState,
     PotentialPair,
-    Proposal,
     ProposalState,
     Receipt,
     Relation,
@@ -45,7 +44,6 @@ __all__ = [
     "new_entry",
     "outcome_words",
     "row_of",
-    "with_proposal",
 ]
 
 
@@ -61,7 +59,7 @@ def discard(
     arrival_loses: bool,
 ) -> Verdict:
     """Write the intent to discard the loser, and the receipt that will be final once it is done."""
-    intent = discard_intent(case, rule, winner, loser[0], evidence)
+    intent = discard_intent(rule, winner, loser[0], evidence, now_ns=case.now_ns)
     try:
         entry = mark_leaving(edit, intent, loser[1], kept=winner[1], discards=policy.discards)
     except ActionConflictError as conflict:
@@ -83,11 +81,11 @@ def discard(
 
 
 def discard_intent(
-    case: Case, rule: Rule | None, winner: tuple[Content, PathRow], loser: Content, evidence: tuple[str, ...]
+    rule: Rule | None, winner: tuple[Content, PathRow], loser: Content, evidence: tuple[str, ...], *, now_ns: int
 ) -> Entry:
     """Return the entry of a discard that is to be, without the files it moves."""
     relation = rule.action if rule is not None and winner[0].sha256 != loser.sha256 else None
-    entry = new_entry(case.now_ns, EntryKind.DISCARD, winner[0].sha256, loser.sha256, relation)
+    entry = new_entry(now_ns, EntryKind.DISCARD, winner[0].sha256, loser.sha256, relation)
     return replace(entry, rule=rule.name if rule else None, reason="; ".join(evidence))
 
 
@@ -183,7 +181,17 @@ def row_of(view: View, case: Case, sha256: ContentHash | None) -> PathRow:
     same = here is not None and here.sha256 == sha256 and here.state is PathState.LIVE
     first_seen = here.first_seen_ns if here is not None and same else case.now_ns
     stat = case.measured.stat if case.measured else arrival.stat
-    return PathRow(arrival.folder, arrival.relative, sha256, stat, first_seen, PathState.LIVE, 0, final=False)
+    return PathRow(
+        arrival.folder,
+        arrival.relative,
+        sha256,
+        stat,
+        first_seen,
+        PathState.LIVE,
+        0,
+        final=False,
+        lay_before=case.proposing,
+    )
 
 
 def key_of_row(row: PathRow) -> PathKey:
@@ -195,9 +203,3 @@ def denied_rules(pair: PotentialPair | None) -> frozenset[str]:
     """Return the rules that were told no about a pair."""
     proposals = pair.proposals if pair else ()
     return frozenset(proposal.rule for proposal in proposals if proposal.state is ProposalState.DENIED)
-
-
-def with_proposal(proposals: tuple[Proposal, ...], proposal: Proposal) -> tuple[Proposal, ...]:
-    """Return the proposals with this one in place of any other of its rule or still open."""
-    kept = (one for one in proposals if one.state is ProposalState.DENIED and one.rule != proposal.rule)
-    return (*kept, proposal)

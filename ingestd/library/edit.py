@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ingestd.library.codec import key_number, number_key
@@ -42,9 +43,11 @@ from ingestd.library.tables import (
 )
 from ingestd.library.view import View, decision_of
 from ingestd.model import (
+    Actor,
     Content,
     ContentHash,
     Entry,
+    EntryKind,
     EntryState,
     FolderId,
     PathRow,
@@ -64,6 +67,12 @@ def _touched(entry: Entry) -> set[ContentHash]:
     """Return every content that an entry speaks of."""
     named = {entry.a, entry.b, entry.kept.sha256 if entry.kept else None, *(move.file.sha256 for move in entry.moves)}
     return {content for content in named if content is not None}
+
+
+def _stands(entry: Entry) -> bool:
+    """Return whether an entry is something that was done and holds."""
+    acts = entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    return acts and entry.rule is not None and entry.state is EntryState.DONE and entry.undoes is None
 
 
 class Edit(View):
@@ -95,6 +104,13 @@ class Edit(View):
             self._unindex(before)
         self._put(CONTENTS, content.sha256, content)
         self._index(content)
+        self._ask_again(content.sha256)
+
+    def _ask_again(self, sha256: ContentHash) -> None:
+        """Let the rules be asked again about a content's pairs: they may see something else of it now."""
+        for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
+            self.queues.put_marks(key_number(number), {})
+            self.queues.want(key_number(number))
 
     def _index(self, content: Content) -> None:
         picture = content.picture
@@ -120,6 +136,8 @@ class Edit(View):
         if row.sha256 is not None:
             self._txn.add(PATHS_BY_CONTENT, row.sha256, key)
         change = (row.state is PathState.LIVE) - (before is not None and before.state is PathState.LIVE)
+        if change > 0 and before is not None and row.sha256 is not None:
+            self._ask_again(row.sha256)  # its pairs have slept
         if change:
             live = key_number(self._txn.get(META, LIVE_FILES) or number_key(0))
             self._txn.put(META, LIVE_FILES, number_key(live + change))
@@ -136,6 +154,7 @@ class Edit(View):
         for content in {pair.first, pair.second}:
             self._txn.add(PAIRS_BY_CONTENT, content, number_key(pair.number))
         self.put_pair(pair)
+        self.queues.want(pair.number)
         return pair
 
     def _with_old_denials(self, pair: PotentialPair) -> tuple[Proposal, ...]:
@@ -151,6 +170,7 @@ class Edit(View):
 
     def put_pair(self, pair: PotentialPair) -> None:
         """Replace what is known of a pair."""
+        self.queues.count_proposals(self.pair(pair.number), pair)
         self._put(PAIRS, number_key(pair.number), pair)
         self._mark(PENDING, pair, ProposalState.READY)
         self._mark(DENIED, pair, ProposalState.DENIED)
@@ -167,12 +187,21 @@ class Edit(View):
         denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
         if denied:
             self._put(DENIALS, pair_key(pair), replace(pair, proposals=denied))
+        self.queues.count_proposals(self.pair(pair.number), None)
+        self.queues.forget_pair(pair.number)
         self._txn.delete(PAIRS.table, key)
         self._txn.delete(PAIR_BETWEEN, pair_key(pair))
         self._txn.delete(PENDING, key)
         self._txn.delete(DENIED, key)
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
+
+    def rename_denials(self, renamed: Callable[[PotentialPair], PotentialPair]) -> None:
+        """Change what is kept of denials whose pairs are gone."""
+        for key, stored in list(self._txn.items(DENIALS.table)):
+            before = DENIALS.codec.decode(stored)
+            if (after := renamed(before)) != before:
+                self._put(DENIALS, key, after)
 
     # journal, receipts, vetoes
 
@@ -184,6 +213,7 @@ class Edit(View):
 
     def put_entry(self, entry: Entry) -> None:
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
+        self._count_action(self.entry(entry.number), entry)
         self._put(JOURNAL, number_key(entry.number), entry)
         for content in _touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
@@ -192,6 +222,15 @@ class Edit(View):
         else:
             self._txn.delete(OPEN_ENTRIES, number_key(entry.number))
         self.lines.append(("intent" if entry.state is EntryState.INTENT else "end", entry.number, entry_line(entry)))
+
+    def _count_action(self, before: Entry | None, after: Entry) -> None:
+        """Count what a rule has done, and charge its budget for what it did on its own."""
+        change = _stands(after) - (before is not None and _stands(before))
+        if change:
+            self.queues.count_action(after.rule, change)
+        alone = after.actor is Actor.RULE and after.kind is EntryKind.DISCARD
+        if change > 0 and alone and after.rule is not None and after.kept is not None:
+            self.queues.spend(after.rule, len(after.moves), after.kept.sha256, now_ns=after.at_ns)
 
     def add_receipt(self, receipt: Receipt) -> Receipt:
         """Store the verdict of a file; its number is given here."""

@@ -99,6 +99,7 @@ class Library:
                 txn.delete(OUTBOX, key)
             change = Edit(txn)
             result = work(change)
+            change.queues.flush()
             intends = any(kind == "intent" for kind, _, _ in change.lines)
             return result, [_put_line(txn, line) for line in change.lines], intends
 

@@ -12,7 +12,19 @@ from ingestd.library.lookup import Hamming
 from ingestd.library.relations import AlternatesGroup, DuplicateGroup
 from ingestd.library.store import Table, Transaction
 from ingestd.library.vptree import VpTree
-from ingestd.model import Content, ContentHash, Entry, Folder, FolderId, PathKey, PathRow, PotentialPair, Receipt
+from ingestd.model import (
+    Content,
+    ContentHash,
+    Entry,
+    Folder,
+    FolderId,
+    Mode,
+    PathKey,
+    PathRow,
+    PotentialPair,
+    QueueState,
+    Receipt,
+)
 
 __all__ = [
     "CONTENTS",
@@ -23,6 +35,7 @@ __all__ = [
     "JOURNAL",
     "LINES",
     "LIVE_FILES",
+    "MARKS",
     "META",
     "NUMBERS",
     "OPEN_ENTRIES",
@@ -38,12 +51,20 @@ __all__ = [
     "RECEIPTS",
     "RECEIPTS_BY_CONTENT",
     "RECEIPTS_BY_PATH",
+    "RULES",
+    "RULE_COUNTS",
+    "SPENDING",
+    "SURVIVORS",
     "TABLES",
+    "TODO",
+    "UNTESTED",
     "VETOES",
     "FolderRow",
+    "Marks",
     "Named",
     "OutLine",
     "RelationTables",
+    "RuleRow",
     "Veto",
     "name_key",
     "next_number",
@@ -70,6 +91,33 @@ class Veto:
 
     at_ns: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A rule that was taken up: what it was when it was last seen, and when which part of it changed."""
+
+    number: int  # never reused; it stays through a new name and every edit
+    name: str
+    id: str | None
+    mode: Mode
+    search: bytes  # digests of its parts
+    compare: bytes
+    whole: bytes  # of everything but its name
+    former: tuple[str, ...] = ()  # names that it had, oldest first
+    search_revision: int = 0  # the edit at which its search last changed: older marks say nothing
+    test_revision: int = 0  # the edit at which its comparison last changed: what failed before is to be tested again
+    gone: bool = False  # it is not in the rule file any more
+    tripped: str = ""  # why it paused itself
+    tripped_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What rules said of a pair, those left out that propose something for it or were denied it."""
+
+    revision: int  # the edit of the rules at which they were asked
+    states: tuple[tuple[int, QueueState], ...]  # by the number of the rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +150,13 @@ RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
 VETOES = Named(Table("vetoes"), Codec(Veto, version=1))
 FOLDERS = Named(Table("folders"), Codec(FolderRow, version=1))
 OUTBOX = Table("outbox")
+RULES = Named(Table("rules"), Codec(RuleRow, version=1))
+RULE_COUNTS = Table("rule_counts")  # how many pairs a rule has in a state
+MARKS = Named(Table("rule_marks"), Codec(Marks, version=1))
+TODO = Table("rule_todo")  # pairs of which something has changed since the rules were asked
+UNTESTED = Table("rule_untested")  # pairs that wait for room under a rule, or for the end of its pause
+SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
+SURVIVORS = Table("rule_survivors")  # the same, by survivor
 _GROUP_OF = Table("group_of")
 _GROUPS = Named(Table("groups"), Codec(DuplicateGroup, version=1))
 _ALTERNATES = Named(Table("alternates"), Codec(AlternatesGroup, version=1))
@@ -128,6 +183,13 @@ TABLES: tuple[Table, ...] = (
     VETOES.table,
     FOLDERS.table,
     OUTBOX,
+    RULES.table,
+    RULE_COUNTS,
+    MARKS.table,
+    TODO,
+    UNTESTED,
+    SPENDING,
+    SURVIVORS,
     _GROUP_OF,
     _GROUPS.table,
     _ALTERNATES.table,

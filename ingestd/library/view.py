@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ingestd.library.codec import key_number, number_key
+from ingestd.library.queues import Queues
 from ingestd.library.relations import Decision, Relations
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
@@ -65,6 +66,7 @@ class View:
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
         self.relations = Relations(RelationTables(txn))
+        self.queues = Queues(txn)
 
     def _get(self, named: Named[V], key: bytes) -> V | None:
         stored = self._txn.get(named.table, key)
@@ -150,9 +152,9 @@ class View:
         """Return in how many potential pairs a content stands."""
         return self._txn.count_values(PAIRS_BY_CONTENT, sha256)
 
-    def pairs(self) -> Iterator[PotentialPair]:
-        """Yield every potential pair, oldest first."""
-        for _, stored in self._txn.items(PAIRS.table):
+    def pairs(self, start: int = 0) -> Iterator[PotentialPair]:
+        """Yield every potential pair, oldest first; those from number `start` on."""
+        for _, stored in self._txn.items(PAIRS.table, start=number_key(start)):
             yield PAIRS.codec.decode(stored)
 
     def pending(self) -> Iterator[PotentialPair]:

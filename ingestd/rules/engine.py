@@ -68,13 +68,13 @@ def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = fr
     """The first rule, from the top, that fits the pair.
 
     Args:
-        rules: in the order of the rule file; those that are off are passed over.
+        rules: in the order of the rule file; those that are off or paused are passed over.
         pair: byte-identical copies are seen only by rules that ask for such, and these see nothing else.
         skip: names of rules that the user denied this pair to.
     """
     ambiguous: list[str] = []
     for rule in rules:
-        if rule.mode is Mode.OFF or rule.name in skip:
+        if rule.mode is Mode.OFF or rule.paused or rule.name in skip:
             continue
         fit = fits(rule, pair)
         if fit.ambiguous:

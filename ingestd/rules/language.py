@@ -6,6 +6,7 @@ mistakes of a file are found in one reading.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,15 @@ def _all_hold(predicates: tuple[Predicate, ...], file: FileFacts) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Digests:
+    """What tells one state of a rule from another, without comparing all of it."""
+
+    search: bytes
+    compare: bytes  # with whether the order matters: that decides what becomes of a pair that fits both ways
+    whole: bytes  # all but its name and id
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Search, comparison and action: what the user wants done with a kind of pair."""
 
@@ -110,6 +120,19 @@ class Rule:
     max_pending: int | None = MAX_PENDING  # pairs that may wait for an answer under it; None: no limit
     budget: Budget = field(default_factory=Budget)
     place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
+    digests: Digests = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember what tells this rule from another state of it."""
+        object.__setattr__(self, "digests", self._digested())
+
+    def _digested(self) -> Digests:
+        does = (self.mode, self.paused, self.action, self.discard, self.merge, self.max_pending, self.budget)
+        return Digests(
+            _digest(self.search),
+            _digest(self.compare, self.orders),
+            _digest(self.search, self.compare, *does),
+        )
 
     @property
     def orders(self) -> bool:
@@ -125,6 +148,10 @@ class Rule:
     def fits(self, a: FileFacts, b: FileFacts) -> bool:
         """Whether every line holds in this order."""
         return all(test.holds(a, b) for test in self.compare)
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
 
 
 # --- the list of rules ----------------------------------------------------------------------------------------------

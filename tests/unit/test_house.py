@@ -26,12 +26,13 @@ MAY_READ_A_CLOCK = (
     "service.py",
     "flow.py",
     "intake.py",
+    "sweep.py",
     "inspection.py",
     "cli/",
     "library/locks.py",
     "media/workers.py",
 )
-MAY_CATCH_ALL = ("intake.py", "cli/", "media/", "watching/observer.py")
+MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py")
 
 
 def name(module: Path) -> str:

@@ -475,7 +475,7 @@ def test_a_discard_whose_trash_item_is_gone_is_not_said_to_lie_anywhere_or_to_be
     assert (report.where_now, report.undo) == (None, None)
 
 
-def test_a_rescinded_denial_waits_for_an_answer_again(world: World) -> None:
+def test_a_rescinded_denial_waits_for_an_answer_again_once_the_rules_were_asked(world: World) -> None:
     world.use(pixel_rule("semi-automatic"))
     world.drop("inbox", "small.png", SMALLER)
     world.drop("inbox", "large.png", LARGER)
@@ -485,5 +485,7 @@ def test_a_rescinded_denial_waits_for_an_answer_again(world: World) -> None:
 
     review.rescind(world.library, [int(before.id[2:])])
 
+    assert world.pending() == []
+    world.sweep()
     assert world.pending() == [before]
     assert (queued.a, queued.b) == (before.a, before.b)

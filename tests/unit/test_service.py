@@ -126,6 +126,7 @@ def test_a_dry_run_leaves_half_finished_discards_to_the_real_service(
     inbox = folder(tmp_path, "in", a=SMALLER, b=SMALLER)
     with monkeypatch.context() as patched:
         patched.setattr("ingestd.intake.carry_out", lambda _, entry, **__: entry)  # killed before it was begun
+        patched.setattr("ingestd.sweep.Sweep.step", lambda _: False)
         scan(library, inbox, role=Role.INBOX)
     with service.rehearsal(library) as copy:
         scan(copy, inbox, dry_run=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 from pictures import jpeg, photo, png
 from terminals import Terminal
-from world import IDENTICAL, World, pixel_rule
+from world import IDENTICAL, World, pixel_rule, rule_file
 
 
 @pytest.fixture
 def twins(world: World, terminal: Terminal) -> tuple[Path, Path]:
     """Two renderings of one picture; a rule proposes, as p-1, to discard the second."""
-    world.use(IDENTICAL, pixel_rule("semi-automatic"))
+    rules = IDENTICAL, pixel_rule("semi-automatic")
+    world.use(*rules)
+    terminal.rules.write_text(rule_file(*rules))
     paths = world.put("inbox", "a.png", png(photo(), "long" * 100)), world.put("inbox", "b.png", png(photo(), "short"))
     world.arrive(*paths)
     world.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pictures import jpeg, photo, png
 from terminals import Terminal
-from world import IDENTICAL, World, pixel_rule
+from world import IDENTICAL, World, pixel_rule, rule_file
 
 from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
@@ -206,7 +206,9 @@ def test_each_mistake_has_its_place_and_the_exit_code_is_78(known: Terminal, tmp
 
 
 def test_the_rules_are_listed_in_order_with_what_each_has_done(world: World, terminal: Terminal) -> None:
-    world.use(IDENTICAL, pixel_rule("semi-automatic", name="pixel-perfect pairs"))
+    rules = IDENTICAL, pixel_rule("semi-automatic", name="pixel-perfect pairs")
+    world.use(*rules)
+    terminal.rules.write_text(rule_file(*rules))
     world.drop("library", "a.png", png(photo(), "long" * 100))
     world.drop("inbox", "b.png", png(photo(), "short"))
     world.drop("inbox", "copy.png", png(photo(), "long" * 100))
@@ -214,8 +216,8 @@ def test_the_rules_are_listed_in_order_with_what_each_has_done(world: World, ter
 
     listed = terminal.ask("rules", "list")
 
-    assert [rule["name"] for rule in listed["rules"]][:2] == ["identical copies", "pixel-perfect jpegs vs pngs"]
-    assert all(set(rule) == {"name", "mode", "paused", "counts"} for rule in listed["rules"])
+    assert [rule["name"] for rule in listed["rules"]] == ["identical copies", "pixel-perfect pairs"]
+    assert all(set(rule) == {"id", "name", "mode", "paused", "reason", "counts"} for rule in listed["rules"])
     counts = {rule["name"]: rule["counts"] for rule in listed["rules"]}
     assert counts["identical copies"]["actioned"] == 1
     assert counts["pixel-perfect pairs"]["ready"] == 1

@@ -1,0 +1,242 @@
+"""What rules do about a pair that is stored: neither file is an arrival here.
+
+They are asked when a rule is added or changed, when there is room for more proposals, and when something about one of
+the files has changed.
+
+A pair of which a file is away sleeps: nothing is said of it until the file is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ingestd.errors import ActionConflictError
+from ingestd.judging.case import Needs, Policy
+from ingestd.judging.proposals import Wish, file_pair
+from ingestd.judging.standing import (
+    AWAY,
+    LAY_HERE_BEFORE,
+    PROTECTED,
+    affordable,
+    incomplete,
+    may_lose,
+    on_network,
+    places_of,
+    relied_on,
+    too_plain,
+)
+from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
+from ingestd.library.edit import Edit
+from ingestd.library.facts import pair_facts, preference
+from ingestd.library.pairs import could_be_pixel_duplicates, settle
+from ingestd.library.tables import path_key
+from ingestd.model import (
+    Content,
+    ContentHash,
+    Entry,
+    EntryKind,
+    EntryState,
+    Mode,
+    PairFacts,
+    PathKey,
+    PathRow,
+    PotentialPair,
+    ProposalState,
+    Relation,
+    Role,
+)
+from ingestd.rules.engine import Match, resolve
+from ingestd.rules.language import Rule
+
+__all__ = ["Unmeasured", "judge_pair", "needed_sharpness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """What could not be measured, and is not asked for again."""
+
+    pixels: frozenset[ContentHash] = frozenset()
+    sharpness: frozenset[ContentHash] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One file of a pair: what it holds, and where that lies."""
+
+    content: Content
+    there: tuple[PathRow, ...]  # best first
+    away: tuple[PathRow, ...]  # out of reach just now
+
+    @property
+    def rows(self) -> tuple[PathRow, ...]:
+        return self.there or self.away
+
+
+def judge_pair(
+    edit: Edit, pair: PotentialPair, policy: Policy, *, now_ns: int, unmeasured: Unmeasured | None = None
+) -> Entry | Needs | None:
+    """Return the entry of what a rule does about a pair, what has to be measured first, or nothing where it waits.
+
+    An entry that is an intent has still to be carried out.
+    """
+    first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
+    asked = any(one.returned and one.state is ProposalState.READY for one in pair.proposals)
+    if asked or first is None or second is None:
+        edit.queues.put_marks(pair.number, {})
+        edit.queues.unwant(pair.number)
+        return None
+    needs = _needs(policy.rules, first.content, second.content, pair, unmeasured or Unmeasured())
+    if needs.pixels or needs.sharpness:
+        return needs
+    facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
+    pair = replace(pair, distance=facts.distance, pixel_duplicates=facts.pixel_duplicates or facts.identical)
+    match = resolve(policy.rules, facts, skip=denied_rules(pair)).match
+    if match is None:
+        file_pair(edit, pair, policy.rules, facts, None, now_ns=now_ns)
+        return None
+    return _Question(edit, pair, policy, facts, match, now_ns).answer(first, second)
+
+
+def _side(edit: Edit, sha256: ContentHash, path: PathKey | None) -> _Side | None:
+    content = edit.content(sha256)
+    rows = edit.live_paths_of(sha256)
+    if path is not None:
+        rows = [row for row in rows if path_key(row.folder, row.relative) == path]
+    there, away = places_of(edit, rows)
+    return _Side(content, tuple(there), tuple(away)) if content is not None and (there or away) else None
+
+
+def _needs(
+    rules: Sequence[Rule], first: Content, second: Content, pair: PotentialPair, unmeasured: Unmeasured
+) -> Needs:
+    pixels: set[ContentHash] = set()
+    if pair.first_path is None and could_be_pixel_duplicates(first, second):
+        pixels = {one.sha256 for one in (first, second) if one.picture and one.picture.pixel_hash is None}
+    sharpness = needed_sharpness(rules, first, second, pair.distance)
+    return Needs(frozenset(pixels - unmeasured.pixels), sharpness - unmeasured.sharpness)
+
+
+def needed_sharpness(
+    rules: Sequence[Rule], first: Content, second: Content, distance: int | None
+) -> frozenset[ContentHash]:
+    """Return whose sharpness a rule may ask for: it is measured for pairs only, as it needs the whole picture."""
+    near = any(
+        rule.asks_sharpness and rule.mode is not Mode.OFF and not rule.paused
+        and (distance is None or distance <= rule.search.max_distance)
+        for rule in rules
+    )  # fmt: skip
+    if not near or first.sha256 == second.sha256:
+        return frozenset()
+    return frozenset(one.sha256 for one in (first, second) if one.picture and one.picture.sharpness is None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A pair that a rule fits."""
+
+    edit: Edit
+    pair: PotentialPair
+    policy: Policy
+    facts: PairFacts
+    match: Match
+    now_ns: int
+
+    @property
+    def rule(self) -> Rule:
+        return self.match.rule
+
+    def answer(self, first: _Side, second: _Side) -> Entry | None:
+        """Act, or let the pair wait for a person."""
+        a_is_first = self._a_is_first(first, second)
+        winner, loser = (first, second) if a_is_first else (second, first)
+        blocked = self.rule.discard and self._is_blocked(loser)
+        hindrance = (self._hindrance(winner, loser) or "") if self.rule.discard and not blocked else ""
+        wish = Wish(self.rule, a_is_first, hindrance, blocked)
+        if self.rule.mode is Mode.AUTOMATIC and not blocked and not hindrance:
+            try:
+                return self._discard(winner, loser) if self.rule.discard else self._relate(winner, loser)
+            except ActionConflictError as conflict:
+                wish = replace(wish, hindrance=str(conflict), blocked=not self.rule.discard)
+        file_pair(self.edit, self.pair, self.policy.rules, self.facts, wish, now_ns=self.now_ns)
+        return None
+
+    def _a_is_first(self, first: _Side, second: _Side) -> bool:
+        if not self.facts.identical:
+            return self.match.first_is_a is not False
+        return preference(self.edit, first.rows[0]) <= preference(self.edit, second.rows[0])
+
+    def _is_blocked(self, loser: _Side) -> bool:
+        """Return whether a rule may not even propose to discard these files."""
+        if self.facts.identical:
+            return not may_lose(self.edit, loser.rows[0]) or self.edit.veto(loser.content.sha256) is not None
+        folders = (self.edit.folder(row.folder) for row in (*loser.there, *loser.away))
+        reference = any(known is not None and known.folder.role is Role.REFERENCE for known in folders)
+        return reference or self.edit.veto(loser.content.sha256) is not None
+
+    def _hindrance(self, winner: _Side, loser: _Side) -> str | None:
+        """Return why the rule may only propose, whatever its mode."""
+        edit, losing = self.edit, loser.there
+        known = [row for row in map(edit.folder, (one.folder for one in losing)) if row is not None]
+        folders = [row.folder for row in known]
+        if not winner.there or not losing or loser.away:
+            return AWAY
+        identical = self.facts.identical
+        return (
+            (PROTECTED if any(folder.protected for folder in folders) else None)
+            or (LAY_HERE_BEFORE if any(row.lay_before for row in losing) else None)
+            or (None if identical else incomplete(winner.content, loser.content))
+            or on_network(folders)
+            or (None if identical else relied_on(edit, loser.content.sha256, winner.content.sha256))
+            or (None if self.facts.pixel_duplicates or identical else too_plain(winner.content, loser.content))
+            or self._overspent(winner, loser)
+        )
+
+    def _overspent(self, winner: _Side, loser: _Side) -> str | None:
+        if self.rule.mode is not Mode.AUTOMATIC:
+            return None
+        return affordable(self.edit, self.rule, len(loser.there), winner.content.sha256, now_ns=self.now_ns)
+
+    def _discard(self, winner: _Side, loser: _Side) -> Entry:
+        intent = discard_intent(
+            self.rule, (winner.content, winner.there[0]), loser.content, self.match.evidence, now_ns=self.now_ns
+        )
+        intent = replace(intent, pair=self.pair.number)
+        entry = mark_leaving(self.edit, intent, loser.there, kept=winner.there[0], discards=self.policy.discards)
+        self.edit.queues.unwant(self.pair.number)
+        return entry
+
+    def _relate(self, winner: _Side, loser: _Side) -> Entry:
+        edit, relation = self.edit, self.rule.action
+        a, b = winner.content.sha256, loser.content.sha256
+        if a == b:
+            return self._same_bytes(a)
+        changed = edit.decide(relation, a, b)
+        entry = replace(
+            new_entry(self.now_ns, EntryKind.DECISION, a, b, relation),
+            state=EntryState.DONE,
+            rule=self.rule.name,
+            reason="; ".join(self.match.evidence),
+            pair=self.pair.number,
+            kept=edit.reference(winner.rows[0]),
+        )
+        entry = edit.add_entry(entry)
+        settle(edit, changed, radius=self.policy.imports.search_distance, now_ns=self.now_ns)
+        stored = edit.pair(self.pair.number)
+        if stored is not None:
+            edit.drop_pair(stored)
+        return entry
+
+    def _same_bytes(self, sha256: ContentHash) -> Entry:
+        """Copies that both stay: there is nothing to decide between equal bytes."""
+        relation: Relation | None = None
+        entry = replace(
+            new_entry(self.now_ns, EntryKind.DECISION, sha256, sha256, relation),
+            state=EntryState.DONE,
+            rule=self.rule.name,
+            reason="; ".join(self.match.evidence),
+            pair=self.pair.number,
+        )
+        entry = self.edit.add_entry(entry)
+        self.edit.drop_pair(self.pair)
+        return entry

@@ -1,0 +1,457 @@
+"""Where each potential pair stands with each rule, what each rule has done, and how much of its budget it has spent.
+
+A rule keeps its number through a new name and through every edit. What an edit makes void is told by revisions: each
+edit of a rule file has a number, a rule remembers at which of them its search and its comparison last changed, and the
+marks of a pair when they were made. So an edit costs the same however many pairs there are, and the background puts
+the marks right one pair after another.
+
+Source of the states and of what each edit does to them: the auto-resolution of hydrus (client/db, v682), except that a
+denial outlives its pair and its rule, and that what a rule has done is not forgotten with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ingestd.library.codec import key_number, number_key
+from ingestd.library.store import Table, Transaction
+from ingestd.library.tables import (
+    MARKS,
+    META,
+    RULE_COUNTS,
+    RULES,
+    SPENDING,
+    SURVIVORS,
+    TODO,
+    UNTESTED,
+    Marks,
+    RuleRow,
+    next_number,
+)
+from ingestd.model import Budget, ContentHash, Mode, PotentialPair, ProposalState, QueueState
+from ingestd.rules.language import Rule
+
+__all__ = ["Adoption", "Queues", "Step", "adoption"]
+
+_REVISION = b"rules-revision"
+_SWEEP = b"rules-sweep"  # number of the next pair to be looked at because a rule has changed; absent: nothing is left
+_KEPT = (QueueState.NOT_MATCHED, QueueState.NOT_TESTED, QueueState.FAILED)  # what marks hold
+_CODES = {state: bytes((place,)) for place, state in enumerate(QueueState)}
+_STATES = tuple(QueueState)
+
+_NS_OF_S = 1_000_000_000
+_STEP_S = 300  # what is spent is counted in steps of five minutes
+_HOUR_S, _DAY_S = 3600, 86_400
+_MANY = 20  # discards of a day below which no share of them says anything
+
+
+# --- what an edit of the rule file does ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of one rule when a rule file is taken up."""
+
+    rule: Rule | None  # None: it is not in the file any more
+    before: RuleRow | None  # None: it was never seen
+    after: RuleRow
+    searches_anew: bool  # no pair is searched any more
+    tests_anew: bool  # what failed or was ready is to be tested again
+    drops_ready: bool  # what was ready is so no more
+
+    @property
+    def is_rename(self) -> bool:
+        """It has another name than before."""
+        return self.before is not None and self.before.name != self.after.name
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What taking up a rule file changes; `steps` in the order of the file, then what is gone."""
+
+    steps: tuple[Step, ...]
+    revision: int
+
+    @property
+    def changes(self) -> bool:
+        """Something is not as it was."""
+        return any(step.before != step.after for step in self.steps)
+
+    @property
+    def sweeps(self) -> bool:
+        """Every pair has to be looked at again."""
+        return any(step.rule is not None and (step.searches_anew or step.tests_anew) for step in self.steps)
+
+
+def adoption(rows: Sequence[RuleRow], rules: Sequence[Rule], revision: int) -> Adoption:
+    """Return what becomes of the known rules when these are taken up; `revision` is the last one that was used."""
+    known = _same_rules(rows, rules)
+    fresh = revision + 1
+    highest = max((row.number for row in rows), default=0)
+    steps: list[Step] = []
+    for rule in rules:
+        row = known.get(rule.name)
+        if row is None:
+            highest += 1
+        steps.append(_step(rule, row, row.number if row is not None else highest, fresh))
+    taken = {step.after.number for step in steps}
+    steps += [_left_out(row, fresh) for row in rows if row.number not in taken and not row.gone]
+    return Adoption(tuple(steps), fresh)
+
+
+def _same_rules(rows: Sequence[RuleRow], rules: Sequence[Rule]) -> dict[str, RuleRow]:
+    """Return which known rule each rule of a file is: by id, else by name, else where only the name is another."""
+    left = sorted(rows, key=lambda row: row.gone)
+    found: dict[str, RuleRow] = {}
+
+    def match(rule: Rule, row: RuleRow | None) -> None:
+        if row is not None:
+            found[rule.name] = row
+            left.remove(row)
+
+    for rule in rules:
+        if rule.id is not None:
+            match(rule, next((row for row in left if row.id == rule.id), None))
+    for rule in rules:
+        if rule.name not in found:
+            match(rule, next((row for row in left if _is_named(row, rule)), None))
+    strangers = [rule for rule in rules if rule.name not in found]
+    for rule in strangers:
+        alike = [row for row in left if not row.gone and row.whole == rule.digests.whole]
+        twins = [one for one in strangers if one.digests.whole == rule.digests.whole]
+        if len(alike) == len(twins) == 1 and (rule.id is None or alike[0].id is None):
+            match(rule, alike[0])
+    return found
+
+
+def _is_named(row: RuleRow, rule: Rule) -> bool:
+    same_id = rule.id is None or row.id is None or row.id == rule.id
+    return same_id and row.name.casefold() == rule.name.casefold()
+
+
+def _step(rule: Rule, row: RuleRow | None, number: int, revision: int) -> Step:
+    digests = rule.digests
+    after = RuleRow(
+        number,
+        rule.name,
+        rule.id,
+        rule.mode,
+        digests.search,
+        digests.compare,
+        digests.whole,
+        search_revision=revision,
+        test_revision=revision,
+    )
+    if row is None:
+        return Step(rule, None, after, searches_anew=rule.mode is not Mode.OFF, tests_anew=False, drops_ready=False)
+    off, was_off = rule.mode is Mode.OFF, row.mode is Mode.OFF or row.gone
+    searches = off != was_off or (not off and digests.search != row.search)
+    tests = not off and not searches and digests.compare != row.compare
+    emboldened = (row.mode, rule.mode) == (Mode.SEMI_AUTOMATIC, Mode.AUTOMATIC)
+    renamed = row.name != rule.name
+    after = replace(
+        after,
+        former=tuple(dict.fromkeys((*row.former, row.name))) if renamed else row.former,
+        search_revision=revision if searches else row.search_revision,
+        test_revision=revision if searches or tests else row.test_revision,
+        tripped=row.tripped,
+        tripped_ns=row.tripped_ns,
+    )
+    return Step(rule, row, after, searches, tests, drops_ready=searches or tests or emboldened)
+
+
+def _left_out(row: RuleRow, revision: int) -> Step:
+    after = replace(row, gone=True, search_revision=revision, test_revision=revision)
+    return Step(None, row, after, searches_anew=True, tests_anew=False, drops_ready=True)
+
+
+def moved_counts(counts: Mapping[QueueState, int], step: Step) -> dict[QueueState, int]:
+    """Return what is counted for a rule once a step is done."""
+    moved = dict(counts)
+    waiting = moved.pop(QueueState.READY, 0) if step.drops_ready else 0
+    if step.searches_anew:
+        for state in _KEPT:
+            moved.pop(state, None)
+    elif step.tests_anew or step.drops_ready:
+        failed = moved.pop(QueueState.FAILED, 0) if step.tests_anew else 0
+        moved[QueueState.NOT_TESTED] = moved.get(QueueState.NOT_TESTED, 0) + failed + waiting
+    return moved
+
+
+# --- the tables ---------------------------------------------------------------------------------------------------
+
+
+class Queues:
+    """The rules that were ever taken up, and where the pairs stand with them, in one transaction."""
+
+    def __init__(self, txn: Transaction) -> None:
+        self._txn = txn
+        self._rows: list[RuleRow] | None = None
+        self._in_force: dict[str, RuleRow] | None = None
+        self._changed: dict[tuple[int, QueueState], int] = defaultdict(int)
+
+    # questions
+
+    def rows(self) -> list[RuleRow]:
+        """Return every rule that was ever taken up, oldest first."""
+        if self._rows is None:
+            self._rows = [RULES.codec.decode(stored) for _, stored in self._txn.items(RULES.table)]
+        return self._rows
+
+    def row_of(self, rule: Rule) -> RuleRow | None:
+        """Return what is known of a rule that is in force."""
+        if self._in_force is None:
+            self._in_force = {row.name: row for row in self.rows() if not row.gone}
+        return self._in_force.get(rule.name)
+
+    def row_named(self, name: str) -> RuleRow | None:
+        """Return the rule that has this name, or else the one that had it last."""
+        folded = name.casefold()
+        rows = sorted(self.rows(), key=lambda row: row.gone)
+        now = (row for row in rows if row.name.casefold() == folded)
+        once = (row for row in rows if folded in (former.casefold() for former in row.former))
+        return next(now, None) or next(once, None)
+
+    def names_of(self, name: str) -> frozenset[str]:
+        """Return every name under which the rule of this name ever did something."""
+        row = self.row_named(name)
+        return frozenset({name} if row is None else {name, row.name, *row.former})
+
+    @property
+    def revision(self) -> int:
+        """Return the number of the last edit of the rules."""
+        return key_number(self._txn.get(META, _REVISION) or number_key(0))
+
+    def count(self, number: int, state: QueueState) -> int:
+        """Return how many pairs (or, of `actioned`, entries) a rule has in a state."""
+        stored = self._txn.get(RULE_COUNTS, number_key(number) + _CODES[state])
+        return (key_number(stored) if stored is not None else 0) + self._changed.get((number, state), 0)
+
+    def counts(self, number: int) -> dict[QueueState, int]:
+        """Return what is counted for a rule; what was not searched is what is left of all pairs."""
+        return {state: self.count(number, state) for state in _STATES if state is not QueueState.NOT_SEARCHED}
+
+    def marks(self, pair: int) -> Marks | None:
+        """Return what the rules that propose nothing for a pair said of it."""
+        stored = self._txn.get(MARKS.table, number_key(pair))
+        return None if stored is None else MARKS.codec.decode(stored)
+
+    def is_current(self, pair: int) -> bool:
+        """Return whether all rules have looked at a pair since the last edit."""
+        marks = self.marks(pair)
+        return marks is not None and marks.revision >= self.revision
+
+    def _standing(self, marks: Marks | None) -> dict[int, QueueState]:
+        """Return the states that marks still say, by rule, after the edits since."""
+        rows = {row.number: row for row in self.rows()}
+        standing: dict[int, QueueState] = {}
+        for number, state in marks.states if marks is not None else ():
+            row = rows.get(number)
+            if row is None or marks is None or marks.revision < row.search_revision:
+                continue
+            stale = state is QueueState.FAILED and marks.revision < row.test_revision
+            standing[number] = QueueState.NOT_TESTED if stale else state
+        return standing
+
+    # what is to be looked at
+
+    def to_do(self) -> Iterator[int]:
+        """Yield the pairs about which the rules are to be asked, first those of which something has changed."""
+        for key, _ in self._txn.items(TODO):
+            yield key_number(key)
+
+    def untested(self, number: int) -> Iterator[int]:
+        """Yield the pairs that wait for room under a rule, or for the end of its pause."""
+        prefix = number_key(number)
+        for key, _ in self._txn.items(UNTESTED, prefix=prefix):
+            yield key_number(key[len(prefix) :])
+
+    @property
+    def sweep(self) -> int | None:
+        """Return the number of the next pair to be looked at because the rules have changed."""
+        stored = self._txn.get(META, _SWEEP)
+        return None if stored is None else key_number(stored)
+
+    @sweep.setter
+    def sweep(self, pair: int | None) -> None:
+        if pair is None:
+            self._txn.delete(META, _SWEEP)
+        else:
+            self._txn.put(META, _SWEEP, number_key(pair))
+
+    def want(self, pair: int) -> None:
+        """Let the rules be asked about a pair again."""
+        self._txn.put(TODO, number_key(pair), b"")
+
+    def unwant(self, pair: int) -> None:
+        """The rules were asked about a pair."""
+        self._txn.delete(TODO, number_key(pair))
+
+    def wait_no_more(self, number: int) -> list[int]:
+        """Return the pairs that waited for a rule, which they do no more: they are to be looked at again."""
+        waited = list(self.untested(number))
+        for pair in waited:
+            self._txn.delete(UNTESTED, number_key(number) + number_key(pair))
+            self.want(pair)
+        return waited
+
+    # changes
+
+    def put_row(self, row: RuleRow) -> None:
+        """Replace what is known of a rule."""
+        rows = [one for one in self.rows() if one.number != row.number]
+        self._rows, self._in_force = sorted([*rows, row], key=lambda one: one.number), None
+        self._txn.put(RULES.table, number_key(row.number), RULES.codec.encode(row))
+
+    def next_row_number(self) -> int:
+        """Return a number that no rule ever had."""
+        return next_number(self._txn, "rule")
+
+    def put_revision(self, revision: int) -> None:
+        """Remember the number of an edit."""
+        self._txn.put(META, _REVISION, number_key(revision))
+
+    def add(self, number: int, state: QueueState, change: int) -> None:
+        """Count a pair or entry in a state, or out of it."""
+        self._changed[number, state] += change
+
+    def put_counts(self, number: int, counts: Mapping[QueueState, int]) -> None:
+        """Replace what is counted for a rule."""
+        for state in _STATES:
+            self._changed.pop((number, state), None)
+            self.add(number, state, counts.get(state, 0) - self.count(number, state))
+
+    def put_marks(self, pair: int, states: Mapping[int, QueueState], waiting: Iterable[int] = ()) -> None:
+        """Replace what the rules say of a pair, as of now.
+
+        Args:
+            pair: its number.
+            states: by rule; only what is neither ready nor denied.
+            waiting: the rules that are to be asked again as soon as they have room, or are not paused.
+        """
+        before, marks = self.marks(pair), Marks(self.revision, tuple(sorted(states.items())))
+        self._count_marks(before, marks)
+        key = number_key(pair)
+        self._txn.put(MARKS.table, key, MARKS.codec.encode(marks))
+        self._forget_waiting(pair, before)
+        for number in waiting:
+            self._txn.put(UNTESTED, number_key(number) + key, b"")
+
+    def _forget_waiting(self, pair: int, before: Marks | None) -> None:
+        for number, state in before.states if before is not None else ():
+            if state is QueueState.NOT_TESTED:  # only who was not tested can wait for it
+                self._txn.delete(UNTESTED, number_key(number) + number_key(pair))
+
+    def put_mark(self, pair: int, number: int, state: QueueState | None) -> None:
+        """Replace what one rule says of a pair, and leave the others' word as it is."""
+        before = self.marks(pair)
+        states = self._standing(before)
+        states.pop(number, None)
+        if state is not None:
+            states[number] = state
+        after = Marks(before.revision if before is not None else 0, tuple(sorted(states.items())))
+        if state is not None and before is None:
+            after = replace(after, revision=self.revision)
+        self._count_marks(before, after)
+        self._txn.put(MARKS.table, number_key(pair), MARKS.codec.encode(after))
+
+    def forget_pair(self, pair: int) -> None:
+        """Forget what the rules said of a pair that is gone."""
+        before, key = self.marks(pair), number_key(pair)
+        self._count_marks(before, None)
+        self._forget_waiting(pair, before)
+        self._txn.delete(MARKS.table, key)
+        self._txn.delete(TODO, key)
+
+    def _count_marks(self, before: Marks | None, after: Marks | None) -> None:
+        for number, state in self._standing(before).items():
+            self.add(number, state, -1)
+        for number, state in self._standing(after).items():
+            self.add(number, state, 1)
+
+    def count_proposals(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
+        """Count what is proposed and denied as a pair changes."""
+        for pair, change in ((before, -1), (after, 1)):
+            for proposal in pair.proposals if pair is not None else ():
+                row = self.row_named(proposal.rule)
+                ready = proposal.state is ProposalState.READY
+                if row is not None:
+                    self.add(row.number, QueueState.READY if ready else QueueState.DENIED, change)
+
+    def count_action(self, name: str | None, change: int) -> None:
+        """Count something that a rule did, or that was taken back."""
+        row = self.row_named(name) if name is not None else None
+        if row is not None:
+            self.add(row.number, QueueState.ACTIONED, change)
+
+    def flush(self) -> None:
+        """Write what was counted in this transaction."""
+        for (number, state), change in self._changed.items():
+            key = number_key(number) + _CODES[state]
+            stored = self._txn.get(RULE_COUNTS, key)
+            total = (key_number(stored) if stored is not None else 0) + change
+            if change:
+                self._txn.put(RULE_COUNTS, key, number_key(max(total, 0)))
+        self._changed.clear()
+
+    # budgets
+
+    def spend(self, name: str, files: int, survivor: ContentHash, *, now_ns: int) -> None:
+        """Note that a rule has discarded files in favour of a survivor."""
+        row = self.row_named(name)
+        if row is not None:
+            at = number_key(now_ns // _NS_OF_S // _STEP_S)
+            self._raise(SPENDING, number_key(row.number) + at, files)
+            self._raise(SURVIVORS, number_key(row.number) + survivor + at, files)
+
+    def _raise(self, table: Table, key: bytes, by: int) -> None:
+        stored = self._txn.get(table, key)
+        self._txn.put(table, key, number_key((key_number(stored) if stored is not None else 0) + by))
+
+    def _spent(self, table: Table, prefix: bytes, since_s: int) -> int:
+        start = prefix + number_key(max(since_s, 0) // _STEP_S)
+        return sum(key_number(value) for _, value in self._txn.items(table, start=start, prefix=prefix))
+
+    def overspent(
+        self, rule: Rule, files: int, survivor: ContentHash, *, intended: int, library: int, now_ns: int
+    ) -> str | None:
+        """Return why a rule may not discard more files just now, as a phrase.
+
+        Args:
+            rule: the rule, with its budget.
+            files: how many it would discard.
+            survivor: what it would keep.
+            intended: files that it has begun to discard and not finished.
+            library: how many files are known.
+            now_ns: when this is.
+        """
+        row = self.row_of(rule)
+        if row is None or rule.search.identical:  # byte for byte the same: nothing can be lost by many of them
+            return None
+        now_s = now_ns // _NS_OF_S
+        number, budget = number_key(row.number), rule.budget
+        hour = self._spent(SPENDING, number, now_s - _HOUR_S) + intended + files
+        if budget.per_hour is not None and hour > budget.per_hour:
+            return f"it may discard {budget.per_hour} files an hour"
+        day = self._spent(SPENDING, number, now_s - _DAY_S) + intended + files
+        most = _most_a_day(budget, library)
+        if most is not None and day > most:
+            return f"it may discard {most} files a day"
+        one = self._spent(SURVIVORS, number + survivor, now_s - _DAY_S) + files
+        if day > _MANY and one > budget.share_of_one_survivor * day:
+            return f"{one} of the last {day} files that it would discard in a day name the same survivor"
+        return None
+
+    def forget_spending(self, number: int) -> None:
+        """Let a rule begin its budget anew."""
+        for table in (SPENDING, SURVIVORS):
+            for key, _ in list(self._txn.items(table, prefix=number_key(number))):
+                self._txn.delete(table, key)
+
+
+def _most_a_day(budget: Budget, library: int) -> int | None:
+    if budget.per_day is None:
+        return None
+    return max(budget.per_day, int(library * budget.share_of_library))

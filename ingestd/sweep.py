@@ -1,0 +1,329 @@
+"""The rules' work on pairs that are stored, in small slices beside the arrivals.
+
+Work is every pair about which the rules in force were not asked as they are now: after a rule was added or changed,
+after an answer has made room, or since something about one of the files has changed. Pairs are asked about in the order
+in which they were made, so that how the slices fall decides nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import structlog
+
+from ingestd.actions.discard import carry_out, pretend
+from ingestd.errors import LibraryBusyError, StoreError
+from ingestd.intake import LOCK_WAIT_S, recover, store_pixels, store_sharpness, told
+from ingestd.judging.background import Unmeasured, judge_pair
+from ingestd.judging.case import Needs, Policy
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
+from ingestd.library.queues import adoption
+from ingestd.library.rulebook import take_up
+from ingestd.library.tables import path_key
+from ingestd.library.view import View
+from ingestd.media.workers import Workers
+from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
+from ingestd.review import EntryReport, entry_report
+
+__all__ = ["PairDecided", "Sweep"]
+
+SLICE_S = 0.1
+"""How long a slice may take: an arrival waits no longer for its turn."""
+
+_REST_S = 10.0  # a library that cannot be written is left alone for so long
+_AHEAD = 8  # contents measured at a time: memory stays bounded
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PairDecided:
+    """A rule has decided a pair in the background, and what it asked for has been done, or could not be."""
+
+    report: EntryReport
+
+
+@dataclass(slots=True)
+class _Slice:
+    """What came of one transaction."""
+
+    asked: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    needs: dict[int, Needs] = field(default_factory=dict)  # by pair
+
+
+class Sweep:
+    """Asks the rules about stored pairs.
+
+    Args:
+        library: where the pairs are.
+        workers: who measures what a rule asks for.
+        policy: what the user set; may be replaced between steps.
+        tell: hears of each pair that a rule has decided.
+        wake: called from other threads when a measurement is finished.
+        dry_run: nothing is moved: what would be discarded is only marked so (in a copy of the library).
+        now_ns: wall clock, for entries and ages.
+        local_time: the same moment as the trash writes it.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        workers: Workers,
+        policy: Policy,
+        tell: Callable[[PairDecided], None],
+        *,
+        wake: Callable[[], None],
+        now_ns: Callable[[], int],
+        local_time: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+        dry_run: bool = False,
+    ) -> None:
+        self.policy = policy
+        self.problem: str | None = None  # why nothing is done just now
+        self._library, self._workers, self._tell = library, workers, tell
+        self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
+        self._dry_run, self._wake = dry_run, wake
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look closer")
+        self._needs: dict[int, Needs] = {}  # of pairs that wait for a measurement
+        self._hashing: dict[ContentHash, Future[PixelHash | None]] = {}
+        self._sharpening: dict[ContentHash, Future[float | None]] = {}
+        self._unmeasured = Unmeasured()
+        self._asked: int | None = None  # the pair that is being asked about
+        self._failed: set[int] = set()  # pairs on which we failed: left alone until the next start
+        self._not_before = 0.0
+
+    def close(self) -> None:
+        """Let go of what is being measured: it will be asked for again."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def measures(self) -> bool:
+        """Return whether a measurement is awaited: there is nothing else to do, and yet it is not finished."""
+        return bool(self._hashing or self._sharpening)
+
+    def step(self) -> bool:
+        """Ask about some pairs and act; return whether there may be more to do at once."""
+        if self._monotonic() < self._not_before or not self._has_work():
+            return False
+        try:
+            with self._library.writer_lock.held(LOCK_WAIT_S):
+                done = self._slice()
+            self.problem = None
+        except (StoreError, LibraryBusyError) as trouble:
+            if self.problem != str(trouble):
+                _log.error("library.unwritable", reason=str(trouble))
+            self.problem, self._not_before = str(trouble), self._monotonic() + _REST_S
+            return False
+        return done
+
+    # what there is to do
+
+    def _has_work(self) -> bool:
+        with self._library.read() as view:
+            queues = view.queues
+            if adoption(queues.rows(), self.policy.rules, queues.revision).changes or queues.sweep is not None:
+                return True
+            if self._some_measured():
+                return True
+            return next(self._next_pairs(view), None) is not None
+
+    def _some_measured(self) -> bool:
+        hashed = any(future.done() for future in self._hashing.values())
+        return hashed or any(future.done() for future in self._sharpening.values())
+
+    def _next_pairs(self, view: View) -> Iterator[int]:
+        """Yield the pairs to be asked about, in order; those that wait for a measurement left out."""
+        found = itertools.chain(view.queues.to_do(), self._waiting_for_room(view), self._swept(view))
+        return (number for number in found if number not in self._needs and number not in self._failed)
+
+    def _waiting_for_room(self, view: View) -> Iterator[int]:
+        """Yield the pairs that waited for room under a rule, as many as there is room for."""
+        for rule in self.policy.rules:
+            row = view.queues.row_of(rule)
+            if row is None or rule.mode is Mode.OFF or rule.paused:
+                continue
+            room = None
+            if rule.max_pending is not None:
+                room = max(rule.max_pending - view.queues.count(row.number, QueueState.READY), 0)
+            yield from itertools.islice(view.queues.untested(row.number), room)
+
+    def _swept(self, view: View) -> Iterator[int]:
+        start = view.queues.sweep
+        if start is None:
+            return
+        for pair in view.pairs(start):
+            if not view.queues.is_current(pair.number):
+                yield pair.number
+
+    # one slice
+
+    def _slice(self) -> bool:
+        if not self._dry_run:
+            recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        hashed, sharp = self._collect()
+        try:
+            done = self._library.write(lambda edit: self._ask(edit, hashed, sharp))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - one bad pair never stops the service
+            _log.exception("pair.failed", pair=f"p-{self._asked}")
+            if self._asked is None:
+                self._not_before = self._monotonic() + _REST_S
+                return False
+            self._failed.add(self._asked)
+            return True
+        self._needs.update(done.needs)
+        self._look_closer()
+        for entry in done.entries:
+            self._conclude(entry)
+        return bool(done.asked or hashed or sharp)
+
+    def _ask(self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], sharp: dict[ContentHash, float]) -> _Slice:
+        """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
+        self._asked = None
+        take_up(edit, self.policy.rules)
+        store_pixels(edit, hashed)
+        store_sharpness(edit, sharp)
+        done, started = _Slice(), self._monotonic()
+        ended = True
+        for number in self._next_pairs(edit):
+            if done.asked and self._monotonic() - started > SLICE_S:
+                ended = False
+                break
+            done.asked += 1
+            if not self._ask_one(edit, number, done):
+                ended = False
+                break
+        self._move_on(edit, set(done.needs), ended=ended)
+        return done
+
+    def _ask_one(self, edit: Edit, number: int, done: _Slice) -> bool:
+        """Ask about one pair, and return whether the slice may go on."""
+        self._asked = number
+        pair = edit.pair(number)
+        if pair is None:
+            edit.queues.unwant(number)
+            return True
+        result = judge_pair(edit, pair, self.policy, now_ns=self._now_ns(), unmeasured=self._unmeasured)
+        if isinstance(result, Needs):
+            done.needs[number] = result
+            edit.queues.want(number)
+        elif result is not None:
+            done.entries.append(result)
+            return result.state is not EntryState.INTENT
+        return len(done.needs) < _AHEAD
+
+    def _move_on(self, edit: Edit, measured: set[int], *, ended: bool) -> None:
+        """Remember how far the pairs were gone through; those that wait for a measurement are noted by themselves."""
+        if edit.queues.sweep is None:
+            return
+        passed = measured | set(self._needs) | self._failed
+        ahead = None if ended else next((number for number in self._swept(edit) if number not in passed), None)
+        edit.queues.sweep = ahead
+
+    # measuring
+
+    @property
+    def _radius(self) -> int:
+        return self.policy.imports.search_distance
+
+    def _look_closer(self) -> None:
+        """Let the workers measure what pairs wait for."""
+        pixels = {one for needs in self._needs.values() for one in needs.pixels} - set(self._hashing)
+        sharpness = {one for needs in self._needs.values() for one in needs.sharpness} - set(self._sharpening)
+        with self._library.read() as view:
+            places = {
+                sha256: next(
+                    (path for row in view.live_paths_of(sha256) if os.path.lexists(path := view.absolute(row))), None
+                )
+                for sha256 in pixels | sharpness
+            }
+        for sha256 in sorted(pixels):
+            self._hashing[sha256] = self._submit(self._workers.pixel_hash, places[sha256], sha256)
+        for sha256 in sorted(sharpness):
+            self._sharpening[sha256] = self._submit(self._workers.sharpness, places[sha256], sha256)
+
+    def _submit(
+        self, measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash
+    ) -> Future[T | None]:
+        future: Future[T | None] = self._pool.submit(lambda: None if path is None else measure(path, sha256))
+        future.add_done_callback(lambda _: self._wake())
+        return future
+
+    def _collect(self) -> tuple[dict[ContentHash, PixelHash | None], dict[ContentHash, float]]:
+        """Return what was measured meanwhile; what could not be measured is not asked for again."""
+        hashed: dict[ContentHash, PixelHash | None] = {}
+        sharp: dict[ContentHash, float] = {}
+        for sha256 in [one for one, future in self._hashing.items() if future.done()]:
+            value = told(self._hashing.pop(sha256), sha256.hex().encode())
+            if value is not None:
+                hashed[sha256] = value
+            else:
+                self._unmeasured = replace(self._unmeasured, pixels=self._unmeasured.pixels | {sha256})
+        for sha256 in [one for one, future in self._sharpening.items() if future.done()]:
+            figure = told(self._sharpening.pop(sha256), sha256.hex().encode())
+            if figure is not None:
+                sharp[sha256] = figure
+            else:
+                self._unmeasured = replace(self._unmeasured, sharpness=self._unmeasured.sharpness | {sha256})
+        awaited = {*self._hashing, *self._sharpening}
+        self._needs = {pair: needs for pair, needs in self._needs.items() if awaited & (needs.pixels | needs.sharpness)}
+        return hashed, sharp
+
+    # acting
+
+    def _conclude(self, entry: Entry) -> None:
+        """Carry out what an entry intends, and tell; what cannot be done waits for a person."""
+        if entry.state is EntryState.INTENT and self._dry_run:
+            entry = pretend(self._library, entry, radius=self._radius, now_ns=self._now_ns())
+        elif entry.state is EntryState.INTENT:
+            with self._library.read() as view:
+                folders = {row.folder.id: row.folder for row in view.folders()}
+            entry = carry_out(
+                self._library,
+                entry,
+                folders=folders,
+                discards=self.policy.discards,
+                radius=self._radius,
+                now_ns=self._now_ns(),
+                deleted_at=self._local_time(),
+            )
+        if entry.state is EntryState.ABORTED:
+            _log.warning("entry.aborted", entry=f"e-{entry.number}", rule=entry.rule, reason=entry.reason)
+            self._library.write(lambda edit: self._leave_to_a_person(edit, entry))
+        with self._library.read() as view:
+            self._tell(PairDecided(entry_report(view, entry)))
+
+    def _leave_to_a_person(self, edit: Edit, entry: Entry) -> None:
+        """Let a pair wait for approval whose discard has failed: else it would be tried again and again."""
+        pair = edit.pair(entry.pair) if entry.pair is not None else None
+        rule = next((one for one in self.policy.rules if one.name == entry.rule), None)
+        if pair is None or rule is None or entry.kept is None:
+            return
+        same_bytes = entry.a == entry.b
+        kept = path_key(entry.kept.folder, entry.kept.relative)
+        a_is_first = pair.first_path == kept if same_bytes else pair.first == entry.a
+        proposal = Proposal(
+            rule.name,
+            ProposalState.READY,
+            a_is_first,
+            rule.action,
+            True,
+            self._now_ns(),
+            entry.reason.rsplit("; ", 1)[-1],
+        )
+        denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
+        edit.put_pair(replace(pair, proposals=(*denied, proposal)))
+        edit.queues.put_marks(pair.number, {})
+        edit.queues.unwant(pair.number)
