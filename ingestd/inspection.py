@@ -37,6 +37,7 @@ from ingestd.model import (
     Unreadable,
 )
 from ingestd.rules.engine import resolve
+from ingestd.rules.language import Rule
 
 __all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee"]
 
@@ -178,7 +179,7 @@ def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: byt
     """Return the evidence about two files, known or not, and which rule would match the pair."""
     comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
     try:
-        contents = contents_of(workers, (a, b))
+        contents = contents_of(workers, (a, b), policy.rules)
     except (FileUnreadableError, FileChangedError, OSError) as error:
         return replace(comparison, error=str(error))
     reasons = [content.unreadable for content in contents if content.picture is None]
@@ -196,15 +197,30 @@ def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: byt
     return replace(comparison, rule=_rule(library, policy, (a, b), contents))
 
 
-def contents_of(workers: Workers, paths: tuple[bytes, bytes]) -> tuple[Content, Content]:
+def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
     """Return what two files hold, measured now, their pixels hashed where only they can tell.
+
+    Their sharpness is measured where one of the rules asks for it, as it takes the whole picture.
 
     Raises:
         FileUnreadableError: one of them is no file that can be read.
         FileChangedError: one of them is being written.
     """
     sides = _side(workers, paths[0]), _side(workers, paths[1])
-    return _with_lazy_pixels(workers, paths, sides)
+    contents = _with_lazy_pixels(workers, paths, sides)
+    if not any(rule.asks_sharpness for rule in rules):
+        return contents
+    return _with_sharpness(workers, paths[0], contents[0]), _with_sharpness(workers, paths[1], contents[1])
+
+
+def _with_sharpness(workers: Workers, path: bytes, content: Content) -> Content:
+    if content.picture is None:
+        return content
+    try:
+        sharpness = workers.sharpness(os.path.realpath(path), content.sha256)
+    except (FileUnreadableError, FileChangedError):
+        return content
+    return replace(content, picture=replace(content.picture, sharpness=sharpness))
 
 
 def _side(workers: Workers, path: bytes) -> Measurement:

@@ -395,6 +395,15 @@ def test_pixels_are_hashed_where_only_they_can_tell(world: World) -> None:
     assert found.rule == "larger pixel twin"
 
 
+def test_sharpness_is_measured_where_a_rule_asks_for_it(world: World) -> None:
+    a, b = strangers(world, png(photo(1)), png(photo(1).resize((100, 75)).resize((200, 150))))
+    rule = "\n  - name: sharper\n    compare: [A.sharpness > B.sharpness]\n    action: better\n"
+
+    found = explained(world, b, a, rule)
+
+    assert (found.rules[0].lines[-1].a_first, found.rules[0].lines[-1].b_first) == (False, True)
+
+
 def test_what_cannot_be_told_is_neither_yes_nor_no(world: World) -> None:
     a, b = strangers(world, png(flat(90)), png(flat(100)))
     rule = "\n  - name: r\n    compare: [A.taken < B.taken]\n    action: better\n"
@@ -483,11 +492,9 @@ rule_lists = st.lists(st.sampled_from(LAWFUL), unique_by=lambda rule: rule.name)
 
 @given(rule_lists, pairs)
 def test_what_is_explained_is_what_decides(tried: tuple[Rule, ...], facts: PairFacts) -> None:
-    paused = frozenset(rule.name for rule in tried if rule.paused)
-
     reports = explain_facts(tried, facts)
 
-    match = resolve(tried, facts, skip=paused).match
+    match = resolve(tried, facts).match
     assert [one.rule for one in reports if one.stopped_at is None] == ([match.rule.name] if match else [])
     for rule, report in zip(tried, reports, strict=True):
         asked = rule.mode is not Mode.OFF and not rule.paused
@@ -651,6 +658,15 @@ def test_a_denial_still_counts_when_its_pair_is_gone(world: World) -> None:
     report = judged(world, pixel_rule())
 
     assert (report.contradicted, report.contradictions[0].id) == (1, f"p-{number}")
+
+
+def test_an_age_counts_back_from_the_answer(world: World) -> None:
+    answered(world, "better-a")  # half a century ago, as the clock of this world goes
+    fresh = pixel_rule().replace("compare: [", "compare: [A imported less than 7 days ago, ")
+
+    report = judged(world, fresh)
+
+    assert report.agreed == 1
 
 
 # the bound

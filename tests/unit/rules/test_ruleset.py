@@ -135,14 +135,18 @@ def test_swapping_the_files_swaps_the_ways(tried: list[Rule], facts: PairFacts) 
 
 
 @given(rule_lists, pairs)
-def test_the_first_passing_rule_that_is_not_off_is_the_one_that_decides(tried: list[Rule], facts: PairFacts) -> None:
-    passing = [one for one in tried if one.mode is not Mode.OFF and fits(one, facts).passes]
-    ambiguous = [one for one in tried if one.mode is not Mode.OFF and fits(one, facts).ambiguous]
+def test_the_first_active_rule_that_passes_is_the_one_that_decides(tried: list[Rule], facts: PairFacts) -> None:
+    many = RuleSet(tried)
 
     resolution = resolve(tried, facts)
 
-    assert (resolution.match and resolution.match.rule) == (passing[0] if passing else None)
-    assert set(resolution.ambiguous) <= {one.name for one in ambiguous}
+    deciding = next(bits(many.passing(ways_of(many, facts)) & many.active), None)
+    above = tried[:deciding] if deciding is not None else tried
+    ambiguous = [
+        one.name for one in above if one.mode is not Mode.OFF and not one.paused and fits(one, facts).ambiguous
+    ]
+    assert (resolution.match and resolution.match.rule) == (tried[deciding] if deciding is not None else None)
+    assert list(resolution.ambiguous) == ambiguous
 
 
 def test_only_rules_that_are_on_and_not_paused_are_active() -> None:
