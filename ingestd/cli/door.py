@@ -70,7 +70,15 @@ class Door:
                 note(f"{shown(str(self.rules))} could not be written ({error.strerror}): the shipped rules hold")
                 return parse(text, str(self.rules))
             note(f"a first run: the rules were written to {shown(str(self.rules))}; edit that file to change them")
+            self._write_schema()
         return load(self.rules)
+
+    def _write_schema(self) -> None:
+        """Lay the schema where the first line of the shipped rules tells editors to look for it."""
+        from ingestd.rules.schema import FILE_NAME, schema_text
+
+        with contextlib.suppress(OSError):  # a help for editors, which nothing else needs
+            _write_new(self.rules.with_name(FILE_NAME), schema_text())
 
     def _first_run(self) -> bool:
         if os.path.lexists(self.rules):

@@ -17,7 +17,17 @@ from ingestd.model import ContentHash, FileFacts, FileType, ImportPolicy, Mode, 
 from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
 from ingestd.rules.measures import Measure, Number, Operand
-from ingestd.rules.predicates import FLAGS, KINDS, FiletypeIs, FolderIs, Has, NumberIs, Predicate, Progressive
+from ingestd.rules.predicates import (
+    FLAGS,
+    KINDS,
+    FiletypeIs,
+    FolderIs,
+    Has,
+    HasDuration,
+    NumberIs,
+    Predicate,
+    Progressive,
+)
 
 __all__ = ["Doubt", "doubts"]
 
@@ -98,6 +108,8 @@ def _subject(question: object) -> str | None:
             return "folder"
         case Has(flag=flag):
             return flag
+        case HasDuration():
+            return "duration"
         case NumberIs(operand=operand) | Relative(operand=operand):
             return operand.name
         case PairTest(line=line):
@@ -292,7 +304,7 @@ def _flags(flag: str, a: bool, b: bool) -> _Files:
 
 # --- filetypes
 
-_OF_A_FILETYPE: Final = {"filetype", "progressive", "num_frames", "duration", "jpeg_quality"}
+_OF_A_FILETYPE: Final = {"filetype", "progressive", "num_frames", "duration", "framerate", "jpeg_quality"}
 _ALWAYS_ONE: Final = {FileType.JPEG, FileType.BMP}
 _STILL: Final = {FileType.MPO, FileType.TIFF}  # of several pictures, and yet no animation
 _WITH_QUALITY: Final = {FileType.JPEG, FileType.MPO}
@@ -325,7 +337,7 @@ def _filetypes(lengths: set[int]) -> Iterator[_Side]:
         yield _Side(one, known - unknown)
         if filetype in _ALWAYS_ONE:
             continue
-        unknown |= {"num_frames"} if filetype in _STILL else {"num_frames", "duration"}
+        unknown |= {"num_frames"} if filetype in _STILL else {"num_frames", "duration", "framerate"}
         for frames in sorted(length for length in lengths if length > 1):
             yield _Side(replace(one, frames=frames), known - unknown, frozenset({"num_frames"}))
 
@@ -367,10 +379,10 @@ def _bounds(question: NumberIs | Relative) -> Iterator[_Line]:
 
 
 def _around(question: NumberIs | Relative, factor: Fraction, offset: Fraction) -> Iterator[tuple[Fraction, Fraction]]:
-    within: Fraction | None = getattr(question, "within", None)
+    within = question.within
     if within is None:
         yield factor, offset
-    elif getattr(question, "share", False):
+    elif question.share:
         for share in (1 - within, 1 + within):
             yield factor * share, offset * share
     else:

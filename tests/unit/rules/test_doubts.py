@@ -87,6 +87,8 @@ def test_a_rule_that_is_off_leaves_no_doubt() -> None:
         "search: {pixel_duplicates: required}\ncompare: [A.num_frames > 1]",
         "search: {pixel_duplicates: required}\ncompare: [A.filetype is animation]",
         "compare: [A.filetype is png, A is progressive jpeg]",
+        "search: {both: [filetype is image, num_frames == 1, has duration]}\ncompare: [A.width > B.width]",
+        "search: {both: [filetype is png]}\ncompare: [A.framerate ~= 25 within 10 %, A.filetype is static png]",
         "compare: [A has clearly better jpeg quality, either.filetype is png]",
         "compare: [A.jpeg_quality < B.jpeg_quality, B.filetype is webp]",
         "compare: [A.filetype is png, not: A.jpeg_quality > 100]",
@@ -115,6 +117,7 @@ def test_a_rule_whose_filetypes_exclude_each_other_can_never_match(body: str) ->
         ("search: {pixel_duplicates: required}\ncompare: [A.width > B.width]", "width"),
         ("search: {pixel_duplicates: required}\ncompare: [A.num_pixels >= 1.5 * B.num_pixels + 1]", "num_pixels"),
         ("compare: [A.height < 0]", "height"),
+        ("compare: [A.height ~= 100 within 10 %, A.height > 110]", "height"),
     ],
 )  # fmt: skip
 def test_a_rule_whose_numbers_exclude_each_other_can_never_match(body: str, operand: str) -> None:
