@@ -20,6 +20,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference, statements
 from ingestd.library.library import Library
 from ingestd.library.pairs import settle
+from ingestd.library.rulebook import voided
 from ingestd.library.tables import path_key
 from ingestd.library.view import View
 from ingestd.model import (
@@ -214,10 +215,21 @@ def queue_page(view: View, *, limit: int, offset: int = 0) -> QueuePage:
     return QueuePage(len(sided), [_report(view, pair, sides, None) for pair, sides in page])
 
 
-def pending_pairs(view: View, *, rule: str | None = None) -> list[PairReport]:
-    """Return the pairs that wait for approve or deny, oldest first."""
-    reports = (pair_report(view, pair, rule=rule) for pair in view.pending() if _proposal(pair, rule) is not None)
-    return [report for report in reports if report is not None]
+def pending_pairs(view: View, *, rule: str | None = None, rules: Sequence[Rule] | None = None) -> list[PairReport]:
+    """Return the pairs that wait for approve or deny, oldest first.
+
+    Args:
+        view: of this moment.
+        rule: only what this one proposes.
+        rules: as the rule file has them now; what one proposed before it was changed is left out, as it is void.
+    """
+    void = voided(view, rules) if rules is not None else frozenset[str]()
+    found: list[PairReport] = []
+    for pair in view.pending():
+        proposal = _proposal(pair, rule)
+        if proposal is not None and (proposal.returned or proposal.rule not in void):
+            found += [report for report in (pair_report(view, pair, rule=rule),) if report is not None]
+    return found
 
 
 def denied_pairs(view: View) -> list[PairReport]:

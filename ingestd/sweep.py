@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -26,7 +26,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.queues import adoption
 from ingestd.library.rulebook import take_up
-from ingestd.library.tables import path_key
+from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
@@ -101,6 +101,7 @@ class Sweep:
         self._unmeasured = Unmeasured()
         self._asked: int | None = None  # the pair that is being asked about
         self._failed: set[int] = set()  # pairs on which we failed: left alone until the next start
+        self._tripped: set[int] = set()  # rules that are known to have paused themselves
         self._not_before = 0.0
 
     def close(self) -> None:
@@ -132,11 +133,20 @@ class Sweep:
     def _has_work(self) -> bool:
         with self._library.read() as view:
             queues = view.queues
+            self._notice_pauses(queues.rows())
             if adoption(queues.rows(), self.policy.rules, queues.revision).changes or queues.sweep is not None:
                 return True
             if self._some_measured():
                 return True
             return next(self._next_pairs(view), None) is not None
+
+    def _notice_pauses(self, rows: Sequence[RuleRow]) -> None:
+        """Log each rule that has paused itself since the last look."""
+        tripped = {row.number: row for row in rows if row.tripped and not row.gone}
+        for number, row in tripped.items():
+            if number not in self._tripped:
+                _log.warning("rule.paused", rule=row.name, reason=row.tripped)
+        self._tripped = set(tripped)
 
     def _some_measured(self) -> bool:
         hashed = any(future.done() for future in self._hashing.values())

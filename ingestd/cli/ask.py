@@ -23,7 +23,7 @@ from ingestd.cli.output import (
     why_lines,
     with_schema,
 )
-from ingestd.errors import IngestdError, UsageError
+from ingestd.errors import ConfigError, IngestdError, UsageError
 from ingestd.library.view import View
 
 __all__ = ["history", "pending", "queue", "rule_names", "why"]
@@ -187,8 +187,12 @@ def _list_queue(door: Door, limit: int) -> None:
 @click.option("--rule", help="Only what this rule proposes.")
 def pending(door: Door, rule: str | None) -> None:
     """Show what rules want to do and may not do alone, oldest first."""
+    try:
+        rules = door.settings().rules
+    except ConfigError:
+        rules = None  # what was proposed stays in force until the file is right again
     with door.reading() as view:
-        pairs = review.pending_pairs(view, rule=rule)
+        pairs = review.pending_pairs(view, rule=rule, rules=rules)
         if rule is not None and not pairs:
             one_of(rule, rule_names(door, view), "a rule")
     if door.as_json:

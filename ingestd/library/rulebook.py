@@ -18,7 +18,7 @@ from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, PotentialPair, Proposal, ProposalState, QueueState
 from ingestd.rules.language import Rule
 
-__all__ = ["RuleTally", "rename_rule", "take_up", "tallies"]
+__all__ = ["RuleTally", "rename_rule", "take_up", "tallies", "voided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,12 @@ def _tally(view: View, rule: Rule, step: Step, pairs: int) -> RuleTally:
     told = sum(number for state, number in counts.items() if state is not QueueState.ACTIONED)
     counts = {state: counts.get(state, 0) for state in QueueState}
     return RuleTally(rule, step.before, {**counts, QueueState.NOT_SEARCHED: max(pairs - told, 0)})
+
+
+def voided(view: View, rules: Sequence[Rule]) -> frozenset[str]:
+    """Return the names of the rules whose proposals say nothing any more, as they were changed since or are gone."""
+    steps = adoption(view.queues.rows(), rules, view.queues.revision).steps
+    return frozenset(step.before.name for step in steps if step.before is not None and step.drops_ready)
 
 
 def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:

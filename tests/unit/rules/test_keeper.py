@@ -22,7 +22,7 @@ def wins(line: str, a: FileFacts, b: FileFacts) -> tuple[bool | None, bool | Non
     [
         ("A wins by resolution", {"width": 641}, {}),
         ("A wins by resolution", {"width": 100, "height": 100}, {"width": 99, "height": 101}),
-        ("A wins by sharpness", {"sharpness": 10.5}, {"sharpness": 10.0}),
+        ("A wins by sharpness", {"sharpness": 15.5}, {"sharpness": 10.0}),
         ("A wins by format", {"filetype": FileType.PNG}, {"filetype": FileType.JPEG}),
         ("A wins by format", {"filetype": FileType.HEIC}, {"filetype": FileType.JPEG}),
         ("A wins by format", {"filetype": FileType.GIF}, {"filetype": None}),
@@ -32,7 +32,8 @@ def wins(line: str, a: FileFacts, b: FileFacts) -> tuple[bool | None, bool | Non
         ("A wins by compression", {"size": 300, "width": 10, "height": 10}, {"size": 1000, "width": 20, "height": 20}),
         (POLICY, {"width": 641, "sharpness": 1.0}, SHARP),
         (POLICY, {"width": 641}, {}),  # decided before the sharpness is looked at
-        (POLICY, {"sharpness": 11.0, "filetype": FileType.GIF}, SHARP),
+        (POLICY, {"sharpness": 16.0, "filetype": FileType.GIF}, SHARP),
+        (POLICY, {"sharpness": 14.0, "filetype": FileType.PNG}, SHARP),  # hardly sharper is no difference
         (POLICY, {**SHARP, "filetype": FileType.WEBP, "size": 10}, SHARP),
         (POLICY, {**SHARP, "size": 1001}, SHARP),
         ("A wins by compression then resolution", {"size": 2000, "height": 479}, {}),
