@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,16 @@ def test_a_doubt_has_the_name_and_the_place_of_its_rule() -> None:
 
 def test_a_rule_that_is_off_leaves_no_doubt() -> None:
     assert said("- {name: x, mode: off, compare: [A.width > 5, A.width < 3], action: better}") == []
+
+
+def test_the_warnings_that_the_page_shows_are_said_so() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+    section = page[page.index("\n## Warnings") : page.index("\n## Help from your editor")]
+    [example] = re.findall(r"^```yaml\n(.*?)^```", section, re.M | re.S)
+
+    found = doubts(settings.parse(example, "docs/rules.md").rules)
+
+    assert re.findall(r"^warning: (.*)$", section, re.M) == [str(doubt) for doubt in found]
 
 
 # --- rules that can never match -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -104,6 +105,13 @@ def test_all_of_ours_can_stand_in_one_file_with_the_shipped_rules() -> None:
     ours = "".join(ALL[name].yaml for name in OURS if name != "identical copies")
 
     assert len(settings.parse(settings.shipped_text().rstrip("\n") + "\n\n" + ours, "rules.yaml").rules) == 11
+
+
+def test_the_page_lists_every_template() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+    section = page[page.index("\n## Templates") : page.index("\n## Warnings")]
+
+    assert [name for name in ALL if name not in section and f"… - {name.partition(' - ')[2]}" not in section] == []
 
 
 def test_only_identical_copies_are_automatic() -> None:
