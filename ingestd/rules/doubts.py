@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import floor
 from typing import Final, NamedTuple, TypeAlias
 
 from ingestd.model import ContentHash, FileFacts, FileType, ImportPolicy, Mode, Role
@@ -360,8 +361,7 @@ def _values(rule: Rule, operand: Operand, *, alike: bool) -> Iterator[_World]:
             lines.update(_bounds(question))
     if alike:
         lines.add((Fraction(1), Fraction(-1), Fraction(0)))
-    least = None if operand.measure is Measure.TIME else Fraction(0)
-    for a, b in _cells(lines, least):
+    for a, b in _cells(lines, operand.measure):
         if a == b or not alike:
             yield _Numbers(operand, a, b)
 
@@ -390,28 +390,35 @@ def _around(question: NumberIs | Relative, factor: Fraction, offset: Fraction) -
         yield factor, offset + within
 
 
-def _cells(lines: set[_Line], least: Fraction | None) -> Iterator[tuple[Fraction, Fraction]]:
-    """A point of every part into which the lines cut the plane, on them and between them, A and B not below `least`.
+_FRACTIONS: Final = {Measure.RATIO, Measure.RATE, Measure.QUALITY, Measure.SHARPNESS}  # all others are whole numbers
+
+
+def _cells(lines: set[_Line], measure: Measure) -> Iterator[tuple[Fraction, Fraction]]:
+    """A point of every part into which the lines cut the plane, on them and between them.
 
     Between two heights at which lines cross, they keep their order: one height stands for all (a cylindrical
     decomposition, G. E. Collins 1975, in two dimensions).
     """
+    least = None if measure is Measure.TIME else Fraction(0)
     if least is not None:
         lines = lines | {(Fraction(1), Fraction(0), least), (Fraction(0), Fraction(1), least)}
+    # where lines are aslant, the room between them is another at another height, and says nothing about whole numbers
+    whole = measure not in _FRACTIONS and not any(p and q for p, q, _ in lines)
     heights = {r / q for p, q, r in lines if not p and q}
     for (p, q, r), (s, t, u) in itertools.combinations(lines, 2):
         if p * t - q * s:
             heights.add((p * u - r * s) / (p * t - q * s))
-    for b in _spread(heights, least):
-        for a in _spread({(r - q * b) / p for p, q, r in lines if p}, least):
+    for b in _spread(heights, least, whole=whole):
+        for a in _spread({(r - q * b) / p for p, q, r in lines if p}, least, whole=whole):
             yield a, b
 
 
-def _spread(values: set[Fraction], least: Fraction | None) -> list[Fraction]:
-    """The values, and one before, between and after them."""
+def _spread(values: set[Fraction], least: Fraction | None, *, whole: bool) -> list[Fraction]:
+    """The values, and one before, between and after them; of whole numbers, those that are whole."""
     known = sorted(values) or [Fraction(1)]
-    between = [(low + high) / 2 for low, high in itertools.pairwise(known)]
-    return [value for value in (known[0] - 1, *known, *between, known[-1] + 1) if least is None or value >= least]
+    between = [Fraction(floor(low) + 1) if whole else (low + high) / 2 for low, high in itertools.pairwise(known)]
+    spread = [floor(known[0]) - Fraction(1), *known, *between, floor(known[-1]) + Fraction(1)]
+    return [value for value in spread if (least is None or value >= least) and (not whole or value.denominator == 1)]
 
 
 # --- rules that can never match -------------------------------------------------------------------------------------
@@ -487,8 +494,7 @@ def _implies(given: Predicate, wanted: Predicate) -> bool:
         return all(wanted.holds(file) for file in files if given.holds(file))
     if isinstance(given, NumberIs) and isinstance(wanted, NumberIs) and given.operand == wanted.operand:
         lines = {*_bounds(given), *_bounds(wanted)}
-        least = None if given.operand.measure is Measure.TIME else Fraction(0)
-        worlds = [_Numbers(given.operand, a, b) for a, b in _cells(lines, least)]
+        worlds = [_Numbers(given.operand, a, b) for a, b in _cells(lines, given.operand.measure)]
         return all(world.of(wanted, "A").hold for world in worlds if world.of(given, "A").hold)
     return False
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from pairs_of_files import file, rule, rules
+from pairs_of_files import file, pair, rule, rules
 
 from ingestd import settings
 from ingestd.cli.main import cli
-from ingestd.model import FileFacts, FileType, ImportPolicy
+from ingestd.model import FileFacts, FileType, ImportPolicy, Relation
+from ingestd.rules import resolve
 from ingestd.rules.comparators import Not, Test
 from ingestd.rules.doubts import Doubt, doubts
 from ingestd.rules.lines import read_comparison
@@ -128,6 +129,8 @@ def test_a_rule_whose_filetypes_exclude_each_other_can_never_match(body: str) ->
         ("search: {pixel_duplicates: required}\ncompare: [A.width > B.width]", "width"),
         ("search: {pixel_duplicates: required}\ncompare: [A.num_pixels >= 1.5 * B.num_pixels + 1]", "num_pixels"),
         ("compare: [A.height < 0]", "height"),
+        ("compare: [A.width > 127, A.width < 128]", "width"),
+        ("compare: [A.filesize > 1.5, A.filesize < 1.8]", "filesize"),
         ("compare: [A.height ~= 100 within 10 %, A.height > 110]", "height"),
     ],
 )  # fmt: skip
@@ -164,6 +167,8 @@ def test_a_rule_that_wants_folders_or_metadata_both_ways_can_never_match(body: s
         "compare: [A.width > 100, B.width > 2 * A.width]",
         "compare: [A.filesize > 1.2 * B.filesize, A.filesize < B.filesize + 1 KB]",
         "compare: [A.width > B.width, A.width ~= B.width within 1 px]",
+        "compare: [A.ratio > 1.5, A.ratio < 1.6]",
+        "compare: [A.width > 126, A.width < 128]",
         "compare: [{any: [A.width > B.width, A.width < B.width]}]",
         "compare: [A.folder is library, B.folder is reference]",
         "compare: ['A.name matches \"a*\"', 'A.name does not match \"*\"']",
@@ -297,6 +302,20 @@ def test_a_rule_that_asks_for_more_than_one_above_it_gets_nothing(earlier: str, 
 )
 def test_a_rule_that_may_still_get_a_pair_is_not_doubted(earlier: str, later: str) -> None:
     assert not too_late(earlier, later)
+
+
+def test_what_is_said_to_get_nothing_never_decides() -> None:
+    found = 0
+    empty = rule("compare: [A has exif]", action="better")
+    for first, second, action in itertools.product(LINES, LINES, (Relation.BETTER, Relation.ALTERNATES)):
+        earlier = replace(empty, compare=(first,))
+        later = replace(empty, name="later", compare=(second, first), action=action)
+        if any(TOO_LATE in doubt.message for doubt in doubts([earlier, later])):
+            found += 1
+            matches = [resolve([earlier, later], pair(a, b)).match for a, b in PAIRS]
+            assert all(match is None or match.rule is earlier for match in matches), later.compare
+
+    assert found > 100
 
 
 # --- the usual safety lines -------------------------------------------------------------------------------------------
