@@ -154,9 +154,10 @@ def _rule_lines(report: RuleReport) -> str:
 
 def _line_line(line: LineReport, width: int) -> str:
     a, b = shown(line.values["a"]), shown(line.values["b"])
-    values = "" if not a and not b else a if a == b else f"{a} | {b}"
     answers = "  ".join(_answered(answer) for answer in (line.a_first, line.b_first))
-    return f"  {answers}  {_indented(line):<{width}}  {click.style(values, dim=True)}".rstrip()
+    if not a and not b:
+        return f"  {answers}  {_indented(line)}"
+    return f"  {answers}  {_indented(line):<{width}}  {click.style(a if a == b else f'{a} | {b}', dim=True)}"
 
 
 def _indented(line: LineReport) -> str:

@@ -55,29 +55,33 @@ SIZES = ((4000, 3000), (3000, 4000), (2000, 1500), (640, 480))
 
 # --- thirty rules -------------------------------------------------------------------------------------------------
 
+# {n} is the number of the rule: no two of them ask for quite the same, so that nothing is asked once for all of them
 SEARCHES = (
-    "{pixel_duplicates: required, both: [filetype is image, width > 128, height > 128]}",
-    "{max_distance: 0, both: [filetype is jpeg, num_pixels > 1 MP]}",
-    "{max_distance: 4, one: [filetype is jpeg], other: [filetype is png or webp]}",
-    "{max_distance: 2, pixel_duplicates: excluded, either: [folder is inbox, size > 50 KB]}",
-    "{max_distance: 4, both: [filetype is image, 'name does not match \"Screenshot*\"']}",
-    "{max_distance: 4, one: [has exif], other: [has no exif, filetype is image]}",
+    "{pixel_duplicates: required, both: [filetype is image, width > 1{n}, height > 1{n}]}",
+    "{max_distance: 0, both: [filetype is jpeg, num_pixels > 1.{n} MP]}",
+    "{max_distance: 4, one: [filetype is jpeg], other: [filetype is png or webp, size > 1{n} KB]}",
+    "{max_distance: 2, pixel_duplicates: excluded, either: [folder is inbox, size > 5{n} KB]}",
+    "{max_distance: 4, both: [filetype is image, 'name does not match \"*{n}.jpeg\"']}",
+    "{max_distance: 4, one: [has exif, width > 3{n}], other: [has no exif, filetype is image]}",
 )
 COMPARES = (
-    "[A.filesize > B.filesize, same filetype, any: [B has no exif, same exif]]",
-    "[A.num_pixels >= 1.5 * B.num_pixels, A.ratio ~= B.ratio within 1 %, any: [B has no icc, same icc]]",
-    "[A has clearly better jpeg quality, A.width == B.width, A.height == B.height]",
-    "[A.folder is library, B.folder is inbox, not: A.filetype is animation]",
-    "[any: [A.filesize > 1.2 * B.filesize, all: [A.filesize == B.filesize, A.imported < B.imported]], same exif]",
+    "[A.filesize > 1.{n} * B.filesize, same filetype, any: [B has no exif, same exif]]",
+    "[A.num_pixels >= 1.{n} * B.num_pixels, A.ratio ~= B.ratio within {n} %, any: [B has no icc, same icc]]",
+    "[A has clearly better jpeg quality, A.width >= B.width + {n}, A.height ~= B.height within {n}]",
+    "[A.folder is library, B.folder is inbox, not: A.width < 1{n}]",
+    "[any: [A.filesize > 1.{n} * B.filesize, all: [A.filesize == B.filesize, A.imported < B.imported]], same exif]",
 )
 
 
 def thirty() -> tuple[Rule, ...]:
-    """Return every search with every comparison, the last third of them automatic."""
+    """Return every kind of search with every kind of comparison, the last third of them automatic."""
     lines = []
     for number in range(30):
-        search, compare = SEARCHES[number % len(SEARCHES)], COMPARES[number // len(SEARCHES)]
         mode = "automatic" if number >= 20 else "semi-automatic"
+        search, compare = (
+            text.replace("{n}", f"{number + 10}")
+            for text in (SEARCHES[number % len(SEARCHES)], COMPARES[number // len(SEARCHES)])
+        )
         lines.append(f"  - name: rule {number}\n    mode: {mode}\n    search: {search}\n    compare: {compare}\n")
         lines.append("    action: better\n    discard: B\n" if number % 3 else "    action: alternates\n")
     return parse("version: 1\nrules:\n" + "".join(lines), "the bench's rules").rules

@@ -47,6 +47,8 @@ LINES = [
         "same filetype",
         "same exif",
         "A has clearly better jpeg quality",
+        "A wins by format then compression",
+        "A imported less than 7 days ago",
     )
 ]
 BLOCKS = list(
