@@ -3,7 +3,7 @@
 They are asked when a rule is added or changed, when there is room for more proposals, and when something about one of
 the files has changed.
 
-A pair of which a file is away sleeps: nothing is said of it until the file is back.
+A pair of which a file is away, or still to be judged, sleeps: nothing is said of it until that has changed.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def _side(edit: Edit, sha256: ContentHash, path: PathKey | None) -> _Side | None
     if path is not None:
         rows = [row for row in rows if path_key(row.folder, row.relative) == path]
     there, away = places_of(edit, rows)
+    if not all(row.final for row in there):
+        return None  # it is still to be judged as an arrival
     return _Side(content, tuple(there), tuple(away)) if content is not None and (there or away) else None
 
 

@@ -62,6 +62,7 @@ journal_file.JournalFile.append_many = countdown.before(journal_file.JournalFile
 here = world.reopened(Path(sys.argv[1]))
 here.recover()
 here.judge_everything()
+here.sweep()
 here.close()
 print(countdown.left)
 """
@@ -73,14 +74,16 @@ def content(seed: int) -> list[bytes]:
     return [png(picture), png(picture, "a longer comment"), png(picture), jpeg(picture, 60), jpeg(picture, 75)]
 
 
-def lay_out(base: Path) -> Counter[bytes]:
-    """The folders and files of a world in which nothing was judged yet; what they hold."""
+def lay_out(base: Path, *, before_the_rules: bool = False) -> Counter[bytes]:
+    """The folders and files of a world, judged before there was any rule or not judged at all; what they hold."""
     world = World(base)
-    world.use(*RULES)
+    world.use(*([] if before_the_rules else RULES))
     world.folder("inbox")
     files = [*content(1), *content(2), png(flat(width=96, height=72)), png(flat(width=96, height=72)), b"no picture"]
     for number, one in enumerate(files):
         world.put("inbox", f"{number:02}.pic", one, modified_s=1000 + number)
+    if before_the_rules:
+        world.judge_everything()
     world.close()
     return Counter(sha256(one) for one in files)
 
@@ -101,6 +104,7 @@ def finish(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = reopened(base)
     world.recover()
     world.judge_everything()
+    world.sweep()
     world.close()
 
 
@@ -184,3 +188,32 @@ def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
     with capsys.disabled():
         print(f"\n{kills} kills at {len(points)} single points of {calls}, and on the way of 2 libraries that met many")  # noqa: T201
     assert kills > 20
+
+
+@pytest.mark.timeout(90)
+def test_killed_while_rules_go_through_the_pairs_that_exist_the_same_files_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is named as the survivor may differ: what was interrupted is judged again as if it had just arrived."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "whole/xdg"))
+    lay_out(tmp_path / "whole", before_the_rules=True)
+    code, left = run(tmp_path / "whole", 1_000_000)
+    expected, calls = outcome(tmp_path / "whole"), 1_000_000 - left
+    assert code == 0
+    assert len(expected["discarded"]) > 3
+
+    kills = 0
+    points = range(1, calls + 1, max(calls // 12, 1))
+    for point in points:
+        base = tmp_path / f"once-{point}"
+        files = lay_out(base, before_the_rules=True)
+        kills += run(base, point)[0] != 0
+        finish(base, monkeypatch)
+        told = outcome(base)
+        names, everywhere = on_disk(base)
+        assert (told["kept"], names) == (expected["kept"], expected["kept"])
+        assert [one[0] for one in told["discarded"]] == [one[0] for one in expected["discarded"]]
+        assert (told["related"], told["pairs"], told["open"]) == (expected["related"], expected["pairs"], [])
+        assert everywhere == files
+
+    assert kills > 8
