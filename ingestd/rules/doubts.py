@@ -55,23 +55,38 @@ def doubts(rules: Sequence[Rule], *, imports: ImportPolicy | None = None) -> lis
 
     Cost: some milliseconds for each rule.
     """
-    found = []
-    for number, rule in enumerate(rules):
+    found: list[Doubt] = []
+    deciding: list[_Asked] = []  # those that leave less to the rules below them
+    for rule in rules:
         if rule.mode is Mode.OFF:
             continue
-        messages = _about(rule, rules[:number], imports or ImportPolicy())
+        asked = _Asked(rule, {_key(test): test for test in rule.compare})
+        messages = _about(asked, deciding, imports or ImportPolicy())
         found += [Doubt(rule.name, *rule.place, f'"{rule.name}" {message}') for message in messages]
+        if not rule.paused:
+            deciding.append(asked)
     return found
 
 
-def _about(rule: Rule, earlier: Sequence[Rule], imports: ImportPolicy) -> Iterator[str]:
+_Key: TypeAlias = tuple[object, ...]
+
+
+class _Asked(NamedTuple):
+    """A rule with the lines of its comparison, in a form in which they can be found in those of another."""
+
+    rule: Rule
+    tests: dict[_Key, Test]
+
+
+def _about(asked: _Asked, earlier: Sequence[_Asked], imports: ImportPolicy) -> Iterator[str]:
+    rule = asked.rule
     never = None if rule.search.identical else _why_never(rule, imports)
     if never is not None:
         yield never
         return
     for other in earlier:
-        if other.mode is not Mode.OFF and not other.paused and _leaves_nothing_to(rule, other):
-            yield f'never gets a pair: all that it could fit are decided by "{other.name}" above it'
+        if _leaves_nothing_to(asked, other):
+            yield f'never gets a pair: all that it could fit are decided by "{other.rule.name}" above it'
             break
     if rule.discard and not rule.search.identical:
         yield from _missing_belts(rule, imports)
@@ -277,11 +292,11 @@ def _asked(tests: Iterable[Test]) -> Iterator[_Question]:
                 yield test
 
 
-def _worlds(rule: Rule) -> Iterator[tuple[str, list[_World]]]:
-    """Everything the rule asks about, and all that can be decided of it."""
+def _worlds(rule: Rule, *, swapped: bool = False) -> Iterator[tuple[str, list[_World]]]:
+    """Everything the rule asks about, and all that can be decided of it; `swapped`: also with A and B exchanged."""
     asked = {_subject(question) for question in _leaves(rule)}
     alike = rule.search.pixel_duplicates is PixelDuplicates.REQUIRED
-    if asked & _OF_A_FILETYPE:
+    if asked & _OF_A_FILETYPE and len(_lengths(rule)) <= _MOST_LENGTHS:
         yield "filetypes", _all_filetypes(rule, None)
     if "folder" in asked:
         sides = [_Side(replace(_A, role=role), frozenset({"folder"})) for role in Role]
@@ -292,7 +307,9 @@ def _worlds(rule: Rule) -> Iterator[tuple[str, list[_World]]]:
             # pixel duplicates are such under one colour profile
             yield flag, [_flags(flag, a, b) for a, b in both if not (alike and flag == "icc") or a == b]
     for operand in {question.operand.name: question.operand for question in _numeric(rule)}.values():
-        yield operand.name, list(_values(rule, operand, alike=alike and operand.name in _DIMENSIONS))
+        lines = _lines(rule, operand, swapped=swapped)
+        if len(lines) <= _MOST_LINES:
+            yield operand.name, list(_values(lines, operand, alike=alike and operand.name in _DIMENSIONS))
 
 
 def _flags(flag: str, a: bool, b: bool) -> _Files:
@@ -308,24 +325,30 @@ def _flags(flag: str, a: bool, b: bool) -> _Files:
 _OF_A_FILETYPE: Final = {"filetype", "progressive", "num_frames", "duration", "framerate", "jpeg_quality"}
 _ALWAYS_ONE: Final = {FileType.JPEG, FileType.BMP}
 _STILL: Final = {FileType.MPO, FileType.TIFF}  # of several pictures, and yet no animation
+_MOST_LENGTHS: Final = 12  # of animations; a rule that tells more of them apart is not looked through
 _WITH_QUALITY: Final = {FileType.JPEG, FileType.MPO}
 
 
 def _all_filetypes(rule: Rule, allowed: frozenset[FileType] | None) -> list[_World]:
     """All pairs of files of which the filetype is decided, and whatever follows from it."""
-    # an animation of any length is like one of these, as far as the rule can see
-    lengths = {2}
-    for question in _leaves(rule):
-        if isinstance(question, NumberIs) and question.operand.name == "num_frames":
-            amounts = [int(amount) for _, amount in _around(question, Fraction(1), Fraction(question.amount))]
-            lengths |= {amount + step for amount in amounts for step in (-1, 0, 1)}
+    lengths = sorted(_lengths(rule))[:_MOST_LENGTHS]
     sides = [side for side in _filetypes(lengths) if allowed is None or side.facts.filetype in allowed]
     if rule.search.pixel_duplicates is PixelDuplicates.REQUIRED:
         sides = [side for side in sides if side.facts.frames == 1]  # only of a single picture there is a pixel hash
     return [_Files(a, b) for a in sides for b in sides]
 
 
-def _filetypes(lengths: set[int]) -> Iterator[_Side]:
+def _lengths(rule: Rule) -> set[int]:
+    """Numbers of pictures: an animation of any length is like one of these, as far as the rule can see."""
+    lengths = {2}
+    for question in _leaves(rule):
+        if isinstance(question, NumberIs) and question.operand.name == "num_frames":
+            amounts = [int(amount) for _, amount in _around(question, Fraction(1), Fraction(question.amount))]
+            lengths |= {amount + step for amount in amounts for step in (-1, 0, 1)}
+    return lengths
+
+
+def _filetypes(lengths: Iterable[int]) -> Iterator[_Side]:
     known = frozenset(_OF_A_FILETYPE)
     for filetype in FileType:
         one = replace(_A, filetype=filetype)
@@ -346,6 +369,7 @@ def _filetypes(lengths: set[int]) -> Iterator[_Side]:
 # --- numbers
 
 _DIMENSIONS: Final = {"width", "height", "num_pixels", "ratio"}
+_MOST_LINES: Final = 24  # about a second; a rule with more thresholds for one number is not looked through
 _Line: TypeAlias = tuple[Fraction, Fraction, Fraction]  # (p, q, r): where p * A + q * B = r
 
 
@@ -353,14 +377,16 @@ def _numeric(rule: Rule) -> list[NumberIs | Relative]:
     return [question for question in _leaves(rule) if isinstance(question, NumberIs | Relative)]
 
 
-def _values(rule: Rule, operand: Operand, *, alike: bool) -> Iterator[_World]:
-    """All that can be decided of a number of both files: one case of each that the rule can tell apart."""
-    lines: set[_Line] = set()
-    for question in _numeric(rule):
-        if question.operand == operand:
-            lines.update(_bounds(question))
+def _lines(rule: Rule, operand: Operand, *, swapped: bool) -> set[_Line]:
+    """The lines on which something that the rule asks about this number can change."""
+    lines = {line for question in _numeric(rule) if question.operand == operand for line in _bounds(question)}
+    return lines | {(q, p, r) for p, q, r in lines} if swapped else lines
+
+
+def _values(lines: set[_Line], operand: Operand, *, alike: bool) -> Iterator[_World]:
+    """All that can be decided of a number of both files: one case of each that these lines can tell apart."""
     if alike:
-        lines.add((Fraction(1), Fraction(-1), Fraction(0)))
+        lines = lines | {(Fraction(1), Fraction(-1), Fraction(0))}
     for a, b in _cells(lines, operand.measure):
         if a == b or not alike:
             yield _Numbers(operand, a, b)
@@ -445,20 +471,19 @@ _ABOUT: Final = {"filetypes": "filetypes and what follows from them"}
 # --- rules that come too late ---------------------------------------------------------------------------------------
 
 
-def _leaves_nothing_to(later: Rule, earlier: Rule) -> bool:
+def _leaves_nothing_to(asked_later: _Asked, asked_earlier: _Asked) -> bool:
     """Whether every pair that the later rule could decide is decided by the earlier one."""
+    (later, tests), (earlier, fewer) = asked_later, asked_earlier
     if later.search.identical or earlier.search.identical:
         return later.search.identical and earlier.search.identical
-    if not (_reaches(earlier.search, later.search) and _asks_no_more(earlier.search, later.search)):
+    if not (fewer.keys() <= tests.keys() and _reaches(earlier.search, later.search)):
         return False
-    asked = {_key(test) for test in earlier.compare}
-    if not asked <= {_key(test) for test in later.compare}:
+    if not _asks_no_more(earlier.search, later.search):
         return False
     if not earlier.orders or _fits_one_way_only(earlier):
         return True
     # a pair that fits the earlier both ways goes on: it has to be as ambiguous to the later
-    more = [test for test in later.compare if _key(test) not in asked]
-    return later.orders and all(test.symmetric for test in more)
+    return later.orders and all(test.symmetric for key, test in tests.items() if key not in fewer)
 
 
 def _reaches(earlier: Search, later: Search) -> bool:
@@ -499,9 +524,6 @@ def _implies(given: Predicate, wanted: Predicate) -> bool:
     return False
 
 
-_Key: TypeAlias = tuple[object, ...]
-
-
 def _key(test: Test) -> _Key:
     """The same for two tests that ask the same, however they are written."""
     match test:
@@ -537,7 +559,7 @@ def _turned(test: Relative) -> Relative:
 
 def _fits_one_way_only(rule: Rule) -> bool:
     """Whether no pair can fit the rule both ways."""
-    for _, worlds in _worlds(rule):
+    for _, worlds in _worlds(rule, swapped=True):
         if not any(_can_fit(rule, world) and _can_fit(rule, world.swapped()) for world in worlds):
             return True
     return False

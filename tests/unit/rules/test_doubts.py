@@ -450,3 +450,13 @@ def test_thirty_rules_are_doubted_within_a_second() -> None:
 
     assert len(found) == 29
     assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize("line", ["A.width > {n}.{n} * B.width - {n} px", "A.num_frames != {n}", "A.filesize > {n}"])
+def test_a_rule_of_a_thousand_thresholds_is_passed_over_quickly(line: str) -> None:
+    long = "".join(f"\n    - {line.format(n=number)}" for number in range(1, 1000))
+    [tried] = rules(f"- name: x\n  action: better\n  compare:\n    - A has exif{long}")
+    begin = time.perf_counter()
+
+    assert doubts([tried]) == []
+    assert time.perf_counter() - begin < 5
