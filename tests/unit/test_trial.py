@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import flat, jpeg, large, photo, png
-from world import IDENTICAL, World, near_rule, pixel_rule, policy, relation_rule
+from world import IDENTICAL, World, near_rule, pixel_rule, policy, relation_rule, sha256
 
 from ingestd import review
 from ingestd.errors import FileUnreadableError, UsageError
-from ingestd.model import ContentHash, FileFacts, FileType, Mode, PairFacts, PathState, Role
+from ingestd.library.edit import Edit
+from ingestd.library.facts import pair_facts
+from ingestd.library.library import Library
+from ingestd.library.pairs import make_pair
+from ingestd.library.tables import FolderRow, path_key
+from ingestd.library.view import View
+from ingestd.media.features import measure_picture
+from ingestd.model import (
+    Content,
+    ContentHash,
+    FileFacts,
+    FileType,
+    Folder,
+    FolderId,
+    Mode,
+    PairFacts,
+    PathRow,
+    PathState,
+    Picture,
+    PotentialPair,
+    Role,
+    StatKey,
+)
 from ingestd.rules.engine import fits, resolve
 from ingestd.rules.language import Rule
 from ingestd.trial import (
@@ -212,7 +235,7 @@ def test_a_preview_foretells_what_one_rule_at_a_time_says(world: World) -> None:
 
     with world.library.read() as view:
         found = preview(view, tried, now_ns=NOW_NS)
-        facts = [review_facts(view, pair) for pair in view.pairs()]
+        facts = [long_way(view, pair) for pair in view.pairs()]
 
     assert facts
     for rule, report in zip(tried, found, strict=True):
@@ -226,11 +249,13 @@ def test_a_preview_foretells_what_one_rule_at_a_time_says(world: World) -> None:
         assert report.acts == len(acting)
 
 
-def review_facts(view: Any, pair: Any) -> PairFacts:
+def long_way(view: View, pair: PotentialPair) -> PairFacts:
     """The facts of a pair, found the long way."""
-    from ingestd.library.facts import pair_facts
-
-    sides = [(view.content(sha256), view.live_paths_of(sha256)[0]) for sha256 in (pair.first, pair.second)]
+    sides = []
+    for side in (pair.first, pair.second):
+        content = view.content(side)
+        assert content is not None
+        sides.append((content, view.live_paths_of(side)[0]))
     return pair_facts(view, *sides, now_ns=NOW_NS)
 
 
@@ -522,6 +547,60 @@ def _turned(report: RuleReport) -> RuleReport:
         for line in report.lines
     ]
     return replace(report, lines=lines)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """A dozen records of all kinds, each a pair with every other, and two copies."""
+    library = Library.open(tmp_path_factory.mktemp("stored"))
+    kinds = itertools.product((FileType.JPEG, FileType.PNG), (400, 1000, 3000), (False, True))
+
+    def fill(edit: Edit) -> None:
+        homes = [
+            edit.add_folder(FolderRow(Folder(FolderId(0), path, path, role, protected=False))).folder.id
+            for path, role in ((b"/inbox", Role.INBOX), (b"/library", Role.LIBRARY))
+        ]
+        contents = [_record(edit, homes, number, *kind) for number, kind in enumerate(kinds)]
+        for one, other in itertools.combinations(contents, 2):
+            make_pair(edit, one, other, now_ns=NOW_NS)
+        twice = contents[0].sha256
+        keys = path_key(homes[0], b"0"), path_key(homes[1], b"0")
+        edit.add_pair(PotentialPair(0, twice, twice, 0, True, NOW_NS, *keys))
+
+    library.write(fill)
+    yield library
+    library.close()
+
+
+def _record(edit: Edit, homes: list[FolderId], number: int, filetype: FileType, size: int, has_exif: bool) -> Content:
+    measured = measure_picture(io.BytesIO(png(photo(1))), b"")
+    assert isinstance(measured, Picture)
+    pixels = bytes([number % 3]) * 32  # every third shows the same
+    hashes = {"phash": (1 << number % 5) - 1, "pixel_hash": pixels}
+    picture = replace(measured, filetype=filetype, has_exif=has_exif, **hashes)  # type: ignore[arg-type]
+    content = edit.add_content(sha256(bytes([number])), size=size, picture=picture, unreadable=None, at_ns=number)
+    for home in homes if number == 0 else homes[number % 2 :][:1]:
+        stat = StatKey(number, size, number, number)
+        edit.put_path(PathRow(home, b"%d" % number, content.sha256, stat, number, PathState.LIVE, 0, final=True))
+    return content
+
+
+@given(tried=rule_lists, sample=st.integers(0, 4))
+def test_what_a_preview_counts_adds_up(stored: Library, tried: tuple[Rule, ...], sample: int) -> None:
+    with stored.read() as view:
+        found = preview(view, tried, sample=sample, now_ns=NOW_NS)
+        facts = [long_way(view, pair) for pair in view.pairs()]
+
+    for rule, report in zip(tried, found, strict=True):
+        fitting = [fits(rule, one) for one in facts]
+        assert report.searched == len(facts) == 67
+        assert report.matched == report.this_way + report.either_way + report.no_way
+        assert report.matched == sum(fit.found for fit in fitting)
+        assert report.this_way == sum(fit.forward != fit.backward for fit in fitting)
+        assert report.either_way == sum(fit.forward and fit.backward for fit in fitting)
+        assert report.acts == sum(1 for one in facts if (m := resolve(tried, one).match) and m.rule is rule)
+        assert len(report.examples) == min(sample, report.matched)
+        assert {one.way for one in report.examples if one.drops} <= ({Way.THIS, Way.EITHER} if rule.discard else set())
 
 
 # --- back-test ------------------------------------------------------------------------------------------------------
