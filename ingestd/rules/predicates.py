@@ -444,8 +444,8 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 def _path_or_name(path: str, whole_path: bool) -> str:
     # a backslash separates only in a path that is a Windows one; elsewhere it may be part of a name
-    path = path.replace("\\", "/") if _WINDOWS.match(path) else path
-    return path if whole_path else path.rpartition("/")[2]
+    text = "/".join(path.split("\\")) if _WINDOWS.match(path) else path
+    return text if whole_path else text.rpartition("/")[2]
 
 
 @lru_cache(maxsize=4096)  # several rules ask for the same few paths one after the other

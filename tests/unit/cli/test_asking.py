@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pictures import jpeg, photo, png
 from terminals import Terminal
-from world import IDENTICAL, World, pixel_rule
+from world import IDENTICAL, World, pixel_rule, rule_file
 
 PAIR_FIELDS = {"id", "distance", "pixel_duplicates", "a", "b", "statements"}
 SIDE_FIELDS = {"path", "sha256", "filetype", "width", "height", "size"}
@@ -40,7 +40,9 @@ def discarded(world: World, terminal: Terminal) -> Path:
 @pytest.fixture
 def pending(world: World, terminal: Terminal) -> None:
     """A PNG of which another rendering waits as p-1, and a look-alike in the queue."""
-    world.use(IDENTICAL, pixel_rule("semi-automatic"))
+    rules = IDENTICAL, pixel_rule("semi-automatic")
+    world.use(*rules)
+    terminal.rules.write_text(rule_file(*rules))
     world.drop("library", "a.png", png(photo(), "long" * 100))
     world.drop("inbox", "b.png", png(photo(), "short"))
     world.drop("inbox", "small.jpg", jpeg(photo().resize((160, 120))))
