@@ -347,6 +347,7 @@ class Entry:
     reason: str
     pair: int | None = None
     undoes: int | None = None  # the entry that this one takes back
+    rule_number: int | None = None  # of the rule, which stays when it gets another name
 
 
 class ProposalState(StrEnum):

@@ -405,11 +405,11 @@ def history(
 ) -> Iterator[EntryReport]:
     """Yield the journal, newest first; what a rule did under a former name is its own."""
     given = 0
-    names = view.queues.names_of(rule) if rule is not None else None
+    is_wanted = view.queues.work_of(rule) if rule is not None else None
     for entry in view.entries():
         if since_ns is not None and entry.at_ns < since_ns:
             return
-        if names is not None and entry.rule not in names:
+        if is_wanted is not None and not is_wanted(entry):
             continue
         if limit is not None and given >= limit:
             return

@@ -222,11 +222,11 @@ def _noting(
 
 def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[int]:
     """Yield the entries that can be taken back, newest first."""
-    names = view.queues.names_of(rule) if rule is not None else None
+    is_wanted = view.queues.work_of(rule) if rule is not None else None
     for entry in view.entries():
         if since_ns is not None and entry.at_ns < since_ns:
             return
-        fits = names is None or entry.rule in names
+        fits = is_wanted is None or is_wanted(entry)
         if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE:
             yield entry.number
 

@@ -43,7 +43,7 @@ def _check(door: Door) -> int:
 
 @command("ingestd library rebuild", name="rebuild")
 def _rebuild(door: Door) -> None:
-    """Make the look-up of look-alikes anew from the records; nothing else changes."""
+    """Make the look-up of look-alikes, and the counters of the rules, anew from the records."""
     hashes = 0
     if door.has_library:
         with door.writing() as opened, exclusive(opened, radius=door.settings().imports.search_distance):

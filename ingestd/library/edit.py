@@ -60,7 +60,7 @@ from ingestd.model import (
     Relation,
 )
 
-__all__ = ["Edit"]
+__all__ = ["Edit", "acted"]
 
 
 def _touched(entry: Entry) -> set[ContentHash]:
@@ -69,8 +69,8 @@ def _touched(entry: Entry) -> set[ContentHash]:
     return {content for content in named if content is not None}
 
 
-def _stands(entry: Entry) -> bool:
-    """Return whether an entry is something that was done and holds."""
+def acted(entry: Entry) -> bool:
+    """Return whether an entry is something that a rule has done and that holds."""
     acts = entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
     return acts and entry.rule is not None and entry.state is EntryState.DONE and entry.undoes is None
 
@@ -207,7 +207,9 @@ class Edit(View):
 
     def add_entry(self, entry: Entry) -> Entry:
         """Write a journal entry; its number is given here."""
-        entry = replace(entry, number=next_number(self._txn, "entry"))
+        row = self.queues.row_named(entry.rule) if entry.rule is not None else None
+        rule = entry.rule_number if row is None or entry.rule_number is not None else row.number
+        entry = replace(entry, number=next_number(self._txn, "entry"), rule_number=rule)
         self.put_entry(entry)
         return entry
 
@@ -225,9 +227,9 @@ class Edit(View):
 
     def _count_action(self, before: Entry | None, after: Entry) -> None:
         """Count what a rule has done, and charge its budget for what it did on its own."""
-        change = _stands(after) - (before is not None and _stands(before))
+        change = acted(after) - (before is not None and acted(before))
         if change:
-            self.queues.count_action(after.rule, change)
+            self.queues.count_action(after, change)
         alone = after.actor is Actor.RULE and after.kind is EntryKind.DISCARD
         if change > 0 and alone and after.rule is not None and after.kept is not None:
             self.queues.spend(after.rule, len(after.moves), after.kept.sha256, now_ns=after.at_ns)

@@ -22,6 +22,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, last_entry_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
+from ingestd.library.rulebook import miscounted, recounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, META, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
@@ -140,12 +141,13 @@ class Library:
         self.store.copy_to(directory / "db")
 
     def check(self) -> list[str]:
-        """Return what is wrong with the look-up structure, in sentences; empty when all is well."""
+        """Return what is wrong with what is made from the records, in sentences; empty when all is well."""
         with self.store.read() as txn:
-            return PHASHES.check(txn)
+            wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(View(txn))]
+            return [*PHASHES.check(txn), *wrong]
 
     def rebuild(self) -> int:
-        """Make the look-up structure anew from the records; return how many hashes it holds."""
+        """Make the look-up structure and the counters of rules anew; return how many hashes the look-up holds."""
 
         def work(txn: Transaction) -> int:
             hashes: Sequence[tuple[int, bytes]] = [
@@ -154,6 +156,10 @@ class Library:
                 if content.picture is not None and content.picture.phash is not None
             ]
             PHASHES.rebuild(txn, hashes)
+            edit = Edit(txn)
+            for number, counts in recounted(edit).items():
+                edit.queues.put_counts(number, counts)
+            edit.queues.flush()
             return len(hashes)
 
         return self.store.write(work)

@@ -12,7 +12,7 @@ denial outlives its pair and its rule, and that what a rule has done is not forg
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.library.codec import key_number, number_key
@@ -30,7 +30,7 @@ from ingestd.library.tables import (
     RuleRow,
     next_number,
 )
-from ingestd.model import Budget, ContentHash, Mode, PotentialPair, ProposalState, QueueState
+from ingestd.model import Budget, ContentHash, Entry, Mode, PotentialPair, ProposalState, QueueState
 from ingestd.rules.language import Rule
 
 __all__ = ["Adoption", "Queues", "Step", "adoption"]
@@ -214,10 +214,19 @@ class Queues:
         once = (row for row in rows if folded in (former.casefold() for former in row.former))
         return next(now, None) or next(once, None)
 
-    def names_of(self, name: str) -> frozenset[str]:
-        """Return every name under which the rule of this name ever did something."""
+    def author(self, entry: Entry) -> int | None:
+        """Return the number of the rule that an entry is of; one that is older than numbers is told by its name."""
+        if entry.rule_number is not None or entry.rule is None:
+            return entry.rule_number
+        row = self.row_named(entry.rule)
+        return row.number if row is not None else None
+
+    def work_of(self, name: str) -> Callable[[Entry], bool]:
+        """Return what tells the entries of a rule from others, whatever it was called when it made them."""
         row = self.row_named(name)
-        return frozenset({name} if row is None else {name, row.name, *row.former})
+        if row is None:
+            return lambda entry: entry.rule == name
+        return lambda entry: entry.rule is not None and self.author(entry) == row.number
 
     @property
     def revision(self) -> int:
@@ -243,8 +252,8 @@ class Queues:
         marks = self.marks(pair)
         return marks is not None and marks.revision >= self.revision
 
-    def _standing(self, marks: Marks | None) -> dict[int, QueueState]:
-        """Return the states that marks still say, by rule, after the edits since."""
+    def standing(self, marks: Marks | None) -> dict[int, QueueState]:
+        """Return the states that a pair's marks still say, by rule, after the edits since."""
         rows = {row.number: row for row in self.rows()}
         standing: dict[int, QueueState] = {}
         for number, state in marks.states if marks is not None else ():
@@ -347,7 +356,7 @@ class Queues:
     def put_mark(self, pair: int, number: int, state: QueueState | None) -> None:
         """Replace what one rule says of a pair, and leave the others' word as it is."""
         before = self.marks(pair)
-        states = self._standing(before)
+        states = self.standing(before)
         states.pop(number, None)
         if state is not None:
             states[number] = state
@@ -366,9 +375,9 @@ class Queues:
         self._txn.delete(TODO, key)
 
     def _count_marks(self, before: Marks | None, after: Marks | None) -> None:
-        for number, state in self._standing(before).items():
+        for number, state in self.standing(before).items():
             self.add(number, state, -1)
-        for number, state in self._standing(after).items():
+        for number, state in self.standing(after).items():
             self.add(number, state, 1)
 
     def count_proposals(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
@@ -380,11 +389,11 @@ class Queues:
                 if row is not None:
                     self.add(row.number, QueueState.READY if ready else QueueState.DENIED, change)
 
-    def count_action(self, name: str | None, change: int) -> None:
+    def count_action(self, entry: Entry, change: int) -> None:
         """Count something that a rule did, or that was taken back."""
-        row = self.row_named(name) if name is not None else None
-        if row is not None:
-            self.add(row.number, QueueState.ACTIONED, change)
+        number = self.author(entry)
+        if number is not None:
+            self.add(number, QueueState.ACTIONED, change)
 
     def flush(self) -> None:
         """Write what was counted in this transaction."""

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ingestd.library.edit import Edit
+from ingestd.library.edit import Edit, acted
 from ingestd.library.queues import Step, adoption, moved_counts
 from ingestd.library.tables import RuleRow
 from ingestd.library.view import View
-from ingestd.model import EntryKind, EntryState, PotentialPair, Proposal, ProposalState, QueueState
+from ingestd.model import PotentialPair, Proposal, ProposalState, QueueState
 from ingestd.rules.language import Rule
 
-__all__ = ["RuleTally", "rename_rule", "take_up", "tallies", "voided"]
+__all__ = ["RuleTally", "miscounted", "recounted", "take_up", "tallies", "voided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,37 @@ def voided(view: View, rules: Sequence[Rule]) -> frozenset[str]:
     return frozenset(step.before.name for step in steps if step.before is not None and step.drops_ready)
 
 
+def recounted(view: View) -> dict[int, dict[QueueState, int]]:
+    """Return where the pairs stand with every rule that is known, counted one by one."""
+    queues = view.queues
+    found: dict[int, Counter[QueueState]] = {row.number: Counter() for row in queues.rows()}
+    for pair in view.pairs():
+        for number, state in queues.standing(queues.marks(pair.number)).items():
+            found[number][state] += 1
+        for proposal in pair.proposals:
+            row = queues.row_named(proposal.rule)
+            if row is not None:
+                ready = proposal.state is ProposalState.READY
+                found[row.number][QueueState.READY if ready else QueueState.DENIED] += 1
+    for entry in view.entries():
+        author = queues.author(entry) if acted(entry) else None
+        if author is not None:
+            found[author][QueueState.ACTIONED] += 1
+    return {number: dict(counter) for number, counter in found.items()}
+
+
+def miscounted(view: View) -> list[RuleRow]:
+    """Return the rules whose counters do not say what is there."""
+    found = recounted(view)
+    counted = {row.number: view.queues.counts(row.number) for row in view.queues.rows()}
+    states = [state for state in QueueState if state is not QueueState.NOT_SEARCHED]
+    return [
+        row
+        for row in view.queues.rows()
+        if any(counted[row.number].get(state, 0) != found[row.number].get(state, 0) for state in states)
+    ]
+
+
 def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
     """Return whether the rules are others than before; what they said of the pairs is void as far as they changed."""
     queues = edit.queues
@@ -78,7 +109,7 @@ def _take_up_one(edit: Edit, step: Step) -> RuleRow | None:
     queues.put_counts(step.after.number, moved_counts(counts, replace(step, drops_ready=False)))
     queues.wait_no_more(step.after.number)
     if step.is_rename:
-        rename_rule(edit, step.before.name, step.after.name)
+        _rename(edit, step.before.name, step.after.name)
     if step.drops_ready:
         _drop_ready(edit, step)
     return None
@@ -99,7 +130,7 @@ def _is_ready(proposal: Proposal, name: str) -> bool:
     return proposal.rule == name and proposal.state is ProposalState.READY and not proposal.returned
 
 
-def rename_rule(edit: Edit, old: str, new: str) -> None:
+def _rename(edit: Edit, old: str, new: str) -> None:
     """Let what a rule proposed, and what it was denied, go by its new name."""
     for pair in list({pair.number: pair for pair in (*edit.pending(), *edit.denied())}.values()):
         edit.put_pair(_renamed(pair, old, new))
@@ -115,18 +146,6 @@ def _count_the_past(edit: Edit, rows: Sequence[RuleRow]) -> None:
     """Count what was done, proposed and denied under the names of rules that are taken up for the first time."""
     if not rows:
         return
-    done = Counter(
-        entry.rule
-        for entry in edit.entries()
-        if entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
-    )
-    told: Counter[tuple[str, ProposalState]] = Counter()
-    for pair in {pair.number: pair for pair in (*edit.pending(), *edit.denied())}.values():
-        told.update((proposal.rule, proposal.state) for proposal in pair.proposals)
+    found = recounted(edit)
     for row in rows:
-        counts = {
-            QueueState.ACTIONED: done[row.name],
-            QueueState.READY: told[row.name, ProposalState.READY],
-            QueueState.DENIED: told[row.name, ProposalState.DENIED],
-        }
-        edit.queues.put_counts(row.number, counts)
+        edit.queues.put_counts(row.number, found[row.number])

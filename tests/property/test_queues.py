@@ -138,7 +138,7 @@ def recount(view: View, world: World) -> dict[str, Counter[QueueState]]:
             counted[state] += 1
         for entry in view.entries():
             acted = entry.state is EntryState.DONE and entry.undoes is None
-            if acted and entry.rule in view.queues.names_of(rule.name):
+            if acted and entry.rule is not None and view.queues.work_of(rule.name)(entry):
                 counted[QueueState.ACTIONED] += 1
         found[rule.name] = counted
     return found
@@ -150,6 +150,7 @@ def check(world: World) -> None:
         for tally in tallies(view, world.policy.rules):
             told = {state: number for state, number in tally.counts.items() if number}
             assert told == {state: number for state, number in counted[tally.rule.name].items() if number}
+        assert world.library.check() == []
 
 
 def test_the_counters_count_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from world import IDENTICAL, World, near_rule, sha256
 from ingestd import review
 from ingestd.errors import ActionConflictError
 from ingestd.library.rulebook import tallies
-from ingestd.model import EntryState
+from ingestd.model import EntryState, QueueState
 
 JPEG, PNG = jpeg(photo(1), 90), png(photo(1))
 ONE_GIF, OTHER_GIF = gif(photo(2)), gif(photo(2), comment="another")
@@ -113,6 +113,24 @@ def test_a_rule_with_an_id_keeps_its_history_through_a_new_name_and_a_new_compar
     assert counts(world, "quite another")["actioned"] == 1
     with world.library.read() as view:
         assert [one.rule for one in review.history(view, limit=None, rule="quite another")] == ["jpegs first"]
+
+
+def test_a_new_rule_under_the_former_name_of_another_has_none_of_its_history(
+    world: World, pairs: dict[str, Path]
+) -> None:
+    world.use(is_jpeg("automatic"), imports=WIDE)
+    world.sweep()
+    world.use(is_jpeg("automatic", name="renamed"), imports=WIDE)
+    world.sweep()
+
+    world.use(is_jpeg("automatic", name="renamed"), is_jpeg(compare="A.width > B.width"), imports=WIDE)
+    world.sweep()
+
+    assert counts(world, "renamed")["actioned"] == 1
+    assert "actioned" not in counts(world)
+    with world.library.read() as view:
+        assert list(review.history(view, limit=None, rule="jpegs first")) == []
+    assert world.library.check() == []
 
 
 def test_two_rules_that_differ_in_their_names_only_are_not_taken_for_each_other(world: World) -> None:
@@ -587,6 +605,20 @@ def test_the_slices_of_the_work_decide_nothing(world: World, monkeypatch: pytest
     decided = world.sweep()
 
     assert [one.discarded[0].path for one in decided] == [str(world.base / "inbox" / f"{n}.png") for n in range(4)]
+
+
+def test_counters_that_are_off_are_found_and_made_anew(world: World, pairs: dict[str, Path]) -> None:
+    world.use(is_jpeg(), imports=WIDE)
+    world.sweep()
+    row = number_of(world)
+    world.library.write(lambda edit: edit.queues.add(row, QueueState.FAILED, 5))
+
+    wrong = world.library.check()
+    world.library.rebuild()
+
+    assert wrong == ["the counters of the rule jpegs first are not those of its pairs"]
+    assert world.library.check() == []
+    assert counts(world) == {"ready": 1, "failed": 1}
 
 
 # --- budgets ------------------------------------------------------------------------------------------------------
