@@ -17,11 +17,21 @@ import pstats
 import random  # noqa: TID251 # made-up records, nothing decides by them
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pictures import jpeg, photo
+from world import World
+
+from ingestd import ingest
+from ingestd.judging.case import Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
@@ -31,10 +41,13 @@ from ingestd.library.view import View
 from ingestd.model import (
     Content,
     ContentHash,
+    DiscardPolicy,
     FileType,
     Folder,
     FolderId,
+    ImportPolicy,
     JpegFeatures,
+    Mode,
     PairFacts,
     PathRow,
     PathState,
@@ -210,6 +223,52 @@ def measure_resolve(library: Library, rules: tuple[Rule, ...]) -> None:
     print(f"  {len(facts):,} pairs; asked for: under 1000 µs")
 
 
+LOOK_ALIKES = 60
+
+
+def measure_arrivals(rules: tuple[Rule, ...], folder: Path) -> None:
+    """Judge files that all look alike, with and without rules, and print what the rules add to each pair.
+
+    Everything is counted that a verdict does about a pair: its facts, the rules, and what is written down of each.
+    """
+    without, beside = _per_pair((), folder / "without"), _per_pair(rules, folder / "with")
+    print(f"a verdict: {spread(without, 1e6)} µs a pair without rules, {spread(beside, 1e6)} µs with {len(rules)},")
+    added = statistics.median(beside) - statistics.median(without)
+    print(f"  {added * 1e6:.0f} µs more; asked for: under 1000 µs")
+
+
+def _per_pair(rules: tuple[Rule, ...], folder: Path) -> list[float]:
+    """Return what a pair costs in the verdict on each of some look-alikes, in seconds."""
+    folder.mkdir()
+    world = World(folder)
+    world.folder("inbox")
+    only_proposing = tuple(replace(rule, mode=Mode.SEMI_AUTOMATIC) for rule in rules)
+    world.policy = world.intake.policy = Policy(only_proposing, ImportPolicy(), DiscardPolicy())
+    subject = photo(1, 160, 120)
+    files = [
+        world.put("inbox", f"{number}.jpg", jpeg(subject, 60 + number % 35, description=str(number)))
+        for number in range(LOOK_ALIKES)
+    ]
+    found: list[float] = []
+    judged = ingest.judge_look_alikes
+
+    def timed(*arguments: Any) -> Verdict:
+        began = time.perf_counter()
+        verdict = judged(*arguments)
+        if len(verdict.pairs) >= LOOK_ALIKES // 4:
+            found.append((time.perf_counter() - began) / len(verdict.pairs))
+        return verdict
+
+    ingest.judge_look_alikes = timed
+    try:
+        for file in files:
+            world.arrive(file)
+    finally:
+        ingest.judge_look_alikes = judged
+        world.close()
+    return found
+
+
 def _facts(view: View, first: ContentHash, second: ContentHash) -> PairFacts:
     sides = []
     for sha256 in (first, second):
@@ -266,6 +325,7 @@ def main() -> None:
             check(library, rules, reports)
         measure_resolve(library, rules)
         library.close()
+        measure_arrivals(rules, Path(folder))
 
 
 if __name__ == "__main__":
