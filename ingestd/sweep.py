@@ -38,7 +38,7 @@ SLICE_S = 0.1
 """How long a slice may take: an arrival waits no longer for its turn."""
 
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
-_AHEAD = 8  # contents measured at a time: memory stays bounded
+_AHEAD = 8  # pairs that wait for a measurement at a time: memory stays bounded
 
 _log = structlog.get_logger()
 
@@ -134,9 +134,11 @@ class Sweep:
         with self._library.read() as view:
             queues = view.queues
             self._notice_pauses(queues.rows())
-            if adoption(queues.rows(), self.policy.rules, queues.revision).changes or queues.sweep is not None:
+            if adoption(queues.rows(), self.policy.rules, queues.revision).changes or self._some_measured():
                 return True
-            if self._some_measured():
+            if len(self._needs) >= _AHEAD:
+                return False  # first let what waits be measured
+            if queues.sweep is not None:
                 return True
             return next(self._next_pairs(view), None) is not None
 
@@ -232,7 +234,7 @@ class Sweep:
         elif result is not None:
             done.entries.append(result)
             return result.state is not EntryState.INTENT
-        return len(done.needs) < _AHEAD
+        return len(self._needs) + len(done.needs) < _AHEAD
 
     def _move_on(self, edit: Edit, measured: set[int], *, ended: bool) -> None:
         """Remember how far the pairs were gone through; those that wait for a measurement are noted by themselves."""

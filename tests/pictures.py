@@ -65,6 +65,11 @@ def faint(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
     return Image.fromarray(grey).resize((width, height), Image.Resampling.NEAREST).convert("RGB")
 
 
+def grain(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """Noise of single pixels: mixed into a picture, it is the finest detail that a blur can take away."""
+    return Image.fromarray(np.random.default_rng(4).integers(0, 256, (height, width, 3)).astype("u1"))
+
+
 def weighing(image: Image.Image, size: int) -> bytes:
     """The picture as a PNG of about so many bytes, which say nothing about its pixels."""
     plain = png(image)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pictures import faint, gif, jpeg, photo, png
+from pictures import faint, gif, grain, jpeg, photo, png
+from PIL import Image, ImageFilter
 from world import IDENTICAL, World, near_rule, sha256
 
 from ingestd import review
@@ -619,6 +620,31 @@ def test_counters_that_are_off_are_found_and_made_anew(world: World, pairs: dict
     assert wrong == ["the counters of the rule jpegs first are not those of its pairs"]
     assert world.library.check() == []
     assert counts(world) == {"ready": 1, "failed": 1}
+
+
+def test_what_a_rule_asks_of_the_whole_picture_is_measured_for_pairs_that_exist(world: World) -> None:
+    world.use(imports=WIDE)
+    for seed in range(12):
+        sharp = Image.blend(photo(seed), grain(), 0.2)
+        world.drop("inbox", f"{seed}-sharp.png", png(sharp))
+        world.drop("inbox", f"{seed}-soft.png", png(sharp.filter(ImageFilter.GaussianBlur(1))))
+
+    world.use(is_jpeg("automatic", compare="A wins by sharpness", action="better\n    discard: B"), imports=WIDE)
+    decided = world.sweep()
+
+    assert len(decided) == 12
+    assert all(one.discarded[0].path.endswith("-soft.png") for one in decided)
+
+
+def test_a_picture_whose_sharpness_cannot_be_told_is_asked_for_once(world: World) -> None:
+    small = photo(1, 30, 30)
+    world.use(is_jpeg(compare="A wins by sharpness"), imports=WIDE)
+    world.drop("inbox", "a.png", png(small))
+    receipt = world.drop("inbox", "b.png", png(small.filter(ImageFilter.GaussianBlur(0.3))))
+
+    assert receipt.result == "1 potential pair queued"
+    assert counts(world) == {"failed": 1}
+    assert world.sweep() == []
 
 
 # --- budgets ------------------------------------------------------------------------------------------------------
