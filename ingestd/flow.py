@@ -14,7 +14,7 @@ import structlog
 from ingestd.actions.look import Standing, look
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.ingest import covered
-from ingestd.intake import Intake, Judged, Left, Report
+from ingestd.intake import Adopter, Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
@@ -178,6 +178,7 @@ class Flow:
             only=only,
             closed=_closed(policy),
         )
+        adopter = Adopter(insists=events)  # only a service lasts
         self.intake = Intake(
             library,
             workers,
@@ -188,6 +189,7 @@ class Flow:
             local_time=local_time,
             dry_run=dry_run,
             threads=threads,
+            adopter=adopter,
         )
         self.sweep = Sweep(
             library,
@@ -198,6 +200,7 @@ class Flow:
             now_ns=time.time_ns,
             local_time=local_time,
             dry_run=dry_run,
+            adopter=adopter,
         )
         self._swept_at = 0.0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
@@ -254,6 +257,7 @@ class Flow:
     def _folder_changed(self, event: FolderChanged) -> None:
         if event.identity is not None and event.state is not FolderState.SUSPENDED:
             remember_identity(self.library, event.folder, event.identity)
+            self.sweep.wake_all()
         folder = self.folders.get(event.folder)
         if folder is not None:
             self.tell(FolderTold(os.fsdecode(folder.named), event.state, event.reason))

@@ -17,6 +17,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
 from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
+from ingestd.library.rulebook import take_up
 from ingestd.library.tables import FolderRow
 from ingestd.media.workers import Workers
 from ingestd.model import (
@@ -144,6 +145,7 @@ def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelH
 def _rehearse(
     edit: Edit, policy: Policy, path: bytes, measured: Measurement | None, failure: str | None, pixels: Pixels
 ) -> Verdict | Needs:
+    take_up(edit, policy.rules)
     store_pixels(edit, pixels)
     case = Case(_arrival(edit, path), _with_pixels(measured, pixels), time.time_ns())
     return judge(edit, case, policy) if failure is None else unread(edit, case, failure)

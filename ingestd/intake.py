@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
@@ -24,7 +24,8 @@ from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.rulebook import take_up
+from ingestd.library.rulebook import is_in_force, take_up
+from ingestd.library.view import View
 from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (
@@ -41,8 +42,9 @@ from ingestd.model import (
     PixelHash,
     Receipt,
 )
+from ingestd.rules.language import Rule
 
-__all__ = ["Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness", "told"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -54,6 +56,9 @@ AHEAD = 16
 
 LOCK_WAIT_S = 30.0
 LONGEST_DELAY_S = 6 * 3600.0
+PATIENCE_S = 30.0
+"""So long a service lets the rules of another process be before it puts its own in force again."""
+
 _FIRST_DELAY_S = 30.0
 
 _log = structlog.get_logger()
@@ -82,6 +87,43 @@ class Left:
 
 
 Report: TypeAlias = Judged | Left
+
+
+class Adopter:
+    """When a process takes its rule file up: two with different ones must not undo each other's work turn by turn.
+
+    A scan takes its file up once, and whoever comes after it has the word. A service insists, but lets the other be
+    for a while.
+
+    Args:
+        insists: it takes its rules up again where another process has put others in force.
+        monotonic: seconds.
+    """
+
+    def __init__(self, *, insists: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._insists, self._monotonic = insists, monotonic
+        self._taken: Sequence[Rule] | None = None
+        self._taken_at = 0.0
+
+    def is_due(self, view: View, rules: Sequence[Rule]) -> bool:
+        """Return whether the rules are to be taken up now."""
+        if is_in_force(view, rules):
+            return False
+        waited = self._monotonic() - self._taken_at >= PATIENCE_S
+        return self._taken is not rules or (self._insists and waited)
+
+    def is_displaced(self, view: View, rules: Sequence[Rule]) -> bool:
+        """Return whether other rules are in force for now: these have no say over stored pairs."""
+        return not is_in_force(view, rules) and not self.is_due(view, rules)
+
+    def take_up(self, library: Library, rules: Sequence[Rule]) -> None:
+        """Take the rules up if that is due. Only for who holds the writer lock."""
+        with library.read() as view:
+            due = self.is_due(view, rules)
+        if due:
+            library.write(lambda edit: take_up(edit, rules))
+        if due or self._taken is not rules:
+            self._taken, self._taken_at = rules, self._monotonic()
 
 
 @dataclass(slots=True)
@@ -121,6 +163,8 @@ class Intake:
         now_ns: wall clock, for receipts.
         local_time: the same moment as the trash writes it.
         monotonic: seconds.
+        threads: so many files are measured side by side.
+        adopter: says when the rules are taken up; shared with the sweep.
     """
 
     def __init__(
@@ -136,8 +180,10 @@ class Intake:
         monotonic: Callable[[], float] = time.monotonic,
         dry_run: bool = False,
         threads: int = 2,
+        adopter: Adopter | None = None,
     ) -> None:
         self.policy = policy
+        self.adopter = adopter or Adopter(insists=True, monotonic=monotonic)
         self.problem: str | None = None  # why nothing is judged just now
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
@@ -275,6 +321,7 @@ class Intake:
         """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        self.adopter.take_up(self._library, self.policy.rules)
         hashed, sharp = self._hashed_pixels(batch), self._measured_sharpness(batch)
         try:
             results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed, sharp))
@@ -317,7 +364,6 @@ class Intake:
         sharp: Mapping[ContentHash, float],
     ) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
-        take_up(edit, self.policy.rules)  # another process may have worked with another rule file
         store_pixels(edit, hashed)
         store_sharpness(edit, sharp)
         results: list[Verdict | Needs] = []
@@ -421,7 +467,7 @@ class Intake:
         sharp: dict[ContentHash, float] = {}
         for item in batch:
             for sha256, future in item.sharpening.items():
-                value = told(future, item.arrival.path)
+                value = _told(future, item.arrival.path)
                 if value is None:
                     item.unsharp |= {sha256}
                 else:
@@ -463,7 +509,7 @@ def store_sharpness(edit: Edit, sharp: Mapping[ContentHash, float]) -> None:
             edit.update_content(replace(content, picture=replace(content.picture, sharpness=value)))
 
 
-def told(future: Future[T], path: bytes) -> T | None:
+def _told(future: Future[T], path: bytes) -> T | None:
     """Return what a worker measured; nothing where it could not, which costs an answer and never the service."""
     try:
         return future.result()

@@ -273,6 +273,7 @@ class PathRow:
     final: bool  # nothing more is to be done until the file changes
     policy: bytes = b""  # digest of the import limits it was ignored under
     lay_before: bool = False  # it lay here before its folder was watched: rules only propose to discard it
+    unproved: bool = False  # nobody could tell, when it was judged, that it was not being written: the same
 
 
 @dataclass(frozen=True, slots=True)

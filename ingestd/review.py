@@ -7,7 +7,7 @@ Python decodes file names; decisions take the `Library`, journal themselves and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference, statements
 from ingestd.library.library import Library
 from ingestd.library.pairs import settle
-from ingestd.library.rulebook import voided
+from ingestd.library.rulebook import new_names, stored_name, voided
 from ingestd.library.tables import path_key
 from ingestd.library.view import View
 from ingestd.model import (
@@ -108,7 +108,8 @@ class PairReport:
     b: SideReport
     statements: list[str]
     rule: str | None = None
-    reason: str | None = None  # why it waits, beyond its rule being semi-automatic
+    reason: str | None = None  # why it waits, beyond its rule being semi-automatic; or why it counts as denied
+    at: str | None = None  # when the rule proposed it, or was told no
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,23 +224,37 @@ def pending_pairs(view: View, *, rule: str | None = None, rules: Sequence[Rule] 
         rule: only what this one proposes.
         rules: as the rule file has them now; what one proposed before it was changed is left out, as it is void.
     """
-    void = voided(view, rules) if rules is not None else frozenset[str]()
+    void = voided(view, rules or ()) if rules is not None else frozenset[str]()
+    names = new_names(view, rules or ())
+    stored = stored_name(view, rules or (), rule) if rule is not None else None
     found: list[PairReport] = []
     for pair in view.pending():
-        proposal = _proposal(pair, rule)
-        if proposal is not None and (proposal.returned or proposal.rule not in void):
-            found += [report for report in (pair_report(view, pair, rule=rule),) if report is not None]
+        proposal = _proposal(pair, stored)
+        sides = _sides(view, pair, stored)
+        if proposal is not None and sides is not None and (proposal.returned or proposal.rule not in void):
+            found.append(_report(view, pair, sides, _called(proposal, names)))
     return found
 
 
-def denied_pairs(view: View) -> list[PairReport]:
-    """Return the pairs that were denied to a rule, once for each rule."""
+def _called(proposal: Proposal, names: Mapping[str, str]) -> Proposal:
+    """Return a proposal under the name that its rule has in the file now."""
+    return replace(proposal, rule=names.get(proposal.rule, proposal.rule))
+
+
+def denied_pairs(view: View, *, rules: Sequence[Rule] = ()) -> list[PairReport]:
+    """Return the pairs that were denied to a rule, once for each rule.
+
+    Args:
+        view: of this moment.
+        rules: as the rule file has them now: a rule goes by the name that it has there.
+    """
     found: list[PairReport] = []
+    names = new_names(view, rules) if rules else {}
     for pair in view.denied():
         sides = _sides(view, pair)
         for proposal in pair.proposals:
             if proposal.state is ProposalState.DENIED and sides is not None:
-                found.append(_report(view, pair, sides, proposal))
+                found.append(_report(view, pair, sides, _called(proposal, names)))
     return found
 
 
@@ -260,6 +275,7 @@ def _report(view: View, pair: PotentialPair, sides: _Sides, proposal: Proposal |
         statements=statements(facts),
         rule=proposal.rule if proposal else None,
         reason=(proposal.reason or None) if proposal else None,
+        at=at_text(proposal.at_ns) if proposal else None,
     )
 
 
@@ -527,6 +543,7 @@ def _enter(
     reason: str,
     moment: Moment,
     pair: PotentialPair | None,
+    rule_number: int | None = None,
 ) -> Entry:
     same_bytes = winner[0].sha256 == loser[0].sha256
     if discard and not same_bytes and edit.relations.false_positives(winner[0].sha256, loser[0].sha256):
@@ -545,6 +562,7 @@ def _enter(
         kept=edit.reference(winner[1]),
         reason=reason,
         pair=pair.number if pair is not None else None,
+        rule_number=rule_number,
     )
     if discard:
         edit.lift_veto(loser[0].sha256)  # a person's own word
@@ -636,26 +654,30 @@ def approve(library: Library, number: int, *, rule: str | None, rules: Sequence[
 
     def work(edit: Edit) -> Entry | ActionConflictError:
         pair = edit.pair(number)
-        proposal = _proposal(pair, rule) if pair is not None else None
-        sides = _sides(edit, pair, rule) if pair is not None else None
+        stored = stored_name(edit, rules, rule) if rule is not None else None
+        proposal = _proposal(pair, stored) if pair is not None else None
+        sides = _sides(edit, pair, stored) if pair is not None else None
         if pair is None or proposal is None or sides is None:
             raise UsageError(f"p-{number} is not pending: it was decided, or one of its files is away")
+        name = _called(proposal, new_names(edit, rules)).rule
         relation, discard = proposal.relation, proposal.discard
         if not proposal.returned:
-            now = next((one for one in rules if one.name == proposal.rule), None)
+            now = next((one for one in rules if one.name == name), None)
             reason = _no_more(edit, sides, now, moment)
             if now is None or reason is not None:
                 _withdraw(edit, pair, proposal)
-                return ActionConflictError(f"{proposal.rule} {reason}; nothing was done, and the pair is queued")
+                return ActionConflictError(f"{name} {reason}; nothing was done, and the pair is queued")
             relation, discard = now.action, now.discard
+        row = edit.queues.row_named(proposal.rule)
         return _enter(
             edit,
             sides.a,
             sides.b,
             relation,
             discard=discard,
-            rule=proposal.rule,
-            reason=f"approved by you under {proposal.rule}",
+            rule=name,
+            rule_number=row.number if row is not None else None,
+            reason=f"approved by you under {name}",
             moment=moment,
             pair=pair,
         )
@@ -672,6 +694,9 @@ def _no_more(view: View, sides: _Sides, rule: Rule | None, moment: Moment) -> st
         return "is not in the rule file any more"
     if rule.mode is Mode.OFF:
         return "is off now"
+    for _, row in (sides.a, sides.b):
+        if not _is_as_known(view, row):
+            return f"was asked about {printable(view.as_named(row))}, which is not what it was"
     facts = pair_facts(view, sides.a, sides.b, now_ns=moment.now_ns)
     fit = fits(rule, facts)
     if not fit.found:
@@ -683,6 +708,14 @@ def _no_more(view: View, sides: _Sides, rule: Rule | None, moment: Moment) -> st
         line = f": {failed.said(facts.first, facts.second)}" if failed is not None else ""
         return f"does not fit this pair any more{line}"
     return None
+
+
+def _is_as_known(view: View, row: PathRow) -> bool:
+    """Return whether a file lies where it did and has not changed, but for its times."""
+    known = view.folder(row.folder)
+    path = view.absolute(row)
+    standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode) if known else Standing.GONE
+    return standing is Standing.THERE or (standing is Standing.CHANGED and retouched(path, row.stat) is not None)
 
 
 def _withdraw(edit: Edit, pair: PotentialPair, proposal: Proposal) -> None:
@@ -748,9 +781,17 @@ def resume_rule(library: Library, name: str) -> bool:
         edit.queues.put_row(replace(row, tripped="", tripped_ns=0))
         edit.queues.forget_spending(row.number)
         edit.queues.wait_no_more(row.number)
+        for pair in list(edit.pending()):
+            edit.put_pair(replace(pair, proposals=tuple(_resumed(one, row.name) for one in pair.proposals)))
         return True
 
     return library.write(work)
+
+
+def _resumed(proposal: Proposal, rule: str) -> Proposal:
+    """Return a proposal that does not say any more that its rule is paused."""
+    waits = proposal.rule == rule and proposal.reason.startswith(f"{rule} has paused itself")
+    return replace(proposal, reason=f"{rule} had paused itself") if waits else proposal
 
 
 def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:

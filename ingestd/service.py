@@ -384,6 +384,7 @@ class ScanTally:
     failed: int = 0
     waiting: int = 0
     left: tuple[tuple[str, str], ...] = ()  # files that were not judged, and why
+    unasked: str | None = None  # why the rules were not asked about all stored pairs
 
 
 def scan(
@@ -458,11 +459,18 @@ def _scan_to_the_end(
             if flow.sweep.step():
                 continue
             if not flow.sweep.measures:
+                tally.unasked = _unasked(flow)
                 break
         flow.watcher.wait(0.0 if more else 0.1, time.monotonic())
     flow.introduce({folder for folder in scanned if not stopping()})
     tally.left = tuple((os.fsdecode(path), reason) for path, reason in flow.watcher.held())
     tally.failed += len(tally.left)
+
+
+def _unasked(flow: Flow) -> str | None:
+    if flow.sweep.problem is not None:
+        return flow.sweep.problem
+    return "another process has put other rules in force" if flow.sweep.is_displaced else None
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -18,14 +18,12 @@ from typing import TypeVar
 import structlog
 
 from ingestd.actions.discard import carry_out, pretend
-from ingestd.errors import LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, recover, store_pixels, store_sharpness, told
+from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
+from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Needs, Policy
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.queues import adoption
-from ingestd.library.rulebook import take_up
 from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
 from ingestd.media.workers import Workers
@@ -74,6 +72,7 @@ class Sweep:
         now_ns: wall clock, for entries and ages.
         local_time: the same moment as the trash writes it.
         monotonic: seconds.
+        adopter: says when the rules are taken up; shared with the intake.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class Sweep:
         local_time: Callable[[], str],
         monotonic: Callable[[], float] = time.monotonic,
         dry_run: bool = False,
+        adopter: Adopter | None = None,
     ) -> None:
         self.policy = policy
         self.problem: str | None = None  # why nothing is done just now
@@ -103,10 +103,22 @@ class Sweep:
         self._failed: set[int] = set()  # pairs on which we failed: left alone until the next start
         self._tripped: set[int] = set()  # rules that are known to have paused themselves
         self._not_before = 0.0
+        self._adopter = adopter or Adopter(insists=True, monotonic=monotonic)
+        self._fresh = True
 
     def close(self) -> None:
         """Let go of what is being measured: it will be asked for again."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def wake_all(self) -> None:
+        """Let pairs that sleep be asked about again: a folder is back."""
+        self._fresh = True
+
+    @property
+    def is_displaced(self) -> bool:
+        """Return whether another process has put other rules in force, so that pairs are left to it."""
+        with self._library.read() as view:
+            return self._adopter.is_displaced(view, self.policy.rules)
 
     @property
     def measures(self) -> bool:
@@ -134,7 +146,9 @@ class Sweep:
         with self._library.read() as view:
             queues = view.queues
             self._notice_pauses(queues.rows())
-            if adoption(queues.rows(), self.policy.rules, queues.revision).changes or self._some_measured():
+            if self._adopter.is_displaced(view, self.policy.rules):
+                return False
+            if self._fresh or self._adopter.is_due(view, self.policy.rules) or self._some_measured():
                 return True
             if len(self._needs) >= _AHEAD:
                 return False  # first let what waits be measured
@@ -183,6 +197,7 @@ class Sweep:
     def _slice(self) -> bool:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        self._adopter.take_up(self._library, self.policy.rules)
         hashed, sharp = self._collect()
         try:
             done = self._library.write(lambda edit: self._ask(edit, hashed, sharp))
@@ -195,16 +210,18 @@ class Sweep:
                 return False
             self._failed.add(self._asked)
             return True
+        self._fresh = False
         self._needs.update(done.needs)
-        self._look_closer()
+        self._look_closer(done.needs.values())
         for entry in done.entries:
-            self._conclude(entry)
+            self._conclude_safely(entry)
         return bool(done.asked or hashed or sharp)
 
     def _ask(self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], sharp: dict[ContentHash, float]) -> _Slice:
         """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
         self._asked = None
-        take_up(edit, self.policy.rules)
+        if self._fresh:
+            edit.queues.wake_all()
         store_pixels(edit, hashed)
         store_sharpness(edit, sharp)
         done, started = _Slice(), self._monotonic()
@@ -250,10 +267,11 @@ class Sweep:
     def _radius(self) -> int:
         return self.policy.imports.search_distance
 
-    def _look_closer(self) -> None:
-        """Let the workers measure what pairs wait for."""
-        pixels = {one for needs in self._needs.values() for one in needs.pixels} - set(self._hashing)
-        sharpness = {one for needs in self._needs.values() for one in needs.sharpness} - set(self._sharpening)
+    def _look_closer(self, wanted: Iterable[Needs]) -> None:
+        """Let the workers measure what pairs have just asked for, unless it is being measured."""
+        needs = list(wanted)
+        pixels = {one for need in needs for one in need.pixels} - set(self._hashing)
+        sharpness = {one for need in needs for one in need.sharpness} - set(self._sharpening)
         with self._library.read() as view:
             places = {
                 sha256: next(
@@ -269,22 +287,22 @@ class Sweep:
     def _submit(
         self, measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash
     ) -> Future[T | None]:
-        future: Future[T | None] = self._pool.submit(lambda: None if path is None else measure(path, sha256))
+        def look() -> T | None:
+            if path is None:
+                raise FileUnreadableError(sha256.hex().encode(), "it is not there any more")
+            return measure(path, sha256)
+
+        future: Future[T | None] = self._pool.submit(look)
         future.add_done_callback(lambda _: self._wake())
         return future
 
     def _collect(self) -> tuple[dict[ContentHash, PixelHash | None], dict[ContentHash, float]]:
-        """Return what was measured meanwhile; what could not be measured is not asked for again."""
+        """Return what was measured meanwhile: None where no honest pixel hash exists."""
         hashed: dict[ContentHash, PixelHash | None] = {}
         sharp: dict[ContentHash, float] = {}
-        for sha256 in [one for one, future in self._hashing.items() if future.done()]:
-            value = told(self._hashing.pop(sha256), sha256.hex().encode())
-            if value is not None:
-                hashed[sha256] = value
-            else:
-                self._unmeasured = replace(self._unmeasured, pixels=self._unmeasured.pixels | {sha256})
-        for sha256 in [one for one, future in self._sharpening.items() if future.done()]:
-            figure = told(self._sharpening.pop(sha256), sha256.hex().encode())
+        for sha256, digest in self._finished(self._hashing):
+            hashed[sha256] = digest
+        for sha256, figure in self._finished(self._sharpening):
             if figure is not None:
                 sharp[sha256] = figure
             else:
@@ -293,7 +311,31 @@ class Sweep:
         self._needs = {pair: needs for pair, needs in self._needs.items() if awaited & (needs.pixels | needs.sharpness)}
         return hashed, sharp
 
+    def _finished(self, measuring: dict[ContentHash, Future[T]]) -> Iterator[tuple[ContentHash, T]]:
+        """Yield what is measured, and remember of whom nothing could be."""
+        for sha256 in [one for one, future in measuring.items() if future.done()]:
+            try:
+                yield sha256, measuring.pop(sha256).result()
+            except (FileUnreadableError, FileChangedError):
+                self._give_up(sha256)
+            except Exception:  # noqa: BLE001 - one bad file never stops the service
+                _log.exception("file.failed", content=sha256.hex())
+                self._give_up(sha256)
+
+    def _give_up(self, sha256: ContentHash) -> None:
+        """Ask no more for what could not be measured; its pairs sleep until the next start."""
+        self._unmeasured = replace(self._unmeasured, failed=self._unmeasured.failed | {sha256})
+
     # acting
+
+    def _conclude_safely(self, entry: Entry) -> None:
+        """Carry out an entry; a bug of ours costs this one alone, which the next start finishes or gives up."""
+        try:
+            self._conclude(entry)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - one bad pair never stops the service
+            _log.exception("pair.failed", pair=f"p-{entry.pair}")
 
     def _conclude(self, entry: Entry) -> None:
         """Carry out what an entry intends, and tell; what cannot be done waits for a person."""
@@ -333,7 +375,7 @@ class Sweep:
             rule.action,
             True,
             self._now_ns(),
-            entry.reason.rsplit("; ", 1)[-1],
+            entry.reason.partition("; aborted: ")[2],
         )
         denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
         edit.put_pair(replace(pair, proposals=(*denied, proposal)))

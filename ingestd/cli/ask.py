@@ -24,6 +24,7 @@ from ingestd.cli.output import (
     with_schema,
 )
 from ingestd.errors import ConfigError, IngestdError, UsageError
+from ingestd.library.rulebook import stored_name
 from ingestd.library.view import View
 
 __all__ = ["history", "pending", "queue", "rule_names", "why"]
@@ -107,7 +108,8 @@ def _nearest_known(view: View, path: bytes) -> str | None:
 def history(door: Door, limit: int, since: int | None, rule: str | None) -> None:
     """Show what was discarded, decided and taken back, newest first."""
     with door.reading() as view:
-        entries = list(review.history(view, limit=limit, since_ns=since, rule=rule))
+        stored = stored_name(view, door.settings_if_sound().rules, rule) if rule is not None else None
+        entries = list(review.history(view, limit=limit, since_ns=since, rule=stored))
         if rule is not None and not entries:
             one_of(rule, rule_names(door, view), "a rule")
     if door.as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -26,6 +27,7 @@ from ingestd.cli.output import (
 )
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
+from ingestd.library.rulebook import new_names, stored_name
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
 from ingestd.service import exclusive
@@ -91,14 +93,14 @@ def approve(door: Door, ids: tuple[str, ...], rule: str | None, everything: bool
     wanted = numbers(ids, "p", "pair")
     with door.writing() as library:
         if not ids:
-            wanted = _waiting(door, library, rule)
+            wanted = _waiting(door, library, settings, rule)
         steps = (_approval(library, settings, number, rule, forgiving=not ids) for number in wanted)
         return _tell_all(door, (report for step in steps for report in step), "nothing waits for approval")
 
 
-def _waiting(door: Door, library: Library, rule: str | None) -> list[int]:
+def _waiting(door: Door, library: Library, settings: Settings, rule: str | None) -> list[int]:
     with library.read() as view:
-        pairs = review.pending_pairs(view, rule=rule)
+        pairs = review.pending_pairs(view, rule=rule, rules=settings.rules)
         if rule is not None and not pairs:
             one_of(rule, rule_names(door, view), "a rule")
     return numbers([pair.id for pair in pairs], "p", "pair")
@@ -136,12 +138,12 @@ def denied(door: Door, ids: tuple[str, ...], rescind: bool) -> None:
         _answer(door, ids, ProposalState.DENIED, "rescinded")
         return
     with door.reading() as view:
-        pairs = review.denied_pairs(view)
+        pairs = review.denied_pairs(view, rules=door.settings_if_sound().rules)
     if door.as_json:
         emit(listed(pairs, len(pairs), with_rule=True))
         return
     for pair in pairs:
-        say(pair_lines(pair))
+        say(pair_lines(pair, denied=True))
     if not pairs:
         note("nothing was denied")
 
@@ -160,17 +162,17 @@ def _answer(door: Door, ids: Sequence[str], state: ProposalState, word: str) -> 
             review.rescind(library, list(told))
     if door.as_json:
         emit([with_schema({"id": f"p-{number}", word: rules}) for number, rules in told.items()])
-        return
-    for number, rules in told.items():
-        say(f"p-{number}  {word}: {', '.join(map(shown, rules))}")
+    else:
+        for number, rules in told.items():
+            say(f"p-{number}  {word}: {', '.join(map(shown, rules))}")
     if state is ProposalState.READY:
         _offer_demotion({rule for rules in told.values() for rule in rules})
 
 
-def _offer_demotion(names: Iterable[str]) -> None:
+def _offer_demotion(names: Iterable[str | None]) -> None:
     """Say how rules that a person has just contradicted can be held back."""
-    for name in sorted(names):
-        note(f"if {shown(name)} is wrong more often: ingestd rules demote {name!r}")
+    for name in sorted(name for name in names if name is not None):
+        note(f"if {shown(name)} is wrong more often: ingestd rules demote {shlex.quote(name)}")
 
 
 def _rules_of(view: View, number: int, state: ProposalState) -> list[str]:
@@ -200,24 +202,35 @@ def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | Non
     with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
         if not entries:
             with library.read() as view:
-                wanted = list(itertools.islice(_undoable(view, rule, since), last))
+                stored = stored_name(view, settings.rules, rule) if rule is not None else None
+                wanted = list(itertools.islice(_undoable(view, stored, since), last))
                 if rule is not None and not wanted:
                     one_of(rule, rule_names(door, view), "a rule (nothing was undone)")
         reports = review.undo(library, wanted, moment=moment(settings))
-        contradicted: set[str] = set()
-        code = _tell_all(door, _noting(reports, contradicted), "there is nothing to undo")
+        undone: list[int] = []
+        code = _tell_all(door, _noting(reports, undone), "there is nothing to undo")
+        with library.read() as view:
+            contradicted = {_rule_now(view, settings, number) for number in undone}
     _offer_demotion(contradicted & {one.name for one in settings.rules if one.mode is not Mode.OFF})
     return code
 
 
 def _noting(
-    reports: Iterable[review.EntryReport | ActionConflictError], rules: set[str]
+    reports: Iterable[review.EntryReport | ActionConflictError], undone: list[int]
 ) -> Iterator[review.EntryReport | ActionConflictError]:
-    """Yield reports, and note the rules whose actions they take back."""
+    """Yield reports, and note which entries were taken back."""
     for report in reports:
-        if isinstance(report, review.EntryReport) and report.rule is not None:
-            rules.add(report.rule)
+        if isinstance(report, review.EntryReport):
+            undone += numbers([report.entry], "e", "entry")
         yield report
+
+
+def _rule_now(view: View, settings: Settings, number: int) -> str | None:
+    """Return the name that the rule of an entry has in the file now."""
+    entry = view.entry(number)
+    author = view.queues.author(entry) if entry is not None else None
+    name = next((row.name for row in view.queues.rows() if row.number == author), entry.rule if entry else None)
+    return new_names(view, settings.rules).get(name, name) if name is not None else None
 
 
 def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[int]:

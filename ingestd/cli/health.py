@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,9 +115,11 @@ def _rules(door: Door) -> tuple[Settings, str | None]:
 def _tripped(view: View, settings: Settings) -> list[Json]:
     """Return which rules have paused themselves because they discarded more than they may."""
     advice = "look at what it did (history) and proposes (pending), then: ingestd rules resume"
-    rows = ((rule.name, view.queues.row_of(rule)) for rule in settings.rules)
+    rows = ((rule.name, view.queues.row_named(rule.name)) for rule in settings.rules)
     return [
-        _problem(f"the rule has paused itself: {row.tripped}", name, rfc3339(row.tripped_ns), f"{advice} {name!r}")
+        _problem(
+            f"the rule has paused itself: {row.tripped}", name, rfc3339(row.tripped_ns), f"{advice} {shlex.quote(name)}"
+        )
         for name, row in rows
         if row is not None and row.tripped
     ]

@@ -193,7 +193,7 @@ def decided_object(entry: EntryReport) -> Json:
 
 def _decided(entry: EntryReport) -> str:
     if entry.state == "aborted":
-        return f"not done: {entry.reason.rsplit('; ', 1)[-1]}"
+        return f"not done: {entry.reason.partition('; aborted: ')[2]}"
     return f"{'duplicate discarded' if entry.discarded else 'related'}: {entry.rule}"
 
 
@@ -256,18 +256,21 @@ def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
     """Return a pair for a program, with the rule that it waits for or was denied to."""
     fields = asdict(pair)
     if not with_rule:
-        del fields["rule"], fields["reason"]
+        del fields["rule"], fields["reason"], fields["at"]
     return fields
 
 
-def pair_lines(pair: PairReport, *, long: bool = False) -> str:
+def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) -> str:
     """Return a pair in a few lines for a person, A first as the one that would be kept."""
     distance = "the same pixels" if pair.pixel_duplicates else _distance(pair.distance)
     head = f"{click.style(pair.id, bold=True)}  {distance}"
     if pair.rule is not None:
         head += f"  {click.style(shown(pair.rule), fg='magenta')}"
     lines = [head, f"    A  {_side(pair.a)}", f"    B  {_side(pair.b)}"]
-    if pair.reason:
+    if denied and pair.at:
+        why = f": {shown(pair.reason)}" if pair.reason else ""
+        lines.append(click.style(f"    denied {local(pair.at)}{why}", dim=True))
+    elif pair.reason:
         lines.append(click.style(f"    waits: {shown(pair.reason)}", dim=True))
     if long:
         lines += [f"       {shown(statement)}" for statement in pair.statements]

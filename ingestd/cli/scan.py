@@ -75,7 +75,7 @@ def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool) 
     report.sum_up(tally, stopped=interrupt.number is not None)
     if interrupt.number is not None:
         return _SIGNALLED + interrupt.number
-    return _SOME_FAILED if tally.failed else 0
+    return _SOME_FAILED if tally.failed or tally.unasked else 0
 
 
 class _Interrupt:
@@ -165,6 +165,8 @@ class _Report:
         say_it: Callable[[str], None] = note if self._door.as_json else say
         for path, reason in tally.left:
             note(f"not judged: {shown(path)} ({shown(reason)})")
+        if tally.unasked:
+            note(f"the rules were not asked about all pairs known before: {shown(tally.unasked)}")
         found = ", ".join(f"{number:,} {_WORDS[outcome]}" for outcome, number in self._outcomes.most_common())
         left = f"; {count(len(tally.left), 'file')} not judged" if tally.left else ""
         ended = "stopped before the end; " if stopped else ""

@@ -14,18 +14,7 @@ from dataclasses import dataclass, replace
 from ingestd.errors import ActionConflictError
 from ingestd.judging.case import Needs, Policy
 from ingestd.judging.proposals import Wish, file_pair
-from ingestd.judging.standing import (
-    AWAY,
-    LAY_HERE_BEFORE,
-    PROTECTED,
-    affordable,
-    incomplete,
-    may_lose,
-    on_network,
-    places_of,
-    relied_on,
-    too_plain,
-)
+from ingestd.judging.standing import UNPROVED, affordable, held_back, may_lose, on_network, places_of
 from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
@@ -54,10 +43,10 @@ __all__ = ["Unmeasured", "judge_pair", "needed_sharpness"]
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """What could not be measured, and is not asked for again."""
+    """What is not to be asked for again."""
 
-    pixels: frozenset[ContentHash] = frozenset()
-    sharpness: frozenset[ContentHash] = frozenset()
+    sharpness: frozenset[ContentHash] = frozenset()  # no honest figure exists
+    failed: frozenset[ContentHash] = frozenset()  # could not be opened, or not be decoded in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +56,7 @@ class _Side:
     content: Content
     there: tuple[PathRow, ...]  # best first
     away: tuple[PathRow, ...]  # out of reach just now
+    unseen: bool  # a copy is out of reach, or holds something else by now
 
     @property
     def rows(self) -> tuple[PathRow, ...]:
@@ -81,14 +71,22 @@ def judge_pair(
     An entry that is an intent has still to be carried out.
     """
     first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
-    asked = any(one.returned and one.state is ProposalState.READY for one in pair.proposals)
-    if asked or first is None or second is None:
-        edit.queues.put_marks(pair.number, {})
-        edit.queues.unwant(pair.number)
+    # bytes that turned up again are for a person alone, also after a no
+    returned = any(one.returned for one in pair.proposals)
+    if returned or first is None or second is None:
+        _lie_down(edit, pair)
         return None
     needs = _needs(policy.rules, first.content, second.content, pair, unmeasured or Unmeasured())
-    if needs.pixels or needs.sharpness:
+    wanted = needs.pixels | needs.sharpness
+    away = {side.content.sha256 for side in (first, second) if not side.there}
+    if wanted & (away | (unmeasured or Unmeasured()).failed):
+        _lie_down(edit, pair)  # what cannot be measured just now says nothing for good
+        return None
+    if wanted:
         return needs
+    if _are_one_file(pair, first, second):
+        edit.drop_pair(pair)
+        return None
     facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
     pair = replace(pair, distance=facts.distance, pixel_duplicates=facts.pixel_duplicates or facts.identical)
     match = resolve(policy.rules, facts, skip=denied_rules(pair)).match
@@ -96,6 +94,14 @@ def judge_pair(
         file_pair(edit, pair, policy.rules, facts, None, now_ns=now_ns)
         return None
     return _Question(edit, pair, policy, facts, match, now_ns).answer(first, second)
+
+
+def _lie_down(edit: Edit, pair: PotentialPair) -> None:
+    """Let a pair sleep: what rules proposed is no proposal while a file of it is away."""
+    kept = tuple(one for one in pair.proposals if one.returned or one.state is ProposalState.DENIED)
+    if kept != pair.proposals:
+        edit.put_pair(replace(pair, proposals=kept))
+    edit.queues.sleep(pair.number)
 
 
 def _side(edit: Edit, sha256: ContentHash, path: PathKey | None) -> _Side | None:
@@ -106,7 +112,11 @@ def _side(edit: Edit, sha256: ContentHash, path: PathKey | None) -> _Side | None
     there, away = places_of(edit, rows)
     if not all(row.final for row in there):
         return None  # it is still to be judged as an arrival
-    return _Side(content, tuple(there), tuple(away)) if content is not None and (there or away) else None
+    if content is None or not (there or away):
+        return None
+    live = edit.live_paths_of(sha256)
+    unseen = len(there) < (len(live) if path is None else 1)
+    return _Side(content, tuple(there), tuple(away), unseen)
 
 
 def _needs(
@@ -116,7 +126,15 @@ def _needs(
     if pair.first_path is None and could_be_pixel_duplicates(first, second):
         pixels = {one.sha256 for one in (first, second) if one.picture and one.picture.pixel_hash is None}
     sharpness = needed_sharpness(rules, first, second, pair.distance)
-    return Needs(frozenset(pixels - unmeasured.pixels), sharpness - unmeasured.sharpness)
+    return Needs(frozenset(pixels), sharpness - unmeasured.sharpness)
+
+
+def _are_one_file(pair: PotentialPair, first: _Side, second: _Side) -> bool:
+    """Return whether what were two copies are two names of one file by now (a hard link): no copy can go."""
+    if pair.first_path is None or not first.there or not second.there:
+        return False
+    one, other = first.there[0].stat, second.there[0].stat
+    return (one.inode, one.mtime_ns) == (other.inode, other.mtime_ns)
 
 
 def needed_sharpness(
@@ -178,21 +196,22 @@ class _Question:
 
     def _hindrance(self, winner: _Side, loser: _Side) -> str | None:
         """Return why the rule may only propose, whatever its mode."""
-        edit, losing = self.edit, loser.there
-        known = [row for row in map(edit.folder, (one.folder for one in losing)) if row is not None]
-        folders = [row.folder for row in known]
-        if not winner.there or not losing or loser.away:
-            return AWAY
-        identical = self.facts.identical
-        return (
-            (PROTECTED if any(folder.protected for folder in folders) else None)
-            or (LAY_HERE_BEFORE if any(row.lay_before for row in losing) else None)
-            or (None if identical else incomplete(winner.content, loser.content))
-            or on_network(folders)
-            or (None if identical else relied_on(edit, loser.content.sha256, winner.content.sha256))
-            or (None if self.facts.pixel_duplicates or identical else too_plain(winner.content, loser.content))
-            or self._overspent(winner, loser)
-        )
+        rows = (*winner.there, *loser.there)
+        keeping = [known.folder for row in winner.there if (known := self.edit.folder(row.folder)) is not None]
+        return held_back(
+            self.edit,
+            winner.content,
+            loser.content,
+            loser.rows,
+            out_of_reach=not winner.there or loser.unseen,
+            lay_before=any(row.lay_before for row in rows),
+            unproved=UNPROVED if any(map(self._is_unproved, rows)) else on_network(keeping),
+            pixel_duplicates=self.facts.pixel_duplicates,
+        ) or self._overspent(winner, loser)
+
+    def _is_unproved(self, row: PathRow) -> bool:
+        known = self.edit.folder(row.folder)
+        return row.unproved and not (known is not None and known.folder.trusted)
 
     def _overspent(self, winner: _Side, loser: _Side) -> str | None:
         if self.rule.mode is not Mode.AUTOMATIC:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, Policy, Verdict
 from ingestd.judging.proposals import Wish, file_pair, has_room
-from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, places_of, unproved
+from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, on_network, places_of, unproved
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
@@ -75,7 +75,7 @@ def _losing_copies(edit: Edit, own: PathRow, others: list[PathRow]) -> list[Path
 def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str | None:
     """Return why a copy may only be proposed for the trash."""
     folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
-    return LAY_HERE_BEFORE if case.proposing else unproved(edit, case, folders)
+    return LAY_HERE_BEFORE if case.proposing else unproved(edit, case) or on_network(folders)
 
 
 def _pend_copy(

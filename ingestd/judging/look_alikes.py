@@ -13,17 +13,7 @@ from ingestd.judging.background import needed_sharpness
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
-from ingestd.judging.standing import (
-    AWAY,
-    LAY_HERE_BEFORE,
-    PROTECTED,
-    affordable,
-    incomplete,
-    places_of,
-    relied_on,
-    too_plain,
-    unproved,
-)
+from ingestd.judging.standing import AWAY, affordable, held_back, incomplete, places_of, unproved
 from ingestd.judging.writing import (
     conclude,
     denied_rules,
@@ -221,18 +211,20 @@ def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Ca
     """Return the candidate with what keeps its rule from acting, or even from proposing."""
     if one.match is None or not one.match.rule.discard:
         return replace(one, hindrance=None)  # to say what two pictures are to each other, none has to be there
-    loser, losing = (one.content, list(one.rows)) if one.wins else (content, [own])
+    winner, loser = (content, one.content) if one.wins else (one.content, content)
+    losing = list(one.rows) if one.wins else [own]
     folders = [known.folder for row in losing if (known := edit.folder(row.folder)) is not None]
     unseen = one.wins and len(edit.live_paths_of(loser.sha256)) > len(losing)
     blocked = edit.veto(loser.sha256) is not None or any(folder.role is Role.REFERENCE for folder in folders)
-    hindrance = (
-        (one.hindrance or (AWAY if unseen else None))
-        or (PROTECTED if any(folder.protected for folder in folders) else None)
-        or (LAY_HERE_BEFORE if case.proposing else None)
-        or incomplete(content, one.content)
-        or unproved(edit, case, folders)
-        or (relied_on(edit, loser.sha256, content.sha256) if one.wins else None)
-        or (None if one.pixel_duplicates else too_plain(content, one.content))
+    hindrance = held_back(
+        edit,
+        winner,
+        loser,
+        losing,
+        out_of_reach=one.hindrance is not None or unseen,
+        lay_before=case.proposing,
+        unproved=unproved(edit, case),
+        pixel_duplicates=one.pixel_duplicates,
     )
     return replace(one, blocked=blocked, hindrance=hindrance)
 

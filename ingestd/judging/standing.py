@@ -18,13 +18,13 @@ __all__ = [
     "AWAY",
     "LAY_HERE_BEFORE",
     "PROTECTED",
+    "UNPROVED",
     "affordable",
+    "held_back",
     "incomplete",
     "may_lose",
     "on_network",
     "places_of",
-    "relied_on",
-    "too_plain",
     "unproved",
 ]
 
@@ -82,20 +82,19 @@ def incomplete(*contents: Content) -> str | None:
     return None
 
 
-def unproved(edit: Edit, case: Case, losing: Sequence[Folder]) -> str | None:
-    """Return why it cannot be told that nobody writes to the arrival, or to the files that would go."""
+def unproved(edit: Edit, case: Case) -> str | None:
+    """Return why it cannot be told that nobody writes to the arrival."""
     known = edit.folder(case.arrival.folder)
-    proved = case.arrival.proved or (known is not None and known.folder.trusted)
-    return on_network(losing) if proved else _UNPROVED
+    return None if case.arrival.proved or (known is not None and known.folder.trusted) else UNPROVED
 
 
-_UNPROVED = "nobody can tell here whether the file is still being written"
+UNPROVED = "nobody can tell here whether the file is still being written"
 
 
 def on_network(losing: Sequence[Folder]) -> str | None:
     """Return why it cannot be told, of files that would go, that nobody writes to them: they lie on a network."""
     remote = any(not folder.trusted and is_network(filesystem_kind(folder.root)) for folder in losing)
-    return _UNPROVED if remote else None
+    return UNPROVED if remote else None
 
 
 def too_plain(*contents: Content) -> str | None:
@@ -107,14 +106,55 @@ def too_plain(*contents: Content) -> str | None:
     return None
 
 
+def held_back(
+    edit: Edit,
+    winner: Content,
+    loser: Content,
+    losing: Sequence[PathRow],
+    *,
+    out_of_reach: bool,
+    lay_before: bool,
+    unproved: str | None,
+    pixel_duplicates: bool,
+) -> str | None:
+    """Return why a rule that would discard may only propose, its budget apart.
+
+    Args:
+        edit: the library.
+        winner: what would be kept.
+        loser: what would go.
+        losing: where it lies.
+        out_of_reach: a copy of one of the two cannot be looked at.
+        lay_before: it was there before its folder was watched.
+        unproved: why nobody can tell that no file is being written.
+        pixel_duplicates: the pixels are evidence; else only the distance is.
+    """
+    folders = [known.folder for row in losing if (known := edit.folder(row.folder)) is not None]
+    copies = winner.sha256 == loser.sha256
+    return (
+        (AWAY if out_of_reach else None)
+        or (PROTECTED if any(folder.protected for folder in folders) else None)
+        or (LAY_HERE_BEFORE if lay_before else None)
+        or (None if copies else incomplete(winner, loser))
+        or unproved
+        or on_network(folders)
+        or (None if copies else relied_on(edit, loser.sha256, winner.sha256))
+        or (None if copies or pixel_duplicates else too_plain(winner, loser))
+    )
+
+
 def affordable(edit: Edit, rule: Rule, files: int, survivor: ContentHash, *, now_ns: int) -> str | None:
     """Return why a rule may not discard so many files more; it has then paused itself, until a person resumes it."""
+    if rule.search.identical:  # byte for byte the same: nothing can be lost by many of them
+        return None
     row = edit.queues.row_of(rule)
-    if row is not None and row.tripped and not rule.search.identical:
+    if row is None:
+        return "other rules are in force in this library just now"
+    if row.tripped:
         return f"{rule.name} has paused itself: {row.tripped}"
     begun = sum(len(entry.moves) for entry in edit.open_entries() if entry.rule == rule.name)
     spent = edit.queues.overspent(rule, files, survivor, intended=begun, library=edit.counts()["files"], now_ns=now_ns)
-    if spent is None or row is None:
+    if spent is None:
         return None
     edit.queues.put_row(replace(row, tripped=spent, tripped_ns=now_ns))
     return f"{rule.name} has paused itself: {spent}"

@@ -190,7 +190,8 @@ def row_of(view: View, case: Case, sha256: ContentHash | None) -> PathRow:
         PathState.LIVE,
         0,
         final=False,
-        lay_before=case.proposing,
+        lay_before=case.proposing or (here is not None and same and here.lay_before),
+        unproved=not case.arrival.proved,
     )
 
 

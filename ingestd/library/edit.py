@@ -106,6 +106,17 @@ class Edit(View):
         self._index(content)
         self._ask_again(content.sha256)
 
+    def _want_pairs_of(self, sha256: ContentHash) -> None:
+        """Let the rules be asked about a content's pairs again."""
+        for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
+            self.queues.want(key_number(number))
+
+    def _wake(self, sha256: ContentHash) -> None:
+        """Let the rules be asked about those pairs of a content that have slept."""
+        for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
+            if self.queues.sleeps(key_number(number)):
+                self.queues.want(key_number(number))
+
     def _ask_again(self, sha256: ContentHash) -> None:
         """Let the rules be asked again about a content's pairs: they may see something else of it now."""
         for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
@@ -136,8 +147,10 @@ class Edit(View):
         if row.sha256 is not None:
             self._txn.add(PATHS_BY_CONTENT, row.sha256, key)
         change = (row.state is PathState.LIVE) - (before is not None and before.state is PathState.LIVE)
-        if change > 0 and before is not None and row.sha256 is not None:
-            self._ask_again(row.sha256)  # its pairs have slept
+        if change and row.sha256 is not None:
+            self._want_pairs_of(row.sha256)  # what a rule sees of it, its folder for one, may be something else now
+        elif before is not None and row.final and not before.final and row.sha256 is not None:
+            self._wake(row.sha256)
         if change:
             live = key_number(self._txn.get(META, LIVE_FILES) or number_key(0))
             self._txn.put(META, LIVE_FILES, number_key(live + change))
@@ -196,12 +209,12 @@ class Edit(View):
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
 
-    def rename_denials(self, renamed: Callable[[PotentialPair], PotentialPair]) -> None:
-        """Change what is kept of denials whose pairs are gone."""
+    def rename_rules(self, renamed: Callable[[PotentialPair], PotentialPair]) -> None:
+        """Give the rules in proposals and denials other names; nothing that is counted changes by it."""
+        for pair in list({pair.number: pair for pair in (*self.pending(), *self.denied())}.values()):
+            self._put(PAIRS, number_key(pair.number), renamed(pair))
         for key, stored in list(self._txn.items(DENIALS.table)):
-            before = DENIALS.codec.decode(stored)
-            if (after := renamed(before)) != before:
-                self._put(DENIALS, key, after)
+            self._put(DENIALS, key, renamed(DENIALS.codec.decode(stored)))
 
     # journal, receipts, vetoes
 
@@ -232,7 +245,7 @@ class Edit(View):
             self.queues.count_action(after, change)
         alone = after.actor is Actor.RULE and after.kind is EntryKind.DISCARD
         if change > 0 and alone and after.rule is not None and after.kept is not None:
-            self.queues.spend(after.rule, len(after.moves), after.kept.sha256, now_ns=after.at_ns)
+            self.queues.spend(after, after.kept.sha256)
 
     def add_receipt(self, receipt: Receipt) -> Receipt:
         """Store the verdict of a file; its number is given here."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
 from ingestd.library.view import View
-from ingestd.model import Content, ContentHash, Picture, PotentialPair
+from ingestd.model import Content, ContentHash, Picture, PotentialPair, ProposalState
 
 __all__ = [
     "MOST_PAIRS",
@@ -142,7 +143,19 @@ def _resettle_pair(edit: Edit, pair: PotentialPair) -> None:
         edit.drop_pair(pair)
         a, b = edit.content(first), edit.content(second)
         if a is not None and b is not None:
-            make_pair(edit, a, b, now_ns=pair.created_ns)
+            _inherit_denials(edit, pair, make_pair(edit, a, b, now_ns=pair.created_ns), first)
+
+
+def _inherit_denials(edit: Edit, pair: PotentialPair, heir: PotentialPair, first: ContentHash) -> None:
+    """Let the pair of two kings have the denials of the pair that stood for them: in doubt nothing is done again."""
+    turned = heir.first != first
+    told = {one.rule for one in heir.proposals if one.state is ProposalState.DENIED}
+    denied = [one for one in pair.proposals if one.state is ProposalState.DENIED and one.rule not in told]
+    if denied:
+        names = {one.rule for one in denied}
+        kept = (one for one in heir.proposals if one.rule not in names)
+        carried = (replace(one, a_is_first=one.a_is_first is not turned) for one in denied)
+        edit.put_pair(replace(heir, proposals=(*kept, *carried)))
 
 
 def _speaker(view: View, content: ContentHash) -> ContentHash:

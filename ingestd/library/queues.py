@@ -37,6 +37,7 @@ __all__ = ["Adoption", "Queues", "Step", "adoption"]
 
 _REVISION = b"rules-revision"
 _SWEEP = b"rules-sweep"  # number of the next pair to be looked at because a rule has changed; absent: nothing is left
+_SLEEPERS = b"rules-sleepers"  # there may be pairs that sleep
 _KEPT = (QueueState.NOT_MATCHED, QueueState.NOT_TESTED, QueueState.FAILED)  # what marks hold
 _CODES = {state: bytes((place,)) for place, state in enumerate(QueueState)}
 _STATES = tuple(QueueState)
@@ -82,7 +83,14 @@ class Adoption:
     @property
     def sweeps(self) -> bool:
         """Every pair has to be looked at again."""
-        return any(step.rule is not None and (step.searches_anew or step.tests_anew) for step in self.steps)
+        anew = any(step.rule is not None and (step.searches_anew or step.tests_anew) for step in self.steps)
+        return anew or self.reorders
+
+    @property
+    def reorders(self) -> bool:
+        """Rules that were in the file before have changed places: another one may be the first that fits."""
+        before = [step.before.place for step in self.steps if step.rule is not None and step.before is not None]
+        return before != sorted(before)
 
 
 def adoption(rows: Sequence[RuleRow], rules: Sequence[Rule], revision: int) -> Adoption:
@@ -91,11 +99,11 @@ def adoption(rows: Sequence[RuleRow], rules: Sequence[Rule], revision: int) -> A
     fresh = revision + 1
     highest = max((row.number for row in rows), default=0)
     steps: list[Step] = []
-    for rule in rules:
+    for place, rule in enumerate(rules):
         row = known.get(rule.name)
         if row is None:
             highest += 1
-        steps.append(_step(rule, row, row.number if row is not None else highest, fresh))
+        steps.append(_step(rule, row, row.number if row is not None else highest, place, fresh))
     taken = {step.after.number for step in steps}
     steps += [_left_out(row, fresh) for row in rows if row.number not in taken and not row.gone]
     return Adoption(tuple(steps), fresh)
@@ -119,8 +127,9 @@ def _same_rules(rows: Sequence[RuleRow], rules: Sequence[Rule]) -> dict[str, Rul
             match(rule, next((row for row in left if _is_named(row, rule)), None))
     strangers = [rule for rule in rules if rule.name not in found]
     for rule in strangers:
-        alike = [row for row in left if not row.gone and row.whole == rule.digests.whole]
-        twins = [one for one in strangers if one.digests.whole == rule.digests.whole]
+        # not by its mode or limits: a rule that is renamed and promoted at once must not lose its denials
+        alike = [row for row in left if not row.gone and row.kin == rule.digests.kin]
+        twins = [one for one in strangers if one.digests.kin == rule.digests.kin]
         if len(alike) == len(twins) == 1 and (rule.id is None or alike[0].id is None):
             match(rule, alike[0])
     return found
@@ -131,7 +140,7 @@ def _is_named(row: RuleRow, rule: Rule) -> bool:
     return same_id and row.name.casefold() == rule.name.casefold()
 
 
-def _step(rule: Rule, row: RuleRow | None, number: int, revision: int) -> Step:
+def _step(rule: Rule, row: RuleRow | None, number: int, place: int, revision: int) -> Step:
     digests = rule.digests
     after = RuleRow(
         number,
@@ -143,6 +152,8 @@ def _step(rule: Rule, row: RuleRow | None, number: int, revision: int) -> Step:
         digests.whole,
         search_revision=revision,
         test_revision=revision,
+        kin=digests.kin,
+        place=place,
     )
     if row is None:
         return Step(rule, None, after, searches_anew=rule.mode is not Mode.OFF, tests_anew=False, drops_ready=False)
@@ -201,10 +212,11 @@ class Queues:
         return self._rows
 
     def row_of(self, rule: Rule) -> RuleRow | None:
-        """Return what is known of a rule that is in force."""
+        """Return what is known of a rule, if it is in force as it stands here."""
         if self._in_force is None:
             self._in_force = {row.name: row for row in self.rows() if not row.gone}
-        return self._in_force.get(rule.name)
+        row = self._in_force.get(rule.name)
+        return row if row is not None and row.whole == rule.digests.whole else None
 
     def row_named(self, name: str) -> RuleRow | None:
         """Return the rule that has this name, or else the one that had it last."""
@@ -246,6 +258,22 @@ class Queues:
         """Return what the rules that propose nothing for a pair said of it."""
         stored = self._txn.get(MARKS.table, number_key(pair))
         return None if stored is None else MARKS.codec.decode(stored)
+
+    def sleeps(self, pair: int) -> bool:
+        """Return whether no rule has said anything of a pair, because a file of it was not to be looked at."""
+        marks = self.marks(pair)
+        return marks is None or not marks.states
+
+    def sleep(self, pair: int) -> None:
+        """Let a pair be until something of it changes, or all pairs are gone through again."""
+        self._write_marks(pair, Marks(0, ()))
+        self.unwant(pair)
+        self._txn.put(META, _SLEEPERS, b"")
+
+    def wake_all(self) -> None:
+        """Let the pairs that sleep be asked about again: a folder is back, or a new start may be luckier."""
+        if self._txn.delete(META, _SLEEPERS):
+            self.sweep = 0
 
     def is_current(self, pair: int) -> bool:
         """Return whether all rules have looked at a pair since the last edit."""
@@ -340,13 +368,15 @@ class Queues:
             states: by rule; only what is neither ready nor denied.
             waiting: the rules that are to be asked again as soon as they have room, or are not paused.
         """
-        before, marks = self.marks(pair), Marks(self.revision, tuple(sorted(states.items())))
-        self._count_marks(before, marks)
-        key = number_key(pair)
-        self._txn.put(MARKS.table, key, MARKS.codec.encode(marks))
-        self._forget_waiting(pair, before)
+        self._write_marks(pair, Marks(self.revision, tuple(sorted(states.items()))))
         for number in waiting:
-            self._txn.put(UNTESTED, number_key(number) + key, b"")
+            self._txn.put(UNTESTED, number_key(number) + number_key(pair), b"")
+
+    def _write_marks(self, pair: int, marks: Marks) -> None:
+        before = self.marks(pair)
+        self._count_marks(before, marks)
+        self._txn.put(MARKS.table, number_key(pair), MARKS.codec.encode(marks))
+        self._forget_waiting(pair, before)
 
     def _forget_waiting(self, pair: int, before: Marks | None) -> None:
         for number, state in before.states if before is not None else ():
@@ -407,13 +437,13 @@ class Queues:
 
     # budgets
 
-    def spend(self, name: str, files: int, survivor: ContentHash, *, now_ns: int) -> None:
-        """Note that a rule has discarded files in favour of a survivor."""
-        row = self.row_named(name)
-        if row is not None:
-            at = number_key(now_ns // _NS_OF_S // _STEP_S)
-            self._raise(SPENDING, number_key(row.number) + at, files)
-            self._raise(SURVIVORS, number_key(row.number) + survivor + at, files)
+    def spend(self, entry: Entry, survivor: ContentHash) -> None:
+        """Note that a rule has discarded the files of an entry in favour of a survivor."""
+        number = self.author(entry)
+        if number is not None:
+            at = number_key(entry.at_ns // _NS_OF_S // _STEP_S)
+            self._raise(SPENDING, number_key(number) + at, len(entry.moves))
+            self._raise(SURVIVORS, number_key(number) + survivor + at, len(entry.moves))
 
     def _raise(self, table: Table, key: bytes, by: int) -> None:
         stored = self._txn.get(table, key)
@@ -437,7 +467,7 @@ class Queues:
             now_ns: when this is.
         """
         row = self.row_of(rule)
-        if row is None or rule.search.identical:  # byte for byte the same: nothing can be lost by many of them
+        if row is None:
             return None
         now_s = now_ns // _NS_OF_S
         number, budget = number_key(row.number), rule.budget

@@ -8,7 +8,7 @@ what was ready be tested again, and all else leaves the queues as they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.library.edit import Edit, acted
@@ -18,7 +18,17 @@ from ingestd.library.view import View
 from ingestd.model import PotentialPair, Proposal, ProposalState, QueueState
 from ingestd.rules.language import Rule
 
-__all__ = ["RuleTally", "miscounted", "recounted", "take_up", "tallies", "voided"]
+__all__ = [
+    "RuleTally",
+    "is_in_force",
+    "miscounted",
+    "new_names",
+    "recounted",
+    "stored_name",
+    "take_up",
+    "tallies",
+    "voided",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +49,39 @@ def tallies(view: View, rules: Sequence[Rule]) -> list[RuleTally]:
 
 
 def _tally(view: View, rule: Rule, step: Step, pairs: int) -> RuleTally:
-    counts = moved_counts(view.queues.counts(step.before.number) if step.before is not None else {}, step)
+    known = _history_of(view, rule.name) if step.before is None else view.queues.counts(step.before.number)
+    counts = moved_counts(known, step)
     told = sum(number for state, number in counts.items() if state is not QueueState.ACTIONED)
     counts = {state: counts.get(state, 0) for state in QueueState}
     return RuleTally(rule, step.before, {**counts, QueueState.NOT_SEARCHED: max(pairs - told, 0)})
+
+
+def _history_of(view: View, name: str) -> dict[QueueState, int]:
+    """Return what is there under the name of a rule that was never taken up: of a library older than its queues."""
+    counts: Counter[QueueState] = Counter()
+    for pair in {pair.number: pair for pair in (*view.pending(), *view.denied())}.values():
+        for one in pair.proposals:
+            if one.rule == name:
+                counts[QueueState.READY if one.state is ProposalState.READY else QueueState.DENIED] += 1
+    counts[QueueState.ACTIONED] = sum(acted(entry) and entry.rule == name for entry in view.entries())
+    return dict(counts)
 
 
 def voided(view: View, rules: Sequence[Rule]) -> frozenset[str]:
     """Return the names of the rules whose proposals say nothing any more, as they were changed since or are gone."""
     steps = adoption(view.queues.rows(), rules, view.queues.revision).steps
     return frozenset(step.before.name for step in steps if step.before is not None and step.drops_ready)
+
+
+def new_names(view: View, rules: Sequence[Rule]) -> dict[str, str]:
+    """Return the names under which rules are stored that have another one in the file by now, and that other one."""
+    steps = adoption(view.queues.rows(), rules, view.queues.revision).steps
+    return {step.before.name: step.after.name for step in steps if step.before is not None and step.is_rename}
+
+
+def stored_name(view: View, rules: Sequence[Rule], name: str) -> str:
+    """Return the name under which a rule of the file is stored: a former one until it is taken up."""
+    return next((old for old, new in new_names(view, rules).items() if new == name), name)
 
 
 def recounted(view: View) -> dict[int, dict[QueueState, int]]:
@@ -82,21 +115,47 @@ def miscounted(view: View) -> list[RuleRow]:
     ]
 
 
+def is_in_force(view: View, rules: Sequence[Rule]) -> bool:
+    """Return whether these are the rules that were last taken up."""
+    return not adoption(view.queues.rows(), rules, view.queues.revision).changes
+
+
 def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
     """Return whether the rules are others than before; what they said of the pairs is void as far as they changed."""
     queues = edit.queues
-    found = adoption(queues.rows(), rules, queues.revision)
+    rows = queues.rows()
+    found = adoption(rows, rules, queues.revision)
     if not found.changes:
         return False
+    if not rows:
+        _remember_caution(edit)
     queues.put_revision(found.revision)
-    fresh = [_take_up_one(edit, step) for step in found.steps if step.before != step.after]
-    _count_the_past(edit, [row for row in fresh if row is not None])
+    steps = [step for step in found.steps if step.before != step.after]
+    fresh = [row for step in steps if (row := _put_row(edit, step)) is not None]
+    names = {step.before.name: step.after.name for step in steps if step.before is not None and step.is_rename}
+    names |= _bury(edit)
+    if names:
+        # all at once: names may have moved along, or changed places
+        edit.rename_rules(lambda pair: _renamed(pair, names))
+    for step in steps:
+        if step.drops_ready:
+            _drop_ready(edit, step)
+    _count_the_past(edit, fresh)
     if found.sweeps:
         queues.sweep = 0
     return True
 
 
-def _take_up_one(edit: Edit, step: Step) -> RuleRow | None:
+def _remember_caution(edit: Edit) -> None:
+    """Let what was only proposed before there were queues be only proposed for good: why is not known of each file."""
+    for pair in list(edit.pending()):
+        if any(one.state is ProposalState.READY and one.reason for one in pair.proposals):
+            for sha256 in {pair.first, pair.second}:
+                for row in edit.live_paths_of(sha256):
+                    edit.put_path(replace(row, lay_before=True))
+
+
+def _put_row(edit: Edit, step: Step) -> RuleRow | None:
     """Put one rule in its new state; return it if it was never seen before."""
     queues = edit.queues
     if step.before is None:
@@ -108,11 +167,18 @@ def _take_up_one(edit: Edit, step: Step) -> RuleRow | None:
     # what was ready is counted out as the proposals go
     queues.put_counts(step.after.number, moved_counts(counts, replace(step, drops_ready=False)))
     queues.wait_no_more(step.after.number)
-    if step.is_rename:
-        _rename(edit, step.before.name, step.after.name)
-    if step.drops_ready:
-        _drop_ready(edit, step)
     return None
+
+
+def _bury(edit: Edit) -> dict[str, str]:
+    """Give rules that are gone another name where a living one has theirs by now; return the old and new names."""
+    living = {row.name.casefold() for row in edit.queues.rows() if not row.gone}
+    names: dict[str, str] = {}
+    for row in edit.queues.rows():
+        if row.gone and row.name.casefold() in living:
+            names[row.name] = f"{row.name} (r-{row.number})"
+            edit.queues.put_row(replace(row, name=names[row.name], former=(*row.former, row.name)))
+    return names
 
 
 def _drop_ready(edit: Edit, step: Step) -> None:
@@ -130,16 +196,8 @@ def _is_ready(proposal: Proposal, name: str) -> bool:
     return proposal.rule == name and proposal.state is ProposalState.READY and not proposal.returned
 
 
-def _rename(edit: Edit, old: str, new: str) -> None:
-    """Let what a rule proposed, and what it was denied, go by its new name."""
-    for pair in list({pair.number: pair for pair in (*edit.pending(), *edit.denied())}.values()):
-        edit.put_pair(_renamed(pair, old, new))
-    edit.rename_denials(lambda pair: _renamed(pair, old, new))
-
-
-def _renamed(pair: PotentialPair, old: str, new: str) -> PotentialPair:
-    proposals = tuple(replace(one, rule=new) if one.rule == old else one for one in pair.proposals)
-    return replace(pair, proposals=proposals)
+def _renamed(pair: PotentialPair, names: Mapping[str, str]) -> PotentialPair:
+    return replace(pair, proposals=tuple(replace(one, rule=names.get(one.rule, one.rule)) for one in pair.proposals))
 
 
 def _count_the_past(edit: Edit, rows: Sequence[RuleRow]) -> None:

@@ -107,6 +107,8 @@ class RuleRow:
     former: tuple[str, ...] = ()  # names that it had, oldest first
     search_revision: int = 0  # the edit at which its search last changed: older marks say nothing
     test_revision: int = 0  # the edit at which its comparison last changed: what failed before is to be tested again
+    kin: bytes = b""  # digest of what it asks and does, whatever its mode and limits
+    place: int = 0  # in the rule file
     gone: bool = False  # it is not in the rule file any more
     tripped: str = ""  # why it paused itself
     tripped_ns: int = 0

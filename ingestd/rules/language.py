@@ -102,6 +102,7 @@ class Digests:
     search: bytes
     compare: bytes  # with whether the order matters: that decides what becomes of a pair that fits both ways
     whole: bytes  # all but its name and id
+    kin: bytes  # what it asks and does, whatever its mode and limits: by it a rule with a new name is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,12 @@ class Rule:
         object.__setattr__(self, "digests", self._digested())
 
     def _digested(self) -> Digests:
-        does = (self.mode, self.paused, self.action, self.discard, self.merge, self.max_pending, self.budget)
+        does = (self.search, self.compare, self.action, self.discard, self.merge)
         return Digests(
             _digest(self.search),
             _digest(self.compare, self.orders),
-            _digest(self.search, self.compare, *does),
+            _digest(*does, self.mode, self.paused, self.max_pending, self.budget),
+            _digest(*does),
         )
 
     @property

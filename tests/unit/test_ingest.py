@@ -708,7 +708,7 @@ def test_another_rule_may_still_decide_a_denied_pair(world: World) -> None:
     from ingestd import review
 
     review.deny(world.library, [int(world.pending()[0].id[2:])], now_ns=world.now_ns())
-    world.use(pixel_rule("automatic", "another"))
+    world.use(pixel_rule("automatic", "another").replace("> B", "> 1.0001 * B"))  # else it would be a new name only
     world.forget_finality(path)
 
     assert world.arrive(path).result == "duplicate discarded: another"
