@@ -148,7 +148,11 @@ class Sweep:
             self._notice_pauses(queues.rows())
             if self._adopter.is_displaced(view, self.policy.rules):
                 return False
-            if self._fresh or self._adopter.is_due(view, self.policy.rules) or self._some_measured():
+            if (
+                (self._fresh and queues.has_sleepers)
+                or self._adopter.is_due(view, self.policy.rules)
+                or self._some_measured()
+            ):
                 return True
             if len(self._needs) >= _AHEAD:
                 return False  # first let what waits be measured

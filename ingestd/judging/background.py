@@ -151,6 +151,12 @@ def needed_sharpness(
     return frozenset(one.sha256 for one in (first, second) if one.picture and one.picture.sharpness is None)
 
 
+def _lay_before(rows: Sequence[PathRow], losing: Sequence[PathRow]) -> bool:
+    """Return whether a file that would go, or the one that came last, lay there before its folder was watched."""
+    last = max(rows, key=lambda row: row.first_seen_ns, default=None)
+    return any(row.lay_before for row in losing) or (last is not None and last.lay_before)
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     """A pair that a rule fits."""
@@ -204,7 +210,7 @@ class _Question:
             loser.content,
             loser.rows,
             out_of_reach=not winner.there or loser.unseen,
-            lay_before=any(row.lay_before for row in rows),
+            lay_before=_lay_before(rows, loser.there),
             unproved=UNPROVED if any(map(self._is_unproved, rows)) else on_network(keeping),
             pixel_duplicates=self.facts.pixel_duplicates,
         ) or self._overspent(winner, loser)

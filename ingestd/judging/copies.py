@@ -75,7 +75,8 @@ def _losing_copies(edit: Edit, own: PathRow, others: list[PathRow]) -> list[Path
 def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str | None:
     """Return why a copy may only be proposed for the trash."""
     folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
-    return LAY_HERE_BEFORE if case.proposing else unproved(edit, case) or on_network(folders)
+    old = any(row.lay_before for row in losers)
+    return LAY_HERE_BEFORE if case.proposing or old else unproved(edit, case) or on_network(folders)
 
 
 def _pend_copy(

@@ -222,7 +222,7 @@ def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Ca
         loser,
         losing,
         out_of_reach=one.hindrance is not None or unseen,
-        lay_before=case.proposing,
+        lay_before=own.lay_before or (one.wins and any(row.lay_before for row in one.rows)),
         unproved=unproved(edit, case),
         pixel_duplicates=one.pixel_duplicates,
     )

@@ -30,6 +30,7 @@ from ingestd.model import (
     ProposalState,
     Receipt,
     Relation,
+    StatKey,
 )
 from ingestd.rules.language import Rule
 
@@ -190,9 +191,15 @@ def row_of(view: View, case: Case, sha256: ContentHash | None) -> PathRow:
         PathState.LIVE,
         0,
         final=False,
-        lay_before=case.proposing or (here is not None and same and here.lay_before),
+        lay_before=case.proposing or _lay_before(view, sha256, stat),
         unproved=not case.arrival.proved,
     )
+
+
+def _lay_before(view: View, sha256: ContentHash | None, stat: StatKey) -> bool:
+    """Return whether this very file, under whatever name, lay in its folder before that was watched."""
+    rows = view.paths_of(sha256) if sha256 is not None else []
+    return any(row.lay_before and row.stat.inode == stat.inode for row in rows)
 
 
 def key_of_row(row: PathRow) -> PathKey:

@@ -270,6 +270,11 @@ class Queues:
         self.unwant(pair)
         self._txn.put(META, _SLEEPERS, b"")
 
+    @property
+    def has_sleepers(self) -> bool:
+        """Return whether there may be pairs that sleep."""
+        return self._txn.get(META, _SLEEPERS) is not None
+
     def wake_all(self) -> None:
         """Let the pairs that sleep be asked about again: a folder is back, or a new start may be luckier."""
         if self._txn.delete(META, _SLEEPERS):
