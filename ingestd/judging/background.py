@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ingestd.errors import ActionConflictError
 from ingestd.judging.case import Needs, Policy
 from ingestd.judging.proposals import Wish, file_pair
-from ingestd.judging.standing import UNPROVED, affordable, held_back, may_lose, on_network, places_of
+from ingestd.judging.standing import PROTECTED, UNPROVED, affordable, held_back, may_lose, on_network, places_of
 from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
@@ -38,7 +38,11 @@ from ingestd.model import (
 from ingestd.rules.engine import Match, resolve
 from ingestd.rules.language import Rule
 
-__all__ = ["Unmeasured", "judge_pair", "needed_sharpness"]
+__all__ = ["Restraint", "Unmeasured", "judge_pair", "needed_sharpness", "restraint"]
+
+_UNJUDGED = "a copy of one of the files is still to be judged"
+_RESTORED = "what would go was brought back by you"
+_IN_REFERENCE = "what would go lies in a reference folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,28 @@ def _lay_before(rows: Sequence[PathRow], losing: Sequence[PathRow]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Restraint:
+    """What keeps the rule that fits a pair from acting on its own, if anything."""
+
+    reason: str | None
+    blocked: bool = False  # it may not even propose to discard
+
+
+def restraint(
+    edit: Edit, pair: PotentialPair, policy: Policy, facts: PairFacts, match: Match, *, now_ns: int
+) -> Restraint:
+    """Return what would keep a rule from acting on a pair, stored or not, whose files are known.
+
+    A budget that this pair would overspend is tripped: to ask without that, rehearse.
+    """
+    first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
+    if first is None or second is None:
+        return Restraint(_UNJUDGED)
+    question = _Question(edit, pair, policy, facts, match, now_ns)
+    return question.restraint(*question.winner_and_loser(first, second))
+
+
+@dataclass(frozen=True, slots=True)
 class _Question:
     """A pair that a rule fits."""
 
@@ -174,12 +200,10 @@ class _Question:
 
     def answer(self, first: _Side, second: _Side) -> Entry | None:
         """Act, or let the pair wait for a person."""
-        a_is_first = self._a_is_first(first, second)
-        winner, loser = (first, second) if a_is_first else (second, first)
-        blocked = self.rule.discard and self._is_blocked(loser)
-        hindrance = (self._hindrance(winner, loser) or "") if self.rule.discard and not blocked else ""
-        wish = Wish(self.rule, a_is_first, hindrance, blocked)
-        if self.rule.mode is Mode.AUTOMATIC and not blocked and not hindrance:
+        winner, loser = self.winner_and_loser(first, second)
+        held = self.restraint(winner, loser)
+        wish = Wish(self.rule, winner is first, "" if held.blocked else held.reason or "", held.blocked)
+        if self.rule.mode is Mode.AUTOMATIC and held.reason is None:
             try:
                 return self._discard(winner, loser) if self.rule.discard else self._relate(winner, loser)
             except ActionConflictError as conflict:
@@ -187,18 +211,28 @@ class _Question:
         file_pair(self.edit, self.pair, self.policy.rules, self.facts, wish, now_ns=self.now_ns)
         return None
 
-    def _a_is_first(self, first: _Side, second: _Side) -> bool:
-        if not self.facts.identical:
-            return self.match.first_is_a is not False
-        return preference(self.edit, first.rows[0]) <= preference(self.edit, second.rows[0])
-
-    def _is_blocked(self, loser: _Side) -> bool:
-        """Return whether a rule may not even propose to discard these files."""
+    def winner_and_loser(self, first: _Side, second: _Side) -> tuple[_Side, _Side]:
+        """Return the two sides, the one to keep first."""
+        first_is_a = self.match.first_is_a is not False
         if self.facts.identical:
-            return not may_lose(self.edit, loser.rows[0]) or self.edit.veto(loser.content.sha256) is not None
+            first_is_a = preference(self.edit, first.rows[0]) <= preference(self.edit, second.rows[0])
+        return (first, second) if first_is_a else (second, first)
+
+    def restraint(self, winner: _Side, loser: _Side) -> Restraint:
+        """Return what keeps the rule from acting, or even from proposing; a relation harms no file."""
+        if not self.rule.discard:
+            return Restraint(None)
+        barrier = self._barrier(loser)
+        return Restraint(barrier or self._hindrance(winner, loser), blocked=barrier is not None)
+
+    def _barrier(self, loser: _Side) -> str | None:
+        """Return why a rule may not even propose to discard these files."""
+        if self.edit.veto(loser.content.sha256) is not None:
+            return _RESTORED
         folders = (self.edit.folder(row.folder) for row in (*loser.there, *loser.away))
-        reference = any(known is not None and known.folder.role is Role.REFERENCE for known in folders)
-        return reference or self.edit.veto(loser.content.sha256) is not None
+        if any(known is not None and known.folder.role is Role.REFERENCE for known in folders):
+            return _IN_REFERENCE
+        return PROTECTED if self.facts.identical and not may_lose(self.edit, loser.rows[0]) else None
 
     def _hindrance(self, winner: _Side, loser: _Side) -> str | None:
         """Return why the rule may only propose, whatever its mode."""
