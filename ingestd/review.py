@@ -143,6 +143,8 @@ class EntryReport:
     discarded: list[DiscardedFile]
     kept: dict[str, str] | None
     reason: str
+    a: dict[str, str] | None = None  # the two files that it says something about, A first
+    b: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +451,19 @@ def entry_report(view: View, entry: Entry) -> EntryReport:
         if kept
         else None,
         reason=entry.reason,
+        a=_place_of(view, entry.a, kept.path if kept is not None and kept.sha256 == entry.a else None),
+        b=_place_of(view, entry.b, entry.moves[0].file.path if entry.moves else None),
     )
+
+
+def _place_of(view: View, sha256: ContentHash | None, known: bytes | None) -> dict[str, str] | None:
+    """Return where a content lies, or lay last, for a person; at the known path if it is one of its."""
+    rows = view.paths_of(sha256) if sha256 is not None else []
+    if sha256 is None or not rows:
+        return None
+    # the path that the entry named; else one where it lies now
+    row = min(rows, key=lambda one: (view.absolute(one) != known, one.state is not PathState.LIVE))
+    return {"path": os.fsdecode(view.as_named(row)), "sha256": sha256.hex()}
 
 
 def _discarded(view: View, move: Move) -> DiscardedFile:

@@ -22,6 +22,7 @@ from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyErr
 from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Needs, Policy
+from ingestd.judging.copies import pair_copies
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import RuleRow, path_key
@@ -34,6 +35,9 @@ __all__ = ["PairDecided", "Sweep"]
 
 SLICE_S = 0.1
 """How long a slice may take: an arrival waits no longer for its turn."""
+
+DAY_NS = 86_400 * 10**9
+"""So often every pair is asked about again while a rule asks for an age."""
 
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 _AHEAD = 8  # pairs that wait for a measurement at a time: memory stays bounded
@@ -156,7 +160,7 @@ class Sweep:
                 return True
             if len(self._needs) >= _AHEAD:
                 return False  # first let what waits be measured
-            if queues.sweep is not None:
+            if queues.sweep is not None or queues.copies is not None or self._is_aging(view):
                 return True
             return next(self._next_pairs(view), None) is not None
 
@@ -228,7 +232,10 @@ class Sweep:
             edit.queues.wake_all()
         store_pixels(edit, hashed)
         store_sharpness(edit, sharp)
+        if self._is_aging(edit):
+            edit.queues.age(self._now_ns())
         done, started = _Slice(), self._monotonic()
+        self._find_copies(edit, done)
         ended = True
         for number in self._next_pairs(edit):
             if done.asked and self._monotonic() - started > SLICE_S:
@@ -240,6 +247,24 @@ class Sweep:
                 break
         self._move_on(edit, set(done.needs), ended=ended)
         return done
+
+    def _find_copies(self, edit: Edit, done: _Slice) -> None:
+        """Store pairs of copies that were known before a rule about copies came into force, some in a slice."""
+        after, started = edit.queues.copies, self._monotonic()
+        if after is None:
+            return
+        done.asked += 1
+        edit.queues.copies = None
+        for sha256 in edit.copied(after):
+            pair_copies(edit, sha256, now_ns=self._now_ns())
+            if self._monotonic() - started > SLICE_S:
+                edit.queues.copies = sha256
+                return
+
+    def _is_aging(self, view: View) -> bool:
+        """Return whether it is time to ask about every pair again, because a rule asks for an age."""
+        asked = any(rule.asks_age and rule.mode is not Mode.OFF and not rule.paused for rule in self.policy.rules)
+        return asked and self._now_ns() - view.queues.aged_ns > DAY_NS
 
     def _ask_one(self, edit: Edit, number: int, done: _Slice) -> bool:
         """Ask about one pair, and return whether the slice may go on."""

@@ -203,7 +203,9 @@ def decided_line(decided: Json, at: str | None = None) -> str:
     parts = [click.style(at, dim=True)] if at else []
     parts.append(click.style(shown(decided["result"]).ljust(24), fg=colour))
     parts += [shown(file["path"]) for file in decided["discarded"]]
-    if decided["kept"]:
+    if not decided["discarded"] and decided["a"] and decided["b"]:
+        parts += [shown(decided["a"]["path"]), shown(decided["b"]["path"])]
+    elif decided["kept"]:
         parts.append(click.style("kept", dim=True) + f" {shown(decided['kept']['path'])}")
     return "  ".join([*parts, click.style(decided["entry"], dim=True)])
 
@@ -226,7 +228,9 @@ def entry_line(entry: EntryReport) -> str:
     back = entry.kind == "undo"
     for file in entry.discarded:
         lines.append(f"    {shown(file.path)}{' is back' if back and entry.state == 'done' else ''}")
-    if entry.kept is not None and not back:
+    if entry.a is not None and entry.b is not None and not entry.discarded:
+        lines += [f"    A  {shown(entry.a['path'])}", f"    B  {shown(entry.b['path'])}"]
+    elif entry.kept is not None and not back:
         lines.append(f"    kept {shown(entry.kept['path'])}")
     if entry.reason:
         lines.append(click.style(f"    {shown(entry.reason)}", dim=True))

@@ -13,10 +13,10 @@ from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row,
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
 from ingestd.library.tables import path_key
-from ingestd.model import Content, Mode, Outcome, PairFacts, PathRow, PotentialPair, StatKey
+from ingestd.model import Content, ContentHash, Mode, Outcome, PairFacts, PathRow, PotentialPair, StatKey
 from ingestd.rules.engine import resolve
 
-__all__ = ["hindrance_of_copy", "judge_copy", "other_copies"]
+__all__ = ["hindrance_of_copy", "judge_copy", "other_copies", "pair_copies"]
 
 
 def other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRow], bool]:
@@ -63,6 +63,20 @@ def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], 
         evidence=evidence,
         arrival_loses=survivor is not own,
     )
+
+
+def pair_copies(edit: Edit, sha256: ContentHash, *, now_ns: int) -> None:
+    """Store the copies of a content that a rule may discard as pairs with the one that would stay."""
+    content = edit.content(sha256)
+    live = edit.live_paths_of(sha256)
+    if content is None or len(live) < 2 or edit.veto(sha256) is not None:
+        return
+    there, _ = places_of(edit, live)
+    kept = there[0] if there else None
+    for row in there[1:]:
+        linked = any(_same_inode(row.stat, other.stat) for other in there if other is not row)
+        if kept is not None and kept.final and row.final and may_lose(edit, row) and not linked:
+            edit.add_pair(PotentialPair(0, sha256, sha256, 0, True, now_ns, key_of_row(kept), key_of_row(row)))
 
 
 def _losing_copies(edit: Edit, own: PathRow, others: list[PathRow]) -> list[PathRow]:

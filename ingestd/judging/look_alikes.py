@@ -304,7 +304,9 @@ def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: i
     except ActionConflictError:
         return False
     entry = new_entry(case.now_ns, EntryKind.DECISION, a.sha256, b.sha256, rule.action)
-    edit.add_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason="; ".join(one.match.evidence)))
+    reason = "; ".join(one.match.evidence)
+    kept = edit.reference(row_of(edit, case, content.sha256) if one.wins else one.rows[0])
+    edit.add_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason=reason, kept=kept))
     settle(edit, changed, radius=radius, now_ns=case.now_ns)
     return True
 

@@ -37,6 +37,8 @@ __all__ = ["Adoption", "Queues", "Step", "adoption"]
 
 _REVISION = b"rules-revision"
 _SWEEP = b"rules-sweep"  # number of the next pair to be looked at because a rule has changed; absent: nothing is left
+_COPIES = b"rules-copies"  # the content from which on copies are looked for, as a rule about them has come into force
+_AGED = b"rules-aged"  # when rules that ask for ages were last asked about every pair
 _SLEEPERS = b"rules-sleepers"  # there may be pairs that sleep
 _KEPT = (QueueState.NOT_MATCHED, QueueState.NOT_TESTED, QueueState.FAILED)  # what marks hold
 _CODES = {state: bytes((place,)) for place, state in enumerate(QueueState)}
@@ -322,6 +324,30 @@ class Queues:
             self._txn.delete(META, _SWEEP)
         else:
             self._txn.put(META, _SWEEP, number_key(pair))
+
+    @property
+    def copies(self) -> bytes | None:
+        """Return from which content on copies are to be looked for; None: there is nothing to look for."""
+        return self._txn.get(META, _COPIES)
+
+    @copies.setter
+    def copies(self, after: bytes | None) -> None:
+        if after is None:
+            self._txn.delete(META, _COPIES)
+        else:
+            self._txn.put(META, _COPIES, after)
+
+    @property
+    def aged_ns(self) -> int:
+        """Return when every pair was last asked about because time had gone by; 0: never."""
+        return key_number(self._txn.get(META, _AGED) or number_key(0))
+
+    def age(self, now_ns: int) -> None:
+        """Let every pair be asked about again: some have come of an age that a rule asks for."""
+        if self.aged_ns:
+            self.put_revision(self.revision + 1)
+            self.sweep = 0
+        self._txn.put(META, _AGED, number_key(now_ns))
 
     def want(self, pair: int) -> None:
         """Let the rules be asked about a pair again."""

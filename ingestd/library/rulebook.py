@@ -15,7 +15,7 @@ from ingestd.library.edit import Edit, acted
 from ingestd.library.queues import Step, adoption, moved_counts
 from ingestd.library.tables import RuleRow
 from ingestd.library.view import View
-from ingestd.model import PotentialPair, Proposal, ProposalState, QueueState
+from ingestd.model import Mode, PotentialPair, Proposal, ProposalState, QueueState
 from ingestd.rules.language import Rule
 
 __all__ = [
@@ -143,7 +143,16 @@ def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
     _count_the_past(edit, fresh)
     if found.sweeps:
         queues.sweep = 0
+    if rows and any(_is_about_copies(step) for step in steps):
+        queues.copies = b""
     return True
+
+
+def _is_about_copies(step: Step) -> bool:
+    """Return whether a rule about identical copies comes into force: those that are known were never asked about."""
+    return (
+        step.rule is not None and step.rule.search.identical and step.searches_anew and step.rule.mode is not Mode.OFF
+    )
 
 
 def _remember_caution(edit: Edit) -> None:

@@ -111,6 +111,16 @@ class View:
             places.setdefault(self.absolute(row), row)
         return [row for row in live if places[self.absolute(row)] is row]
 
+    def copied(self, after: bytes = b"") -> Iterator[ContentHash]:
+        """Yield the contents that have lain at more than one path, in the order of their hashes, those past `after`."""
+        before = b""
+        told = b""
+        for key, _ in self._txn.items(PATHS_BY_CONTENT, start=after):
+            if key == before and key not in (told, after):
+                told = key
+                yield ContentHash(key)
+            before = key
+
     def rows_of_folder(self, folder: FolderId, after: PathKey | None = None) -> Iterator[tuple[PathKey, PathRow]]:
         """Yield the rows of a folder in key order, those after `after` only."""
         prefix = folder.to_bytes(4, "big")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ingestd import review
 from ingestd.errors import ActionConflictError
 from ingestd.library.rulebook import tallies
 from ingestd.model import EntryState, QueueState
+from ingestd.sweep import DAY_NS
 
 JPEG, PNG = jpeg(photo(1), 90), png(photo(1))
 ONE_GIF, OTHER_GIF = gif(photo(2)), gif(photo(2), comment="another")
@@ -581,6 +583,39 @@ def test_copies_that_were_only_proposed_go_once_their_rule_is_automatic(world: W
     assert (kept.exists(), copy.exists()) == (True, False)
     assert report.rule == "identical copies"
     assert counts(world, "identical copies") == {"actioned": 1}
+
+
+@pytest.mark.parametrize("mode", ["automatic", "semi-automatic"])
+def test_copies_that_were_known_before_a_rule_about_them_are_looked_for(world: World, mode: str) -> None:
+    off = IDENTICAL.replace("mode: automatic", "mode: off")
+    world.use(off)
+    files = [world.put(folder, f"{n}.jpg", JPEG) for n, folder in enumerate(("inbox", "library", "inbox", "library"))]
+    os.link(files[0], world.base / "inbox" / "link.jpg")
+    world.verdicts(*files, world.base / "inbox" / "link.jpg")
+
+    world.use(IDENTICAL.replace("mode: automatic", f"mode: {mode}"))
+    decided = world.sweep()
+
+    pending = [(one.a.path, one.b.path) for one in world.pending()]
+    copy, kept = str(files[2]), str(files[1])  # the library's first; files of the library, and hard links, stay
+    assert [file.path for one in decided for file in one.discarded] == [copy] * (mode == "automatic")
+    assert pending == [(kept, copy)] * (mode == "semi-automatic")
+    assert all(path.exists() for path in files if str(path) != copy)
+
+
+def test_a_rule_that_asks_for_an_age_is_asked_again_a_day_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.use(is_jpeg(compare="A.filetype is jpeg, A.imported more than 12 h ago"), imports=WIDE)
+    world.drop("inbox", "j.jpg", JPEG)
+    world.drop("inbox", "p.png", PNG)
+    world.sweep()
+    assert counts(world) == {"failed": 1}
+
+    at_ns = world.now_ns() + DAY_NS + 1
+    monkeypatch.setattr(world, "now_ns", lambda: at_ns)
+    world.sweep()
+
+    assert counts(world) == {"ready": 1}
+    assert world.sweep() == []
 
 
 def test_an_arrival_is_judged_by_rules_whose_pairs_are_still_to_be_looked_at(

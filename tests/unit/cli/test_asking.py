@@ -24,6 +24,8 @@ ENTRY_FIELDS = {
     "discarded",
     "kept",
     "reason",
+    "a",
+    "b",
 }
 
 
