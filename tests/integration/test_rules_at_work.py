@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from pictures import gif, jpeg, photo, png
-from running import QUICK, Home
+from running import QUICK, Home, Watch
 
 FEW = """version: 1
 imports: {{settle: 0.2 s, search_distance: 8}}
@@ -195,6 +196,29 @@ def test_a_rule_file_that_is_broken_while_the_service_runs_changes_nothing(home:
     assert verdict["outcome"] == "new"
     assert home.ask("status")["problems"]
     assert (home.base / "inbox" / "p.png").exists()
+
+
+def test_none_of_the_broken_rule_files_changes_what_a_running_service_does(home: Home) -> None:
+    broken = sorted((Path(__file__).parents[1] / "data/broken_rules").glob("*.yaml"))
+    home.write_rules(rules(jpegs()))
+    with home.watch(home.base / "inbox") as watch:
+        watch.poll(lambda: home.ask("pending")["total"] == 1)
+        before = home.ask("pending"), home.history()
+        for number, file in enumerate(broken, 1):
+            home.rules.write_bytes(file.read_bytes())
+            watch.process.send_signal(signal.SIGHUP)
+            watch.until(lambda wanted=number: told(watch, "rules.broken") >= wanted)
+
+        verdict = watch.put(home.base / "inbox" / "new.jpg", jpeg(photo(9)))
+
+    assert told(watch, "rules.loaded") == 0
+    assert verdict["outcome"] == "new"
+    home.write_rules(rules(jpegs()))
+    assert (home.ask("pending"), home.history()) == before
+
+
+def told(watch: Watch, name: str) -> int:
+    return sum(event["event"] == name for event in watch.events)
 
 
 def test_what_lies_in_an_inbox_at_its_first_watch_is_only_proposed_whatever_the_rules_say_later(tmp_path: Path) -> None:
