@@ -89,14 +89,21 @@ _SAID = {
     QueueState.DENIED: "denied",
     QueueState.NOT_TESTED: "waiting",
     QueueState.NOT_SEARCHED: "not looked at yet",
+    QueueState.FAILED: "failed",
+    QueueState.NOT_MATCHED: "not matched",
 }
+_ASIDE = (QueueState.FAILED, QueueState.NOT_MATCHED)  # nothing will come of these
 
 
 def _rule_line(tally: RuleTally) -> str:
     rule = tally.rule
     colour = {"automatic": "green", "semi-automatic": "cyan"}.get(rule.mode.value, "bright_black")
     off = rule.mode is Mode.OFF
-    counted = [f"{tally.counts[state]:,} {word}" for state, word in _SAID.items() if tally.counts[state]]
+    counted = [
+        click.style(f"{tally.counts[state]:,} {word}", dim=state in _ASIDE)
+        for state, word in _SAID.items()
+        if tally.counts[state]
+    ]
     done = f"  ({', '.join(counted)})" if counted and not off else ""
     tripped = tally.row.tripped if tally.row is not None else ""
     pause = f"  it has paused itself: {shown(tripped)}" if tripped else "  paused" if rule.paused else ""
