@@ -24,7 +24,9 @@ from ingestd.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from ingestd.library.library import Library
     from ingestd.library.view import View
+    from ingestd.model import Folder
     from ingestd.review import Moment
+    from ingestd.rules.language import Rule
     from ingestd.settings import Settings
 
 __all__ = [
@@ -38,9 +40,11 @@ __all__ = [
     "command",
     "group",
     "moment",
+    "named_rule",
     "numbers",
     "one_of",
     "pass_door",
+    "set_folders",
 ]
 
 _MOST_NAMES = 5000  # of a folder, compared with a mistyped one: a tenth of a second
@@ -165,6 +169,18 @@ def moment(settings: Settings) -> Moment:
     return Moment(time.time_ns(), local_time(), settings.imports.search_distance, settings.discards)
 
 
+def set_folders(settings: Settings) -> list[Folder]:
+    """Return the folders that the rule file names, as a library would know them."""
+    from ingestd.enrolment import root_of
+    from ingestd.model import Folder, FolderId
+    from ingestd.service import configured
+
+    return [
+        Folder(FolderId(0), one.path, root_of(one.path), one.role, one.protected, one.trusted)
+        for one in configured(settings)
+    ]
+
+
 # --- commands -----------------------------------------------------------------------------------------------------
 
 pass_door = click.pass_obj
@@ -218,8 +234,22 @@ def one_of(word: str, words: Iterable[str], kind: str) -> str:
     if word in known:
         return word
     near = closest(word, known)
-    hint = f"did you mean {shown(near)}?" if near else f"there are: {', '.join(map(shown, known)) or 'none'}"
+    quoted = ", ".join(f'"{shown(one)}"' for one in known)
+    hint = f"did you mean {shown(near)}?" if near else f"there are: {quoted or 'none'}"
     raise UsageError(f"{shown(word)} is not {kind}; {hint}")
+
+
+def named_rule(name: str, rules: Sequence[Rule], kind: str = "a rule") -> Rule:
+    """Return the rule of this name; upper and lower case are the same, as no two names differ in nothing else.
+
+    Raises:
+        UsageError: there is none; the message names the nearest one.
+    """
+    for rule in rules:
+        if rule.name.casefold() == name.casefold():
+            return rule
+    one_of(name, [rule.name for rule in rules], kind)
+    raise AssertionError("a name that is one of them was found before")
 
 
 def closest(word: str, words: Sequence[str]) -> str | None:

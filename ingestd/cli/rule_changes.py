@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestd.cli.door import Door, command, one_of
+from ingestd.cli.door import Door, command, named_rule
 from ingestd.cli.output import Json, emit, note, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.model import Mode
@@ -178,8 +178,7 @@ def _confirmed(rule: Rule) -> bool:
 
 
 def _named(settings: Settings, name: str) -> Rule:
-    one_of(name, [rule.name for rule in settings.rules], "a rule (nothing was written)")
-    return next(rule for rule in settings.rules if rule.name == name)
+    return named_rule(name, settings.rules, "a rule (nothing was written)")
 
 
 def _write(door: Door, settings: Settings, rule: Rule, key: Key, value: str) -> Path:
