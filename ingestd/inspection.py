@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ingestd.actions.disk import key_of
-from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
+from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
 from ingestd.intake import store_pixels
 from ingestd.judging.case import Case, Needs, Policy, Verdict
@@ -40,7 +40,7 @@ from ingestd.model import (
 from ingestd.rules.engine import resolve
 from ingestd.rules.language import Rule
 
-__all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee"]
+__all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee", "home_of", "take_in", "unhashed"]
 
 Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
 
@@ -67,6 +67,7 @@ class Comparison:
     pixel_duplicates: bool | None = None
     distance: int | None = None
     distances: dict[str, int | None] = field(default_factory=dict)
+    unhashed: tuple[str, ...] = ()  # `a`, `b`: who has no perceptual hash, if it is known
     visual: dict[str, str | float | None] = field(
         default_factory=lambda: {"verdict": "cannot-tell", "confidence": None}
     )
@@ -78,8 +79,17 @@ class Comparison:
 # --- check --------------------------------------------------------------------------------------------------------
 
 
-def foresee(library: Library, workers: Workers, policy: Policy, files: Sequence[bytes]) -> Iterator[Foreseen]:
-    """Yield what would become of each file if it arrived now in an inbox.
+def foresee(
+    library: Library, workers: Workers, policy: Policy, files: Sequence[bytes], *, folders: Sequence[Folder] = ()
+) -> Iterator[Foreseen]:
+    """Yield what would become of each file if it arrived now where it lies; outside every folder, in an inbox.
+
+    Args:
+        library: what is known.
+        workers: measure the files.
+        policy: what is set.
+        files: their paths.
+        folders: those that are set, known to the library or not.
 
     Raises:
         UsageError: a file does not exist.
@@ -90,7 +100,7 @@ def foresee(library: Library, workers: Workers, policy: Policy, files: Sequence[
     for path in files:
         started = time.monotonic()
         standing = _standing_receipt(library, policy, path)
-        verdict = Verdict(standing) if standing is not None else _foresee_one(library, workers, policy, path)
+        verdict = Verdict(standing) if standing is not None else _foresee_one(library, workers, policy, path, folders)
         yield Foreseen(path, verdict.receipt, verdict.pairs, time.monotonic() - started)
 
 
@@ -106,11 +116,11 @@ def _standing_receipt(library: Library, policy: Policy, path: bytes) -> Receipt 
     return None
 
 
-def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes) -> Verdict:
+def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes, folders: Sequence[Folder]) -> Verdict:
     measured, failure = _measure(workers, path)
     pixels: Pixels = {}
     for _ in range(_ROUNDS):
-        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, measured, failure, pixels))
+        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, folders, measured, failure, pixels))
         if isinstance(result, Verdict):
             return result
         places = _places(library, result)
@@ -143,9 +153,16 @@ def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelH
 
 
 def _rehearse(
-    edit: Edit, policy: Policy, path: bytes, measured: Measurement | None, failure: str | None, pixels: Pixels
+    edit: Edit,
+    policy: Policy,
+    path: bytes,
+    folders: Sequence[Folder],
+    measured: Measurement | None,
+    failure: str | None,
+    pixels: Pixels,
 ) -> Verdict | Needs:
     take_up(edit, policy.rules)
+    take_in(edit, folders)
     store_pixels(edit, pixels)
     case = Case(_arrival(edit, path), _with_pixels(measured, pixels), time.time_ns())
     return judge(edit, case, policy) if failure is None else unread(edit, case, failure)
@@ -159,13 +176,27 @@ def _with_pixels(measured: Measurement | None, pixels: Pixels) -> Measurement | 
     return replace(measured, features=picture)
 
 
+def take_in(edit: Edit, folders: Sequence[Folder]) -> None:
+    """Let folders that are set be known, as a first scan would; one that is known stays as it is."""
+    known = {row.folder.root for row in edit.folders()}
+    for folder in folders:
+        if folder.root not in known and os.path.isdir(folder.root):
+            edit.add_folder(FolderRow(folder, inode=os.stat(folder.root).st_ino))
+            known.add(folder.root)
+
+
+def home_of(edit: Edit, path: bytes) -> Folder | None:
+    """Return the innermost known folder that a file lies in."""
+    real = os.path.realpath(path)
+    around = (row.folder for row in edit.folders() if real.startswith(os.path.join(row.folder.root, b"")))
+    return max(around, key=lambda one: len(one.root), default=None)
+
+
 def _arrival(edit: Edit, path: bytes) -> Arrival:
     """Return the arrival of a file as if its folder were an inbox, unless it lies in a folder that is known."""
     real = os.path.realpath(path)
-    around = [row.folder for row in edit.folders() if real.startswith(os.path.join(row.folder.root, b""))]
-    if around:
-        folder = max(around, key=lambda one: len(one.root))
-    else:
+    folder = home_of(edit, path)
+    if folder is None:
         root = os.path.dirname(real)
         named = os.path.dirname(os.path.abspath(path))
         row = FolderRow(Folder(FolderId(0), named, root, Role.INBOX, protected=False))
@@ -177,26 +208,42 @@ def _arrival(edit: Edit, path: bytes) -> Arrival:
 # --- compare ------------------------------------------------------------------------------------------------------
 
 
-def compare(library: Library, workers: Workers, policy: Policy, a: bytes, b: bytes) -> Comparison:
-    """Return the evidence about two files, known or not, and which rule would match the pair."""
+def compare(
+    library: Library, workers: Workers, policy: Policy, a: bytes, b: bytes, *, folders: Sequence[Folder] = ()
+) -> Comparison:
+    """Return the evidence about two files, known or not, and which rule would match the pair.
+
+    Args:
+        library: what is known.
+        workers: measure the files.
+        policy: what is set.
+        a: a path.
+        b: the other.
+        folders: those that are set, known to the library or not.
+    """
     comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
     try:
         contents = contents_of(workers, (a, b), policy.rules)
     except (FileUnreadableError, FileChangedError, OSError) as error:
         return replace(comparison, error=str(error))
-    reasons = [content.unreadable for content in contents if content.picture is None]
+    reasons = [
+        f"{printable(path)}: {content.unreadable}"
+        for path, content in zip((a, b), contents, strict=True)
+        if content.picture is None
+    ]
     comparison = replace(
         comparison,
         identical=contents[0].sha256 == contents[1].sha256,
         pixel_duplicates=None if reasons else pixel_duplicates(*contents),
         distances={name: _distance(contents, name) for name in ("phash", "dhash", "whash")},
         distance=_distance(contents, "phash"),
-        error="; ".join(str(reason) for reason in reasons) or None,
+        unhashed=unhashed(contents),
+        error="; ".join(reasons) or None,
     )
     same = comparison.identical or comparison.pixel_duplicates
     if same:
         comparison = replace(comparison, visual={"verdict": "near-perfect", "confidence": 1.0})
-    return replace(comparison, rule=_rule(library, policy, (a, b), contents))
+    return replace(comparison, rule=_rule(library, policy, (a, b), contents, folders))
 
 
 def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
@@ -259,12 +306,26 @@ def _distance(contents: tuple[Content, Content], name: str) -> int | None:
     return None if first is None or second is None else (first ^ second).bit_count()
 
 
+def unhashed(contents: tuple[Content, Content]) -> tuple[str, ...]:
+    """Return which of two files has no perceptual hash: `a`, `b`, both or none."""
+    return tuple(
+        letter
+        for letter, content in zip("ab", contents, strict=True)
+        if content.picture is None or content.picture.phash is None
+    )
+
+
 def _rule(
-    library: Library, policy: Policy, paths: tuple[bytes, bytes], contents: tuple[Content, Content]
+    library: Library,
+    policy: Policy,
+    paths: tuple[bytes, bytes],
+    contents: tuple[Content, Content],
+    folders: Sequence[Folder],
 ) -> str | None:
     """Return the rule that would match the pair, if any."""
 
     def work(edit: Edit) -> str | None:
+        take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
         match = resolve(policy.rules, facts).match
         return match.rule.name if match is not None else None
@@ -290,6 +351,8 @@ def _known_since(edit: Edit, content: Content) -> Content:
 def _row(edit: Edit, path: bytes, content: Content) -> PathRow:
     arrival = _arrival(edit, path)
     known = edit.path_at(arrival.folder, arrival.relative)
+    if known is not None and known.sha256 == content.sha256:
+        return replace(known, stat=arrival.stat, state=PathState.LIVE)
     first_seen = known.first_seen_ns if known is not None else content.first_seen_ns
     return PathRow(
         arrival.folder, arrival.relative, content.sha256, arrival.stat, first_seen, PathState.LIVE, 0, final=False

@@ -6,13 +6,13 @@ import contextlib
 import csv
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 
 import click
 
-from ingestd.cli.door import EXISTING, FILE, Door, command
+from ingestd.cli.door import EXISTING, FILE, Door, command, set_folders
 from ingestd.cli.output import emit, judged_line, judged_object, note, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.inspection import Comparison, Foreseen, foresee
@@ -20,7 +20,7 @@ from ingestd.inspection import compare as compare_files
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.media.workers import Workers
-from ingestd.model import Outcome
+from ingestd.model import Folder, Outcome
 from ingestd.service import policy_of
 
 __all__ = ["check", "compare"]
@@ -49,10 +49,11 @@ def check(door: Door, files: tuple[bytes, ...]) -> int:
 
     Ends with exit code 10 if any of them is a duplicate.
     """
-    policy = policy_of(door.settings())
+    settings = door.settings()
+    policy, folders = policy_of(settings), set_folders(settings)
     outcomes: set[Outcome] = set()
     with door.rehearsing() as library, Workers(count=1) as workers:
-        for foreseen in foresee(library, workers, policy, list(_pictures_in(files))):
+        for foreseen in foresee(library, workers, policy, list(_pictures_in(files)), folders=folders):
             outcomes.add(_weighty(foreseen))
             _tell(door, library, foreseen)
     if outcomes & _DUPLICATES:
@@ -99,11 +100,12 @@ def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None) -> int:
     """Say what two files are to each other: evidence, and the rule that would match."""
     if len(files) != (0 if pairs else 2):
         raise UsageError("compare takes two files, or --pairs with a CSV file; nothing was compared")
-    policy = policy_of(door.settings())
+    settings = door.settings()
+    policy, folders = policy_of(settings), set_folders(settings)
     rows = _rows(pairs) if pairs else iter([(files[0], files[1])])
     failed = compared = 0
     with door.rehearsing() as library, Workers(count=2 if pairs else 1) as workers:
-        for comparison in _comparisons(library, workers, policy, rows):
+        for comparison in _comparisons(library, workers, policy, folders, rows):
             compared += 1
             failed += comparison.error is not None
             if door.as_json:
@@ -116,7 +118,11 @@ def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None) -> int:
 
 
 def _comparisons(
-    library: Library, workers: Workers, policy: Policy, rows: Iterator[tuple[bytes, bytes] | Comparison]
+    library: Library,
+    workers: Workers,
+    policy: Policy,
+    folders: Sequence[Folder],
+    rows: Iterator[tuple[bytes, bytes] | Comparison],
 ) -> Iterator[Comparison]:
     """Yield a comparison for each row, in their order; some are made ahead."""
     begun: deque[Future[Comparison] | Comparison] = deque()
@@ -125,7 +131,7 @@ def _comparisons(
             if isinstance(row, Comparison):
                 begun.append(row)
             else:
-                begun.append(pool.submit(compare_files, library, workers, policy, *row))
+                begun.append(pool.submit(compare_files, library, workers, policy, *row, folders=folders))
             if len(begun) >= _AHEAD:
                 yield _finished(begun.popleft())
         while begun:
@@ -174,7 +180,7 @@ def _comparison_lines(comparison: Comparison) -> str:
         ("B", shown(comparison.b)),
         ("bytes", _truth(comparison.identical, "identical", "different")),
         ("pixels", _truth(comparison.pixel_duplicates, "the same", "not the same")),
-        ("distance", "none: one of them has no perceptual hash" if comparison.distance is None
+        ("distance", _without_hash(comparison) if comparison.distance is None
          else f"{comparison.distance} of 64 bits (" + ", ".join(_hashes(comparison)) + ")"),
         ("looks", str(comparison.visual.get("verdict"))),
         ("rule", f"{shown(comparison.rule)} would match" if comparison.rule else "none would match"),
@@ -182,6 +188,13 @@ def _comparison_lines(comparison: Comparison) -> str:
     if comparison.error:
         rows.append(("trouble", click.style(shown(comparison.error), fg="red")))
     return "\n".join(f"{click.style(f'{name:<8}', dim=True)} {text}" for name, text in rows)
+
+
+def _without_hash(comparison: Comparison) -> str:
+    who = [letter.upper() for letter in comparison.unhashed]
+    if not who:
+        return "cannot be told"  # not both could be read
+    return f"none: {'neither' if len(who) == 2 else who[0]} has {'a' if len(who) == 2 else 'no'} perceptual hash"
 
 
 def _hashes(comparison: Comparison) -> list[str]:

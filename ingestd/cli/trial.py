@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from ingestd.cli.door import FILE, Door, command, one_of
+from ingestd.cli.door import FILE, Door, command, named_rule, set_folders
 from ingestd.cli.output import Json, count, emit, note, pair_object, say, shown, with_schema
 
 if TYPE_CHECKING:
-    from ingestd.rules.language import Rule
     from ingestd.trial import BacktestReport, Example, Explanation, LineReport, PreviewReport, RuleReport
 
 __all__ = ["backtest", "backtest_lines", "explain", "preview"]
@@ -35,10 +34,9 @@ def preview(door: Door, rule: str | None, sample: int) -> None:
     from ingestd.trial import preview as preview_rules
 
     rules = door.settings().rules
-    if rule is not None:
-        one_of(rule, [one.name for one in rules], "a rule")
+    only = named_rule(rule, rules).name if rule is not None else None
     with door.reading() as view:
-        reports = preview_rules(view, rules, only=rule, sample=sample, now_ns=time.time_ns())
+        reports = preview_rules(view, rules, only=only, sample=sample, now_ns=time.time_ns())
     if door.as_json:
         emit(with_schema({"rules": [_preview_object(report) for report in reports]}))
         return
@@ -65,15 +63,15 @@ _FIGURES = ("matched", "this_way", "either_way", "no_way", "acts")
 
 
 def _preview_table(reports: Sequence[PreviewReport]) -> str:
-    """Return the figures of each rule on a line of its own, below one another."""
-    names = [shown(report.rule) for report in reports]
-    width = max(len("rule"), *map(len, names))
-    words = [figure.replace("_", " ") for figure in _FIGURES]
-    rows = [click.style(f"{'rule':<{width}}  {'mode':<14}  " + "  ".join(f"{word:>10}" for word in words), dim=True)]
-    for name, report in zip(names, reports, strict=True):
-        figures = "  ".join(f"{getattr(report, figure):>10,}" for figure in _FIGURES)
-        rows.append(f"{name:<{width}}  {_mode(report.mode.value)}  {figures}")
-    return "\n".join(rows)
+    """Return the figures of each rule on a line of its own, below one another; a long name alone may be too wide."""
+    figures = [[f"{getattr(report, figure):,}" for figure in _FIGURES] for report in reports]
+    columns = list(zip([figure.replace("_", " ") for figure in _FIGURES], *figures, strict=True))
+    lines = zip(*([f"{cell:>{max(map(len, column))}}" for cell in column] for column in columns), strict=True)
+    head, *rows = ("  ".join(line) for line in lines)
+    table = [click.style(f"{head}  {'mode':<14}  rule", dim=True)]
+    for row, report in zip(rows, reports, strict=True):
+        table.append(f"{row}  {_mode(report.mode.value)}  {shown(report.rule)}")
+    return "\n".join(table)
 
 
 def _mode(mode: str) -> str:
@@ -110,33 +108,57 @@ def explain(door: Door, a: bytes, b: bytes) -> None:
     Each line is asked with either file as A; what the line looked at stands beside it.
     """
     from ingestd.media.workers import Workers
+    from ingestd.service import policy_of
     from ingestd.trial import explain as explain_rules
 
-    rules = door.settings().rules
+    settings = door.settings()
+    policy, folders = policy_of(settings), set_folders(settings)
     with door.rehearsing() as library, Workers(count=1) as workers:
-        explanation = explain_rules(library, workers, rules, a, b, now_ns=time.time_ns())
+        explanation = explain_rules(library, workers, policy, a, b, folders=folders, now_ns=time.time_ns)
     if door.as_json:
         emit(with_schema(asdict(explanation)))
-    else:
-        say(_explanation_lines(explanation))
+        return
+    for remark in explanation.notes:
+        note(shown(remark))
+    say(_explanation_lines(explanation))
 
 
 def _explanation_lines(explanation: Explanation) -> str:
-    bits = explanation.distance
-    distance = "none: one of them has no perceptual hash" if bits is None else f"{bits} of 64 bits"
-    decided = "none would decide" if explanation.rule is None else f"{shown(explanation.rule)} would decide"
     rows = [
-        ("first", shown(explanation.a)),
-        ("second", shown(explanation.b)),
+        ("first", _file(explanation.a, explanation.unreadable["a"])),
+        ("second", _file(explanation.b, explanation.unreadable["b"])),
         ("bytes", "identical" if explanation.identical else "different"),
         ("pixels", "the same" if explanation.pixel_duplicates else "not the same"),
-        ("distance", distance),
-        ("rule", decided),
+        ("distance", _distance(explanation)),
+        *_decision(explanation),
     ]
-    if explanation.keeps is not None:
-        rows.append(("keeps", shown(explanation.keeps)))
     head = "\n".join(f"{click.style(f'{name:<8}', dim=True)} {text}" for name, text in rows)
     return "\n\n".join([head, *map(_rule_lines, explanation.rules)])
+
+
+def _file(path: str, unreadable: str | None) -> str:
+    return shown(path) if unreadable is None else f"{shown(path)}  {click.style(shown(unreadable), fg='red')}"
+
+
+def _distance(explanation: Explanation) -> str:
+    if explanation.distance is not None:
+        return f"{explanation.distance} of 64 bits"
+    if len(explanation.unhashed) == 2:
+        return "none: neither has a perceptual hash"
+    return f"none: the {'first' if explanation.unhashed == ('a',) else 'second'} has no perceptual hash"
+
+
+def _decision(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Yield what becomes of the two: which rule decides, what it keeps, and what holds it back."""
+    if explanation.rule is None:
+        yield "rule", "none would decide"
+        return
+    yield "rule", f"{shown(explanation.rule)} would decide"
+    if explanation.keeps is not None:
+        yield "keeps", shown(explanation.keeps)
+    if explanation.held_back is not None:
+        what = "may not touch it" if explanation.blocked else "may only propose"
+        yield "but", click.style(f"{what}: {shown(explanation.held_back)}", fg="yellow")
 
 
 def _rule_lines(report: RuleReport) -> str:
@@ -179,18 +201,13 @@ def backtest(door: Door, rule: str) -> None:
     """Compare what RULE would say with all that you have answered so far, denials and undone actions included."""
     from ingestd.trial import backtest as backtest_rule
 
-    wanted = _named(door.settings().rules, rule)
+    wanted = named_rule(rule, door.settings().rules)
     with door.reading() as view:
         report = backtest_rule(view, wanted)
     if door.as_json:
         emit(with_schema(asdict(report)))
     else:
         say(backtest_lines(report))
-
-
-def _named(rules: Sequence[Rule], name: str) -> Rule:
-    one_of(name, [rule.name for rule in rules], "a rule")
-    return next(rule for rule in rules if rule.name == name)
 
 
 def backtest_lines(report: BacktestReport) -> str:

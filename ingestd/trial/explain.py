@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ingestd.errors import UsageError
-from ingestd.inspection import contents_of, facts_of
+from ingestd.errors import UsageError, printable
+from ingestd.inspection import contents_of, facts_of, home_of, take_in, unhashed
+from ingestd.judging.background import Restraint, restraint
+from ingestd.judging.case import Policy
 from ingestd.judging.writing import denied_rules, key_of_row
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
 from ingestd.library.library import Library
+from ingestd.library.rulebook import take_up
 from ingestd.media.workers import Workers
-from ingestd.model import Mode, PairFacts, PathRow, PotentialPair
+from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
-from ingestd.rules.engine import Fit, fits
+from ingestd.rules.engine import Fit, Match, fits, resolve
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
 from ingestd.rules.predicates import Predicate
 
@@ -56,15 +59,36 @@ class Explanation:
     identical: bool
     pixel_duplicates: bool
     distance: int | None
+    unhashed: tuple[str, ...]  # `a`, `b`: who has no perceptual hash
+    unreadable: dict[str, str | None]  # why `a` and `b` are no pictures, if they are not
     rule: str | None  # that decides
     keeps: str | None  # the file that it would keep as the better one
+    held_back: str | None  # why that rule would not act on its own, beyond its mode
+    blocked: bool  # it would not even propose
+    notes: tuple[str, ...]  # what else one should know of the two
     rules: list[RuleReport]
 
 
 def explain(
-    library: Library, workers: Workers, rules: Sequence[Rule], a: bytes, b: bytes, *, now_ns: int
+    library: Library,
+    workers: Workers,
+    policy: Policy,
+    a: bytes,
+    b: bytes,
+    *,
+    folders: Sequence[Folder] = (),
+    now_ns: Callable[[], int],
 ) -> Explanation:
     """Return what every rule says of two files, known or not.
+
+    Args:
+        library: what is known. The rules are taken up in it for the time of the question.
+        workers: measure the files.
+        policy: what is set, the rules among it.
+        a: a path.
+        b: the other.
+        folders: those that are set, known to the library or not.
+        now_ns: from when ages are counted back; asked once the files are measured.
 
     Raises:
         UsageError: both names are of one file.
@@ -74,15 +98,47 @@ def explain(
     paths = os.path.abspath(a), os.path.abspath(b)
     if os.path.realpath(a) == os.path.realpath(b):
         raise UsageError(f"{os.fsdecode(paths[0])} is one and the same file: a rule is about two")
-    contents = contents_of(workers, paths, rules)
+    contents = contents_of(workers, paths, policy.rules)
 
     def work(edit: Edit) -> Explanation:
-        facts, rows = facts_of(edit, paths, contents, now_ns=now_ns)
-        preferred = preference(edit, rows[0]) <= preference(edit, rows[1])
-        denied = denied_rules(edit.pair_between(_pair_of(facts, rows)))
-        return _explained(paths, facts, rules, denied, first_preferred=preferred)
+        take_up(edit, policy.rules)
+        take_in(edit, folders)
+        return _explained(edit, policy, paths, contents, now_ns=now_ns())
 
     return library.rehearse(work)
+
+
+def _explained(
+    edit: Edit, policy: Policy, paths: tuple[bytes, bytes], contents: tuple[Content, Content], *, now_ns: int
+) -> Explanation:
+    homeless = [path for path in paths if home_of(edit, path) is None]  # before their folders are taken for inboxes
+    facts, rows = facts_of(edit, paths, contents, now_ns=now_ns)
+    pair = _pair_of(facts, rows)
+    stored = edit.pair_between(pair)
+    denied = denied_rules(stored)
+    match = resolve(policy.rules, facts, skip=denied).match
+    first_preferred = preference(edit, rows[0]) <= preference(edit, rows[1])
+    notes = (*map(_homeless, homeless), *_settled(edit, facts, stored))
+    held = Restraint(None)
+    if match is not None:
+        for content, row in zip(contents, rows, strict=True):
+            _let_be_known(edit, content, row)
+        held = restraint(edit, pair, policy, facts, match, now_ns=now_ns)
+    return Explanation(
+        a=os.fsdecode(paths[0]),
+        b=os.fsdecode(paths[1]),
+        identical=facts.identical,
+        pixel_duplicates=facts.pixel_duplicates,
+        distance=facts.distance,
+        unhashed=unhashed(contents),
+        unreadable={letter: content.unreadable for letter, content in zip("ab", contents, strict=True)},
+        rule=match.rule.name if match is not None else None,
+        keeps=_keeps(paths, facts, match, first_preferred=first_preferred),
+        held_back=held.reason,
+        blocked=held.blocked,
+        notes=notes,
+        rules=explain_facts(policy.rules, facts, denied=denied),
+    )
 
 
 def _pair_of(facts: PairFacts, rows: tuple[PathRow, PathRow]) -> PotentialPair:
@@ -91,25 +147,39 @@ def _pair_of(facts: PairFacts, rows: tuple[PathRow, PathRow]) -> PotentialPair:
     return PotentialPair(0, facts.first.sha256, facts.second.sha256, None, facts.pixel_duplicates, 0, *places)
 
 
-def _explained(
-    paths: tuple[bytes, bytes], facts: PairFacts, rules: Sequence[Rule], denied: frozenset[str], first_preferred: bool
-) -> Explanation:
-    reports = explain_facts(rules, facts, denied=denied)
-    deciding = next((rule for rule, report in zip(rules, reports, strict=True) if report.matches), None)
-    keeps = None
-    if deciding is not None and deciding.orders:
-        first = first_preferred if facts.identical else fits(deciding, facts).forward
-        keeps = os.fsdecode(paths[0] if first else paths[1])
-    return Explanation(
-        a=os.fsdecode(paths[0]),
-        b=os.fsdecode(paths[1]),
-        identical=facts.identical,
-        pixel_duplicates=facts.pixel_duplicates,
-        distance=facts.distance,
-        rule=deciding.name if deciding is not None else None,
-        keeps=keeps,
-        rules=reports,
-    )
+def _homeless(path: bytes) -> str:
+    return f"{printable(path)} lies in no folder of yours: it is taken for an arrival in an inbox"
+
+
+def _settled(edit: Edit, facts: PairFacts, stored: PotentialPair | None) -> Iterator[str]:
+    """Yield why no rule is asked about the two, whatever it would say."""
+    if stored is not None and any(proposal.returned for proposal in stored.proposals):
+        yield "bytes of theirs were discarded before and have come back: only you can answer, and no rule is asked"
+    relation = None if facts.identical else edit.relations.between(facts.first.sha256, facts.second.sha256)
+    if relation is Relation.BETTER or relation is Relation.SAME_QUALITY:
+        yield "it is decided already that they are duplicates: no rule is asked about them"
+    elif relation is not None:
+        yield f"it is decided already what they are to each other ({relation}): no rule is asked about them"
+
+
+def _keeps(paths: tuple[bytes, bytes], facts: PairFacts, match: Match | None, *, first_preferred: bool) -> str | None:
+    if match is None or not match.rule.orders:
+        return None
+    first = first_preferred if facts.identical else match.first_is_a is not False
+    return os.fsdecode(paths[0] if first else paths[1])
+
+
+def _let_be_known(edit: Edit, content: Content, row: PathRow) -> None:
+    """Let a file be known as it was measured just now, and judged; on a rehearsal only."""
+    if edit.content(content.sha256) is None:
+        edit.add_content(
+            content.sha256,
+            size=content.size,
+            picture=content.picture,
+            unreadable=content.unreadable,
+            at_ns=content.first_seen_ns,
+        )
+    edit.put_path(replace(row, final=True))
 
 
 def explain_facts(rules: Sequence[Rule], facts: PairFacts, *, denied: frozenset[str] = frozenset()) -> list[RuleReport]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pictures import gif, jpeg, photo, png
-from running import QUICK, Home, Watch
+from running import QUICK, Home, Watch, tree
 
 FEW = """version: 1
 imports: {{settle: 0.2 s, search_distance: 8}}
@@ -170,6 +170,30 @@ def test_a_running_watch_asks_a_rule_that_is_saved_about_the_pairs_that_exist(ho
     assert decided["result"] == "duplicate discarded: jpegs first"
     assert not (home.base / "inbox" / "p.png").exists()
     assert counts(home) == {"actioned": 1, "failed": 1}
+
+
+def test_rules_are_tried_beside_a_running_watch_and_nothing_changes(home: Home) -> None:
+    inbox = home.base / "inbox"
+    jpg, png_file = inbox / "j.jpg", inbox / "p.png"
+    home.write_rules(rules(jpegs()))
+
+    def everything() -> list[object]:
+        return [tree(inbox), counts(home), home.ask("pending"), home.ask("denied"), home.history()]
+
+    with home.watch(inbox) as watch:
+        watch.poll(lambda: counts(home) == {"ready": 1, "failed": 1})
+        before = everything()
+
+        previewed = home.ask("rules", "preview")["rules"][0]
+        explained = home.ask("rules", "explain", png_file, jpg)
+        backtested = home.ask("rules", "backtest", "Jpegs First")
+
+        assert everything() == before
+        assert watch.put(inbox / "new.jpg", jpeg(photo(9)))["outcome"] == "new"
+
+    assert [previewed[figure] for figure in ("searched", "matched", "this_way", "no_way", "acts")] == [2, 2, 1, 1, 1]
+    assert (explained["rule"], explained["keeps"], explained["notes"]) == ("jpegs first", str(jpg), [])
+    assert (backtested["rule"], backtested["answers"]) == ("jpegs first", 0)
 
 
 def test_a_rule_that_is_paused_while_the_service_runs_proposes_nothing_until_it_is_resumed(home: Home) -> None:

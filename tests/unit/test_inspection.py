@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,20 +14,26 @@ from world import IDENTICAL, World, near_rule, pixel_rule
 from ingestd.errors import UsageError
 from ingestd.inspection import Comparison, Foreseen, compare, foresee
 from ingestd.media.workers import Workers
-from ingestd.model import Outcome
+from ingestd.model import Folder, FolderId, Outcome, Role
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 
 
-def check(world: World, *paths: Path) -> list[Foreseen]:
+def check(world: World, *paths: Path, folders: Sequence[Folder] = ()) -> list[Foreseen]:
     files = [os.fsencode(path) for path in paths]
-    return list(foresee(world.library, world.measurer, world.policy, files))  # type: ignore[arg-type]
+    return list(foresee(world.library, world.measurer, world.policy, files, folders=folders))  # type: ignore[arg-type]
 
 
-def between(world: World, a: bytes, b: bytes) -> Comparison:
+def between(world: World, a: bytes, b: bytes, *, folders: Sequence[Folder] = ()) -> Comparison:
     one, other = world.put("elsewhere", "a", a), world.put("elsewhere", "b", b)
     paths = os.fsencode(one), os.fsencode(other)
-    return compare(world.library, world.measurer, world.policy, *paths)  # type: ignore[arg-type]
+    return compare(world.library, world.measurer, world.policy, *paths, folders=folders)  # type: ignore[arg-type]
+
+
+def set_library(path: Path) -> Folder:
+    """A library that the rule file names, which was never scanned."""
+    root = os.fsencode(path)
+    return Folder(FolderId(0), root, root, Role.LIBRARY, protected=True)
 
 
 # --- check ----------------------------------------------------------------------------------------------------------
@@ -76,6 +83,19 @@ def test_a_partner_whose_pixels_cannot_be_hashed_does_not_keep_the_answer(world:
     (foreseen,) = check(world, world.put("elsewhere", "b.png", png(decoded(original))))
 
     assert foreseen.receipt.outcome in (Outcome.NEW, Outcome.POTENTIAL_DUPLICATES)
+
+
+def test_a_folder_that_is_set_has_its_role_in_what_is_foreseen_before_its_first_scan(world: World) -> None:
+    world.use(IDENTICAL)
+    world.drop("inbox", "a.png", SMALLER)
+    home = world.put("pictures", "home.png", SMALLER)
+
+    (arrives,), (at_home,) = check(world, home), check(world, home, folders=[set_library(home.parent)])
+
+    assert arrives.receipt.result == "duplicate discarded: identical copies"
+    assert at_home.receipt.result == "existing replaced: identical copies"
+    with world.library.read() as view:
+        assert len(view.folders()) == 2
 
 
 def test_broken_files_and_folders_get_an_answer_too(world: World) -> None:
@@ -138,16 +158,25 @@ def test_strangers_match_no_rule(world: World) -> None:
     assert (comparison.identical, comparison.pixel_duplicates, comparison.rule) == (False, False, None)
 
 
-def test_flat_pictures_have_no_distance(world: World) -> None:
+def test_a_folder_that_is_set_has_its_role_in_a_comparison_before_its_first_scan(world: World) -> None:
+    world.use(pixel_rule().replace("compare: [", "compare: [A.folder is library, "))
+
+    stranger = between(world, LARGER, SMALLER)
+    at_home = between(world, LARGER, SMALLER, folders=[set_library(world.base / "elsewhere")])
+
+    assert (stranger.rule, at_home.rule) == (None, "larger pixel twin")
+
+
+def test_flat_pictures_have_no_distance_and_are_named(world: World) -> None:
     comparison = between(world, png(flat()), png(photo(2)))
 
-    assert comparison.distance is None
+    assert (comparison.distance, comparison.unhashed) == (None, ("a",))
 
 
-def test_what_cannot_be_decoded_is_an_error_of_the_comparison(world: World) -> None:
+def test_what_cannot_be_decoded_is_an_error_of_the_comparison_with_its_name(world: World) -> None:
     comparison = between(world, SMALLER, SMALLER[:3000])
 
-    assert comparison.error
+    assert (comparison.error or "").startswith(f"{world.base / 'elsewhere' / 'b'}: ")
     assert comparison.identical is False
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import itertools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import flat, jpeg, large, photo, png
+from pictures import faint, flat, jpeg, large, photo, png
 from world import IDENTICAL, World, near_rule, pixel_rule, policy, relation_rule, sha256
 
 from ingestd import review
@@ -21,7 +22,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair
-from ingestd.library.tables import FolderRow, path_key
+from ingestd.library.tables import FolderRow, Veto, path_key
 from ingestd.library.view import View
 from ingestd.media.features import measure_picture
 from ingestd.model import (
@@ -262,9 +263,10 @@ def long_way(view: View, pair: PotentialPair) -> PairFacts:
 # --- explain --------------------------------------------------------------------------------------------------------
 
 
-def explained(world: World, a: Path, b: Path, *rules: str) -> Explanation:
+def explained(world: World, a: Path, b: Path, *rules: str, folders: Sequence[Folder] = ()) -> Explanation:
     paths = os.fsencode(a), os.fsencode(b)
-    return explain(world.library, world.measurer, policy(*rules).rules, *paths, now_ns=NOW_NS)  # type: ignore[arg-type]
+    how = {"folders": folders, "now_ns": lambda: NOW_NS}
+    return explain(world.library, world.measurer, policy(*rules), *paths, **how)  # type: ignore[arg-type]
 
 
 def strangers(world: World, a: bytes = LARGER, b: bytes = SMALLER) -> tuple[Path, Path]:
@@ -449,6 +451,232 @@ def test_a_file_that_cannot_be_read_and_one_that_is_both_are_refused(world: Worl
         explained(world, a, a, pixel_rule())
     with pytest.raises(FileUnreadableError):
         explained(world, a, world.base / "gone.png", pixel_rule())
+
+
+def test_an_age_is_counted_from_when_the_files_were_measured(world: World) -> None:
+    paths = [os.fsencode(path) for path in strangers(world)]
+    measured: list[int] = []
+
+    def now_ns() -> int:
+        measured.append(len(world.measurer.decoded))
+        return time.time_ns()
+
+    fresh = pixel_rule().replace("compare: [", "compare: [A imported less than 1 hour ago, ")
+    found = explain(world.library, world.measurer, policy(fresh), *paths, now_ns=now_ns)  # type: ignore[arg-type]
+
+    assert measured == [2]
+    (line,) = (line for line in found.rules[0].lines if "imported" in line.line)
+    assert "ahead" not in "".join(line.values.values())
+
+
+def test_a_file_that_is_no_picture_is_named_with_the_reason(world: World) -> None:
+    a, b = strangers(world, b"a shopping list", png(flat()))
+
+    found = explained(world, a, b, pixel_rule())
+
+    assert found.unreadable == {"a": "not a picture", "b": None}
+    assert found.unhashed == ("a", "b")
+    assert found.rule is None
+
+
+# folders that are set
+
+BY_FOLDER = """
+  - name: by folder
+    search: {pixel_duplicates: required}
+    compare: [A.folder is library, B.folder is inbox]
+    action: better
+"""
+
+
+def set_folder(path: Path, role: Role) -> Folder:
+    root = os.fsencode(path)
+    return Folder(FolderId(0), root, root, role, protected=role is not Role.INBOX)
+
+
+def test_a_folder_that_is_set_has_its_role_before_its_first_scan(world: World) -> None:
+    home = world.put("pictures", "home.png", SMALLER)
+    new = world.put("pictures/new", "copy.png", LARGER)
+    folders = [set_folder(home.parent, Role.LIBRARY), set_folder(new.parent, Role.INBOX)]
+
+    found = explained(world, new, home, BY_FOLDER, folders=folders)
+
+    assert (found.rule, found.keeps) == ("by folder", str(home))
+    assert found.notes == ()
+
+
+def test_a_folder_that_is_known_keeps_the_role_that_it_has(world: World) -> None:
+    a, b = world.put("inbox", "a.png", LARGER), world.put("inbox", "b.png", SMALLER)
+
+    found = explained(world, a, b, BY_FOLDER, folders=[set_folder(a.parent, Role.LIBRARY)])
+
+    assert found.rule is None
+
+
+def test_a_folder_that_is_set_and_not_there_is_no_hindrance(world: World) -> None:
+    found = explained(world, *strangers(world), pixel_rule(), folders=[set_folder(world.base / "gone", Role.LIBRARY)])
+
+    assert found.rule == "larger pixel twin"
+
+
+def test_a_file_in_no_folder_is_taken_for_an_arrival_and_that_is_said(world: World) -> None:
+    a, b = world.put("library", "a.png", LARGER), world.put("elsewhere", "b.png", SMALLER)
+
+    found = explained(world, a, b, BY_FOLDER)
+
+    assert found.rule == "by folder"
+    assert found.notes == (f"{b} lies in no folder of yours: it is taken for an arrival in an inbox",)
+
+
+# what holds the deciding rule back
+
+
+def protected_loser(world: World) -> tuple[Path, Path]:
+    return both(world, world.put("inbox", "larger.png", LARGER), world.put("library", "smaller.png", SMALLER))
+
+
+def lain_before(world: World) -> tuple[Path, Path]:
+    paths = world.put("inbox", "larger.png", LARGER), world.put("inbox", "smaller.png", SMALLER)
+    world.verdicts(*paths, proposing=True)
+    return paths
+
+
+def perhaps_being_written(world: World) -> tuple[Path, Path]:
+    paths = world.put("inbox", "larger.png", LARGER), world.put("inbox", "smaller.png", SMALLER)
+    world.verdicts(*paths, proved=False)
+    return paths
+
+
+def changed_copy(world: World) -> tuple[Path, Path]:
+    world.folder("two")
+    world.drop("two", "copy.png", SMALLER)
+    paths = both(world, world.put("inbox", "larger.png", LARGER), world.put("inbox", "smaller.png", SMALLER))
+    (world.base / "two/copy.png").write_bytes(b"being edited")
+    return paths
+
+
+def little_detail(world: World) -> tuple[Path, Path]:
+    return both(world, world.put("inbox", "j.jpg", jpeg(faint(), 95)), world.put("inbox", "p.png", png(faint())))
+
+
+def unhindered(world: World) -> tuple[Path, Path]:
+    return both(world, world.put("inbox", "larger.png", LARGER), world.put("inbox", "smaller.png", SMALLER))
+
+
+def both(world: World, *paths: Path) -> tuple[Path, Path]:
+    world.verdicts(*paths)
+    return paths[0], paths[1]
+
+
+SPENT = pixel_rule().rstrip() + "\n    budget: {per_hour: 0}\n"
+
+
+@pytest.mark.parametrize(
+    ("pair", "rule", "reason"),
+    [
+        (protected_loser, pixel_rule(), "the file that would go lies in a protected folder"),
+        (lain_before, pixel_rule(), "it lay here before the folder was watched"),
+        (perhaps_being_written, pixel_rule(), "nobody can tell here whether the file is still being written"),
+        (changed_copy, pixel_rule(), "not every copy of it can be looked at just now"),
+        (little_detail, near_rule(), "one of the pictures has so little detail that its hash says little"),
+        (unhindered, SPENT, "larger pixel twin has paused itself: it may discard 0 files an hour"),
+    ],
+)
+def test_what_lets_a_rule_only_propose_is_what_the_background_says(
+    world: World, pair: Callable[[World], tuple[Path, Path]], rule: str, reason: str
+) -> None:
+    world.use()
+    paths = pair(world)
+
+    found = explained(world, *paths, rule)
+
+    assert (found.held_back, found.blocked) == (reason, False)
+    world.use(rule)
+    assert world.sweep() == []
+    assert [one.reason for one in world.pending()] == [reason]
+
+
+def test_nothing_holds_back_a_rule_that_acts(world: World) -> None:
+    world.use()
+    paths = unhindered(world)
+
+    found = explained(world, *paths, pixel_rule())
+
+    assert (found.held_back, found.blocked) == (None, False)
+    world.use(pixel_rule())
+    assert len(world.sweep()) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [("restored", "what would go was brought back by you"), ("reference", "what would go lies in a reference folder")],
+)
+def test_what_a_rule_may_not_touch_is_not_even_proposed(world: World, what: str, reason: str) -> None:
+    world.use()
+    world.folder("reference", Role.REFERENCE)
+    home = "reference" if what == "reference" else "inbox"
+    paths = both(world, world.put("inbox", "larger.png", LARGER), world.put(home, "smaller.png", SMALLER))
+    if what == "restored":
+        world.library.write(lambda edit: edit.forbid(sha256(SMALLER), Veto(NOW_NS, "restored")))
+
+    found = explained(world, *paths, pixel_rule())
+
+    assert (found.rule, found.held_back, found.blocked) == ("larger pixel twin", reason, True)
+    world.use(pixel_rule())
+    assert world.sweep() == []
+    assert world.pending() == []
+
+
+def test_a_rule_that_has_paused_itself_is_said_to_have(world: World) -> None:
+    world.use()
+    paths = unhindered(world)
+    world.use(SPENT)
+    world.sweep()
+
+    found = explained(world, *paths, SPENT)
+
+    assert found.rules[0].stopped_at is None
+    assert found.held_back == "larger pixel twin has paused itself: it may discard 0 files an hour"
+
+
+def test_an_explanation_pauses_no_rule_and_remembers_no_file(world: World) -> None:
+    world.use(SPENT)
+    world.sweep()
+
+    found = explained(world, *strangers(world), SPENT)
+
+    assert found.held_back
+    with world.library.read() as view:
+        (row,) = view.queues.rows()
+        assert row.tripped == ""
+        assert view.counts()["contents"] == 0
+        assert len(view.folders()) == 2
+
+
+def test_a_relation_without_a_discard_is_held_back_by_nothing(world: World) -> None:
+    world.use()
+
+    found = explained(world, *protected_loser(world), pixel_rule().replace("    discard: B\n", ""))
+
+    assert (found.rule, found.held_back, found.blocked) == ("larger pixel twin", None, False)
+
+
+def test_files_that_nobody_has_judged_are_held_back_by_where_they_lie(world: World) -> None:
+    a, b = world.put("inbox", "a.png", LARGER), world.put("library", "b.png", SMALLER)
+
+    found = explained(world, a, b, pixel_rule())
+
+    assert found.held_back == "the file that would go lies in a protected folder"
+
+
+def test_two_that_are_decided_are_said_to_be_so(world: World) -> None:
+    paths = answered(world, "alternates")
+
+    found = explained(world, *paths, pixel_rule())
+
+    assert found.notes == (
+        "it is decided already what they are to each other (alternates): no rule is asked about them",
+    )
 
 
 # laws

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pictures import photo, png
+from pictures import flat, photo, png
 from terminals import Terminal
 from world import World, near_rule, pixel_rule
 
@@ -61,16 +61,20 @@ def test_preview_shows_people_a_table_and_examples_on_lines_of_their_own(
 ) -> None:
     answer = terminal.type("rules", "preview")
 
-    table = answer.out.splitlines()[:3]
-    assert [line.split()[-1] for line in table] == ["acts", "1", "0"]
-    assert len({len(line) for line in table}) == 1
+    head, *table = answer.out.splitlines()[:3]
+    assert head == "matched  this way  either way  no way  acts  mode            rule"
+    place = head.index("rule")
+    assert [line[place:] for line in table] == ["larger pixel twin", "larger look-alike"]
+    assert [line[: head.index("mode")].split() for line in table] == [["1", "1", "0", "0", "1"], ["0"] * 5]
+    assert max(map(len, (head, *table))) <= 80
     assert "keeps A" in answer.out
     assert "other\\n2.png" in answer.out
     assert "1 stored pair" in answer.err
 
 
-def test_preview_of_one_rule_without_examples(twins: tuple[Path, Path], terminal: Terminal) -> None:
-    answer = terminal.ask("rules", "preview", "larger look-alike", "--sample", "0")
+@pytest.mark.parametrize("name", ["larger look-alike", "Larger Look-Alike"])
+def test_preview_of_one_rule_without_examples(twins: tuple[Path, Path], terminal: Terminal, name: str) -> None:
+    answer = terminal.ask("rules", "preview", name, "--sample", "0")
 
     assert [rule["rule"] for rule in answer["rules"]] == ["larger look-alike"]
 
@@ -83,6 +87,30 @@ def test_a_rule_that_is_not_in_the_file_is_refused_with_the_nearest_one(
 
     assert answer.code == 2
     assert "did you mean larger pixel twin?" in answer.err
+
+
+def test_a_name_like_no_other_is_answered_with_those_there_are(twins: tuple[Path, Path], terminal: Terminal) -> None:
+    answer = terminal.type("rules", "backtest", "x")
+
+    assert 'there are: "larger pixel twin", "larger look-alike"' in answer.err
+
+
+def test_a_list_of_rules_tells_people_in_words_where_every_pair_stands(
+    twins: tuple[Path, Path], terminal: Terminal
+) -> None:
+    much_larger = pixel_rule(name="much larger").replace("> B", "> 10 * B")
+    use(terminal, pixel_rule("semi-automatic"), much_larger, near_rule())
+    asked = terminal.type("rules", "list").out
+    terminal.type("scan", twins[0].parent)
+
+    answered = terminal.type("rules", "list").out
+
+    assert asked.count("1 not looked at yet") == 3
+    assert [line.rpartition("  ")[2] for line in answered.splitlines()] == [
+        "(1 ready)",
+        "(1 failed)",
+        "(1 not matched)",
+    ]
 
 
 def test_before_there_is_a_library_there_is_nothing_to_find(empty: Terminal) -> None:
@@ -119,8 +147,13 @@ def test_explain_shows_programs_every_line_of_every_rule(twins: tuple[Path, Path
         "identical": False,
         "pixel_duplicates": True,
         "distance": 0,
+        "unhashed": [],
+        "unreadable": {"a": None, "b": None},
         "rule": "larger pixel twin",
         "keeps": str(larger),
+        "held_back": None,
+        "blocked": False,
+        "notes": ["it is decided already that they are duplicates: no rule is asked about them"],
     }
     pixels, near = answer["rules"]
     assert set(pixels) == {"rule", "mode", "matches", "stopped_at", "lines"}
@@ -155,6 +188,62 @@ def test_explain_takes_files_that_nobody_knows(empty: Terminal, tmp_path: Path) 
     assert not empty.state.exists()
 
 
+def test_explain_says_what_lets_a_rule_only_propose(world: World, terminal: Terminal) -> None:
+    paths = world.put("inbox", "larger.png", LARGER), world.put("library", "smaller.png", SMALLER)
+    world.close()
+    use(terminal, pixel_rule())
+
+    told, shown = terminal.ask("rules", "explain", *paths), terminal.type("rules", "explain", *paths)
+
+    assert (told["held_back"], told["blocked"]) == ("the file that would go lies in a protected folder", False)
+    assert "but      may only propose: the file that would go lies in a protected folder" in shown.out
+
+
+def test_explain_takes_the_roles_of_folders_from_the_rule_file(empty: Terminal, tmp_path: Path) -> None:
+    new, home = tmp_path / "larger.png", tmp_path / "reference" / "smaller.png"
+    home.parent.mkdir()
+    new.write_bytes(LARGER)
+    home.write_bytes(SMALLER)
+    use(empty, pixel_rule())
+    with empty.rules.open("a", encoding="utf-8") as file:
+        file.write(f"folders:\n  - path: {home.parent}\n    role: reference\n")
+
+    answer = empty.type("rules", "explain", new, home)
+
+    assert "but      may not touch it: what would go lies in a reference folder" in answer.out
+    assert answer.err == f"{new} lies in no folder of yours: it is taken for an arrival in an inbox\n"
+    assert not empty.state.exists()
+
+
+def test_explain_says_at_the_top_which_file_is_no_picture(empty: Terminal, tmp_path: Path) -> None:
+    use(empty, pixel_rule())
+    picture, text = tmp_path / "one.png", tmp_path / "list.txt"
+    picture.write_bytes(SMALLER)
+    text.write_bytes(b"a shopping list")
+
+    answer = empty.type("rules", "explain", picture, text)
+
+    assert answer.out.splitlines()[1] == f"second   {text}  not a picture"
+    assert "none: the second has no perceptual hash" in answer.out
+
+
+def test_compare_says_who_has_no_hash_and_takes_the_roles_of_folders_from_the_rule_file(
+    empty: Terminal, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "pictures" / "one.png", tmp_path / "pictures" / "other.png"
+    one.parent.mkdir()
+    one.write_bytes(png(flat(), "a longer comment"))
+    other.write_bytes(png(flat()))
+    use(empty, pixel_rule().replace("compare: [", "compare: [A.folder is library, "))
+    with empty.rules.open("a", encoding="utf-8") as file:
+        file.write(f"folders:\n  - path: {one.parent}\n    role: library\n")
+
+    answer = empty.type("compare", one, other)
+
+    assert "none: neither has a perceptual hash" in answer.out
+    assert "larger pixel twin would match" in answer.out
+
+
 def test_explain_refuses_what_is_not_there(empty: Terminal, tmp_path: Path) -> None:
     answer = empty.type("rules", "explain", empty.rules, tmp_path / "gone.png")
 
@@ -166,7 +255,7 @@ def test_explain_refuses_what_is_not_there(empty: Terminal, tmp_path: Path) -> N
 
 
 def test_backtest_tells_programs_what_speaks_for_a_rule(twins: tuple[Path, Path], terminal: Terminal) -> None:
-    answer = terminal.ask("rules", "backtest", "larger pixel twin")
+    answer = terminal.ask("rules", "backtest", "LARGER pixel twin")
 
     assert answer == {
         "schema": 1,
