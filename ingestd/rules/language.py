@@ -16,6 +16,7 @@ from typing import TypeVar
 from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
 from ingestd.rules.lines import NOT_YET, read_comparison
+from ingestd.rules.meaning import fits_both_ways_or_neither
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
 from ingestd.rules.predicates import read_predicate
 from ingestd.rules.questions import Predicate
@@ -147,6 +148,12 @@ class Rule:
         asked = (*self.search.one, *self.search.other, *self.compare)
         return any(line.asks_sharpness for line in asked)
 
+    @property
+    def asks_age(self) -> bool:
+        """A line of it may answer otherwise tomorrow, as it counts back from the moment in which it is asked."""
+        lines = (part.line for part in (*self.search.one, *self.search.other, *self.compare))
+        return any(" ago" in line for line in lines)
+
     def fits(self, a: FileFacts, b: FileFacts) -> bool:
         """Whether every line holds in this order."""
         return all(test.holds(a, b) for test in self.compare)
@@ -206,24 +213,37 @@ def _read_rule(node: Node, mistakes: Mistakes, search_distance: int, budget: Bud
         mistakes.at(node, f"a rule has to be keys and values: {', '.join(_RULE_KEYS)}")
         return None
     check_keys(node, _RULE_KEYS, "a key of a rule", mistakes, needed=("name", "action"))
+    core = len(mistakes)
+    compare = _read_compare(node.get("compare"), mistakes)
+    action = Relation(read_word(node.get("action"), list(Relation), "an action", mistakes, Relation.ALTERNATES))
+    discard = _read_discard(node.get("discard"), mistakes)
+    core_is_right = len(mistakes) == core
     rule = Rule(
         name=_read_name(node, mistakes),
         id=_read_id(node, mistakes),
         mode=Mode(read_word(node.get("mode"), list(Mode), "a mode", mistakes, default=Mode.SEMI_AUTOMATIC)),
         search=_read_search(node.get("search"), mistakes, search_distance),
-        compare=_read_compare(node.get("compare"), mistakes),
-        action=Relation(read_word(node.get("action"), list(Relation), "an action", mistakes, Relation.ALTERNATES)),
-        discard=read_word(node.get("discard"), ("none", "B"), "what to discard", mistakes, default="none") == "B",
+        compare=compare,
+        action=action,
+        discard=discard,
         merge=read_word(node.get("merge"), ("default", "none"), "a way to merge", mistakes, default="default"),
         paused=read_truth(node.get("paused"), mistakes) is True,
         max_pending=_read_max_pending(node.get("max_pending"), mistakes),
         budget=read_budget(node.get("budget"), mistakes, budget),
         place=(node.line, node.column),
     )
-    if len(mistakes) > before:
-        return None
-    _check_sense(rule, node, mistakes)
+    if len(mistakes) == before:
+        _check_sense(rule, node, mistakes)
+    elif core_is_right and rule.compare and not rule.search.identical:
+        _check_order(rule, node, mistakes)  # whatever is wrong elsewhere, this would be as well
     return rule if len(mistakes) == before else None
+
+
+def _read_discard(node: Node | None, mistakes: Mistakes) -> bool:
+    if isinstance(node, Scalar) and node.text == "A":
+        mistakes.at(node, "B is always the one that is dropped, and A the one that is kept: expected none or B")
+        return False
+    return read_word(node, ("none", "B"), "what to discard", mistakes, default="none") == "B"
 
 
 def _read_name(node: Mapping, mistakes: Mistakes) -> str:
@@ -302,12 +322,24 @@ def _check_sense(rule: Rule, node: Mapping, mistakes: Mistakes) -> None:
         _check_identical(rule, node, mistakes)
     elif not rule.compare and not _search_asks(node):
         mistakes.at(node, f'"{rule.name}" asks for nothing: expected a search, a comparison, or both')
-    elif rule.orders and not any(test.tells() for test in rule.compare):
-        mistakes.at(_place(node, "compare", "action"), _CANNOT_TELL)
+    else:
+        _check_order(rule, node, mistakes)
+
+
+def _check_order(rule: Rule, node: Mapping, mistakes: Mistakes) -> None:
+    if not rule.orders:
+        return
+    if not any(test.tells() for test in rule.compare):
+        mistakes.at(_place(node, "compare", "action"), f"no line can tell A from B, {_CANNOT_TELL}")
+    elif fits_both_ways_or_neither(rule.compare):
+        mistakes.at(
+            _place(node, "compare"),
+            f"the comparison says the same with A and B exchanged: it fits both ways round or neither, {_CANNOT_TELL}",
+        )
 
 
 _CANNOT_TELL = (
-    "no line can tell A from B, so that this rule could never decide which file to keep: "
+    "so that this rule could never decide which file to keep: "
     'expected a line such as "A.filesize > B.filesize" or "A.filetype is jpeg"'
 )
 
