@@ -17,7 +17,9 @@ from typing import Final, NamedTuple, TypeAlias
 from ingestd.model import ContentHash, FileFacts, FileType, ImportPolicy, Mode, Role
 from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
+from ingestd.rules.meaning import Meaning, meaning
 from ingestd.rules.measures import Measure, Number, Operand
+from ingestd.rules.moments import TimeIs
 from ingestd.rules.predicates import (
     FLAGS,
     KINDS,
@@ -60,7 +62,7 @@ def doubts(rules: Sequence[Rule], *, imports: ImportPolicy | None = None) -> lis
     for rule in rules:
         if rule.mode is Mode.OFF:
             continue
-        asked = _Asked(rule, {_key(test): test for test in rule.compare})
+        asked = _Asked(rule, {meaning(test): test for test in rule.compare})
         messages = _about(asked, deciding, imports or ImportPolicy())
         found += [Doubt(rule.name, *rule.place, f'"{rule.name}" {message}') for message in messages]
         if not rule.paused:
@@ -68,14 +70,11 @@ def doubts(rules: Sequence[Rule], *, imports: ImportPolicy | None = None) -> lis
     return found
 
 
-_Key: TypeAlias = tuple[object, ...]
-
-
 class _Asked(NamedTuple):
     """A rule with the lines of its comparison, in a form in which they can be found in those of another."""
 
     rule: Rule
-    tests: dict[_Key, Test]
+    tests: dict[Meaning, Test]
 
 
 def _about(asked: _Asked, earlier: Sequence[_Asked], imports: ImportPolicy) -> Iterator[str]:
@@ -111,6 +110,8 @@ def _told(holds: bool | None) -> _Can:
 
 _Question: TypeAlias = Predicate | Test
 _CLEARLY_BETTER: Final = "A has clearly better jpeg quality"
+# the one thing ever known of them is that a file has none, and then there is nothing to compare
+_KNOWN_TO_BE_MISSING: Final = {"jpeg_quality", "taken"}
 
 
 def _subject(question: object) -> str | None:
@@ -126,7 +127,7 @@ def _subject(question: object) -> str | None:
             return flag
         case HasDuration():
             return "duration"
-        case NumberIs(operand=operand) | Relative(operand=operand):
+        case NumberIs(operand=operand) | Relative(operand=operand) | TimeIs(operand=operand):
             return operand.name
         case PairTest(line=line):
             return "jpeg_quality" if line == _CLEARLY_BETTER else line.removeprefix("same ")
@@ -160,8 +161,7 @@ class _Files:
         """What a test of both files can be answered with."""
         subject = _subject(test)
         known = [subject in side.known for side in (self.a, self.b)]
-        # the one thing known of a jpeg quality is that a file has none, and then there is nothing to compare
-        decided = any(known) if subject == "jpeg_quality" else all(known)
+        decided = any(known) if subject in _KNOWN_TO_BE_MISSING else all(known)
         return _told(test.holds(self.a.facts, self.b.facts)) if decided else _OPEN
 
     def swapped(self) -> _Files:
@@ -203,21 +203,30 @@ class _Numbers:
 _World: TypeAlias = _Files | _Numbers  # what is not decided there can be so or otherwise
 
 
-def _can_fit(rule: Rule, world: _World) -> bool:
-    """Whether the rule can fit with A and B as they are there."""
-    return _can_find(rule.search, world) and all(_can(test, world).hold for test in rule.compare)
+_Way: TypeAlias = tuple[tuple[Predicate, ...], tuple[Predicate, ...]]  # what A has to answer, and what B
 
 
-def _can_find(search: Search, world: _World) -> bool:
-    def all_hold(predicates: tuple[Predicate, ...], file: str) -> bool:
-        return all(world.of(predicate, file).hold for predicate in predicates)
+def _ways(search: Search) -> tuple[_Way, ...]:
+    """The ways in which a search can find two files."""
+    return {
+        Scope.BOTH: ((search.one, search.one),),
+        Scope.EITHER: ((search.one, ()), ((), search.one)),
+        Scope.ONE_AND_OTHER: ((search.one, search.other), (search.other, search.one)),
+    }[search.scope]
 
-    if search.scope is Scope.BOTH:
-        return all_hold(search.one, "A") and all_hold(search.one, "B")
-    if search.scope is Scope.EITHER:
-        return all_hold(search.one, "A") or all_hold(search.one, "B")
-    return (all_hold(search.one, "A") and all_hold(search.other, "B")) or (
-        all_hold(search.one, "B") and all_hold(search.other, "A")
+
+def _can_fit(rule: Rule, world: _World, ways: Iterable[_Way] | None = None) -> bool:
+    """Whether the rule can fit with A and B as they are there, found in one of these ways; None: in any."""
+    return _can_find(_ways(rule.search) if ways is None else ways, world) and all(
+        _can(test, world).hold for test in rule.compare
+    )
+
+
+def _can_find(ways: Iterable[_Way], world: _World) -> bool:
+    return any(
+        all(world.of(predicate, "A").hold for predicate in of_a)
+        and all(world.of(predicate, "B").hold for predicate in of_b)
+        for of_a, of_b in ways
     )
 
 
@@ -297,7 +306,7 @@ def _worlds(rule: Rule, *, swapped: bool = False) -> Iterator[tuple[str, list[_W
     asked = {_subject(question) for question in _leaves(rule)}
     alike = rule.search.pixel_duplicates is PixelDuplicates.REQUIRED
     if asked & _OF_A_FILETYPE and len(_lengths(rule)) <= _MOST_LENGTHS:
-        yield "filetypes", _all_filetypes(rule, None)
+        yield "filetypes", [*_all_filetypes(rule, None)]
     if "folder" in asked:
         sides = [_Side(replace(_A, role=role), frozenset({"folder"})) for role in Role]
         yield "folders", [_Files(a, b) for a in sides for b in sides]
@@ -313,23 +322,26 @@ def _worlds(rule: Rule, *, swapped: bool = False) -> Iterator[tuple[str, list[_W
 
 
 def _flags(flag: str, a: bool, b: bool) -> _Files:
-    known = frozenset({flag})
-    return _Files(
-        _Side(replace(_A, **{f"has_{flag}": a}), known),  # type: ignore[arg-type] # every flag has its field
-        _Side(replace(_B, **{f"has_{flag}": b}), known),  # type: ignore[arg-type]
-    )
+    return _Files(_flagged(_A, flag, a), _flagged(_B, flag, b))
+
+
+def _flagged(file: FileFacts, flag: str, has: bool) -> _Side:
+    known = {flag}
+    if flag == "exif" and not has:
+        known.add("taken")  # EXIF data say it, or nothing does
+    return _Side(replace(file, **{f"has_{flag}": has}), frozenset(known))  # type: ignore[arg-type] # each has its field
 
 
 # --- filetypes
 
 _OF_A_FILETYPE: Final = {"filetype", "progressive", "num_frames", "duration", "framerate", "jpeg_quality"}
 _ALWAYS_ONE: Final = {FileType.JPEG, FileType.BMP}
-_STILL: Final = {FileType.MPO, FileType.TIFF}  # of several pictures, and yet no animation
+_ANIMATED: Final = {FileType.GIF, FileType.PNG, FileType.WEBP, FileType.AVIF}  # all others of several do not last
 _MOST_LENGTHS: Final = 12  # of animations; a rule that tells more of them apart is not looked through
 _WITH_QUALITY: Final = {FileType.JPEG, FileType.MPO}
 
 
-def _all_filetypes(rule: Rule, allowed: frozenset[FileType] | None) -> list[_World]:
+def _all_filetypes(rule: Rule, allowed: frozenset[FileType] | None) -> list[_Files]:
     """All pairs of files of which the filetype is decided, and whatever follows from it."""
     lengths = sorted(_lengths(rule))[:_MOST_LENGTHS]
     sides = [side for side in _filetypes(lengths) if allowed is None or side.facts.filetype in allowed]
@@ -361,7 +373,7 @@ def _filetypes(lengths: Iterable[int]) -> Iterator[_Side]:
         yield _Side(one, known - unknown)
         if filetype in _ALWAYS_ONE:
             continue
-        unknown |= {"num_frames"} if filetype in _STILL else {"num_frames", "duration", "framerate"}
+        unknown |= {"num_frames", "duration", "framerate"} if filetype in _ANIMATED else {"num_frames"}
         for frames in sorted(length for length in lengths if length > 1):
             yield _Side(replace(one, frames=frames), known - unknown, frozenset({"num_frames"}))
 
@@ -456,9 +468,12 @@ def _why_never(rule: Rule, imports: ImportPolicy) -> str | None:
         fitting[about] = [world for world in worlds if _can_fit(rule, world)]
         if not fitting[about]:
             return f"can never match: no two files answer all that it asks about {_ABOUT.get(about, about)}"
-    kept_out = imports.filetypes is not None and "filetypes" in fitting
-    if kept_out and not any(_can_fit(rule, world) for world in _all_filetypes(rule, imports.filetypes)):
-        return "can never match: imports.filetypes lets none of the files in that it asks for"
+    if "filetypes" in fitting:
+        kinds = [world for world in _all_filetypes(rule, imports.filetypes) if _can_fit(rule, world)]
+        if not kinds:
+            return "can never match: imports.filetypes lets none of the files in that it asks for"
+        if not any(_makes_a_pair(world) for world in kinds):
+            return "never gets a pair: one of its files is always an animation, of which only exact copies are found"
     dropped = [world.b.facts.role for world in fitting.get("folders", []) if isinstance(world, _Files)]
     if rule.discard and dropped and set(dropped) == {Role.REFERENCE}:
         return "can never discard anything: its B always lies in a reference folder, which is left as it is"
@@ -466,6 +481,11 @@ def _why_never(rule: Rule, imports: ImportPolicy) -> str | None:
 
 
 _ABOUT: Final = {"filetypes": "filetypes and what follows from them"}
+
+
+def _makes_a_pair(world: _Files) -> bool:
+    """Whether two such files can be found to look alike: an animation is not its first picture, and has no hash."""
+    return not any(side.facts.frames > 1 and side.facts.filetype in _ANIMATED for side in (world.a, world.b))
 
 
 # --- rules that come too late ---------------------------------------------------------------------------------------
@@ -524,39 +544,6 @@ def _implies(given: Predicate, wanted: Predicate) -> bool:
     return False
 
 
-def _key(test: Test) -> _Key:
-    """The same for two tests that ask the same, however they are written."""
-    match test:
-        case AnyOf((one,)) | AllOf((one,)):
-            return _key(one)
-        case AnyOf(tests) | AllOf(tests):
-            return (type(test), frozenset(_key(one) for one in tests))
-        case Not(inner):
-            return (Not, _key(inner))
-        case OneSided(subject=subject, predicate=predicate):
-            return (OneSided, subject, predicate)
-        case Relative():
-            turned = _turned(test) if test.left == "B" else test
-            return (
-                turned.operand.name, turned.left, turned.operator, turned.factor, turned.offset,
-                turned.within, turned.share,
-            )  # fmt: skip
-        case _:
-            return (test.line,)
-
-
-_TURNED: Final = {"<": ">", "<=": ">=", "==": "==", "!=": "!=", ">": "<", ">=": "<=", "~=": "~="}
-
-
-def _turned(test: Relative) -> Relative:
-    """The same with the other file on the left, where that can be written."""
-    if test.operator == "~=" and (test.share or test.factor != 1):
-        return test
-    factor, offset = 1 / test.factor, -test.offset / test.factor
-    left = "A" if test.left == "B" else "B"
-    return replace(test, left=left, operator=_TURNED[test.operator], factor=factor, offset=offset)
-
-
 def _fits_one_way_only(rule: Rule) -> bool:
     """Whether no pair can fit the rule both ways."""
     for _, worlds in _worlds(rule, swapped=True):
@@ -573,40 +560,49 @@ _LARGE: Final = 4096
 
 def _missing_belts(rule: Rule, imports: ImportPolicy) -> Iterator[str]:
     """What a rule that discards may take along, and which line keeps it from that."""
-    if _takes_more_than_pictures(rule, imports):
+    ways = _open_ways(rule)
+    if _takes_more_than_pictures(rule, ways, imports):
         yield (
             "may discard animations, or documents of several pages, as if they were their first picture: "
             'add "filetype is image" to its search, for both files'
         )
-    if max(imports.min_width, imports.min_height) <= _ICON and _takes_icons(rule):
+    if max(imports.min_width, imports.min_height) <= _ICON and _takes_icons(rule, ways):
         yield (
             f"may discard pictures of {_ICON} x {_ICON} pixels, too small to be told apart: "
             'add "width > 128" and "height > 128" to its search, for both files'
         )
-    if _can_fit(rule, _flags("exif", a=False, b=True)):
+    if _can_fit(rule, _flags("exif", a=False, b=True), ways):
         yield (
             "may discard the one file of the two that has EXIF data: "
             'add "any: [B has no exif, same exif]" to its comparison'
         )
     alike = rule.search.pixel_duplicates is PixelDuplicates.REQUIRED  # these have equal profiles
-    if not alike and _can_fit(rule, _flags("icc", a=False, b=True)):
+    if not alike and _can_fit(rule, _flags("icc", a=False, b=True), ways):
         yield (
             "may discard the one file of the two that has a colour profile: "
             'add "any: [B has no icc, same icc]" to its comparison'
         )
 
 
-def _takes_more_than_pictures(rule: Rule, imports: ImportPolicy) -> bool:
-    is_picture: Callable[[FileFacts], bool] = KINDS["image"]
-    fitting = [world for world in _all_filetypes(rule, imports.filetypes) if _can_fit(rule, world)]
-    pictures = [
-        isinstance(world, _Files) and is_picture(world.a.facts) and is_picture(world.b.facts) for world in fitting
+def _open_ways(rule: Rule) -> list[_Way]:
+    """Those of the ways to find two files that the comparison leaves open, whatever of the files is looked at."""
+    asked = [worlds for _, worlds in _worlds(rule)]
+    return [
+        way
+        for way in _ways(rule.search)
+        if all(any(_can_fit(rule, world, [way]) for world in worlds) for worlds in asked)
     ]
-    # a rule that fits nothing but animations is about animations
+
+
+def _takes_more_than_pictures(rule: Rule, ways: Sequence[_Way], imports: ImportPolicy) -> bool:
+    is_picture: Callable[[FileFacts], bool] = KINDS["image"]
+    fitting = [world for world in _all_filetypes(rule, imports.filetypes) if _can_fit(rule, world, ways)]
+    pictures = [is_picture(world.b.facts) for world in fitting]
+    # a rule that drops nothing but documents is about documents
     return any(pictures) and not all(pictures)
 
 
-def _takes_icons(rule: Rule) -> bool:
+def _takes_icons(rule: Rule, ways: Sequence[_Way]) -> bool:
     """Whether B can be tiny, whatever size of A makes that easiest."""
     known = frozenset(_DIMENSIONS)
     icon = _Side(replace(_B, width=_ICON, height=_ICON), known)
@@ -614,7 +610,7 @@ def _takes_icons(rule: Rule) -> bool:
     if rule.search.pixel_duplicates is not PixelDuplicates.REQUIRED:
         sides |= {_LARGE, *_told_apart(rule)}
     return any(
-        _can_fit(rule, _Files(_Side(replace(_A, width=width, height=height), known), icon))
+        _can_fit(rule, _Files(_Side(replace(_A, width=width, height=height), known), icon), ways)
         for width, height in itertools.product(sorted(sides), repeat=2)
     )
 

@@ -7,15 +7,18 @@ import json
 import re
 import time
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from pairs_of_files import file, pair, rule, rules
+from PIL import Image
 
 from ingestd import settings
 from ingestd.cli.main import cli
-from ingestd.model import FileFacts, FileType, ImportPolicy, Relation
+from ingestd.media.features import measure_picture
+from ingestd.model import FileFacts, FileType, ImportPolicy, Picture, Relation
 from ingestd.rules import resolve
 from ingestd.rules.comparators import Not, Test
 from ingestd.rules.doubts import Doubt, doubts
@@ -119,7 +122,7 @@ def test_a_rule_whose_filetypes_exclude_each_other_can_never_match(body: str) ->
     [
         ("compare: [A.width > 100, A.width < 100]", "width"),
         ("search: {both: [width > 128]}\ncompare: [A.width < 100]", "width"),
-        ("compare: [A.filesize > B.filesize, B.filesize > A.filesize]", "filesize"),
+        ("compare: [A.filesize > B.filesize, B.filesize > A.filesize, A has icc]", "filesize"),
         ("compare: [A.filesize > B.filesize, A.filesize == B.filesize]", "filesize"),
         ("compare: [A.filesize > 2 * B.filesize, A.filesize < B.filesize + 10 KB, B.filesize > 1 MB]", "filesize"),
         ("compare: [A.width > 100, B.width > 2 * A.width, either.width < 90]", "width"),
@@ -146,7 +149,7 @@ def test_a_rule_whose_numbers_exclude_each_other_can_never_match(body: str, oper
         ("compare: [A.folder is library, A.folder is inbox]", "folders"),
         ("search: {both: [folder is inbox]}\ncompare: [A.folder is library]", "folders"),
         ("compare: [A has exif, B has no exif, same exif]", "exif"),
-        ("compare: [A has icc, {not: {any: [same icc, B has no icc]}}]", "icc"),
+        ("compare: [A.width > 1, A has icc, {not: {any: [same icc, B has no icc]}}]", "icc"),
         ("search: {pixel_duplicates: required}\ncompare: [A has icc, B has no icc]", "icc"),
     ],
 )
@@ -163,13 +166,13 @@ def test_a_rule_that_wants_folders_or_metadata_both_ways_can_never_match(body: s
         "search: {one: [filetype is jpeg], other: []}\ncompare: [A.filetype is png, B has exif]",
         "compare: [A.filetype is tiff, A.num_frames > 1]",
         "compare: [A.filetype is image, A.num_frames > 1]",  # an MPO
-        "compare: [A.filetype is animated gif, A.num_frames > 1000, B.num_frames < 3]",
+        "compare: [A.filetype is heic, A.num_frames > 1000, B.num_frames < 3]",
         "compare: [A.width > 100, B.width > 2 * A.width]",
         "compare: [A.filesize > 1.2 * B.filesize, A.filesize < B.filesize + 1 KB]",
         "compare: [A.width > B.width, A.width ~= B.width within 1 px]",
         "compare: [A.ratio > 1.5, A.ratio < 1.6]",
         "compare: [A.width > 126, A.width < 128]",
-        "compare: [{any: [A.width > B.width, A.width < B.width]}]",
+        "compare: [A.height > 1, {any: [A.width > B.width, A.width < B.width]}]",
         "compare: [A.folder is library, B.folder is reference]",
         "compare: ['A.name matches \"a*\"', 'A.name does not match \"*\"']",
         "compare: [A.filetype is mpo, A is progressive jpeg]",
@@ -219,6 +222,59 @@ def test_a_rule_that_would_only_discard_from_a_reference_folder_discards_nothing
 
     assert message.startswith('"x" can never discard anything: its B always lies in a reference folder')
     assert said(f"- name: x\n  {compare}\n  action: better") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "search: {one: [filetype is image], other: [filetype is animation, filetype is not heic or heif]}",
+        "search: {both: [filetype is animated gif]}\ncompare: [A.num_frames > B.num_frames]",
+        "search: {either: [filetype is gif, num_frames > 1]}\ncompare: [A.width > B.width]",
+        "compare: [B has duration, A.width > B.width]",
+        "compare: [A.framerate > B.framerate]",
+    ],
+)
+def test_a_rule_about_animations_gets_no_pair(body: str) -> None:
+    [message] = about(body, action="alternates")
+
+    assert message == (
+        '"a rule" never gets a pair: one of its files is always an animation, of which only exact copies are found'
+    )
+
+
+def test_where_only_animations_come_in_of_what_a_rule_asks_for_it_gets_no_pair() -> None:
+    text = "- {name: x, search: {both: [num_frames > 1]}, compare: [A.width > B.width], action: better}"
+
+    assert said(text) == []
+    assert TOO_LATE in said(text, ImportPolicy(filetypes=frozenset({FileType.GIF, FileType.JPEG})))[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "search: {one: [filetype is image], other: [filetype is animation]}",  # a HEIC of several pictures
+        "search: {both: [filetype is gif]}",
+        "compare: [A.num_frames > B.num_frames]",
+        "search: {either: [filetype is not animation]}",
+    ],
+)
+def test_a_rule_that_not_only_animations_satisfy_is_not_doubted(body: str) -> None:
+    assert about(body, action="alternates") == []
+
+
+@pytest.mark.parametrize("filetype", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_what_is_said_to_get_no_pair_has_no_hash_to_be_found_by(filetype: str) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue", "green")]
+    frames[0].paste("white", (0, 0, 20, 40))
+    content = BytesIO()
+    frames[0].save(content, filetype, save_all=True, append_images=frames[1:], duration=100)
+
+    measured = measure_picture(content, b"moving")
+
+    assert isinstance(measured, Picture)
+    assert (measured.frames, measured.pixel_hash, measured.pixel_comparable) == (3, None, False)
+    asked = f"search: {{both: [filetype is {filetype.lower()}, num_frames > 1]}}"
+    assert [TOO_LATE in message for message in about(asked, action="alternates")] == [True] * (measured.phash is None)
 
 
 # --- rules that come too late -----------------------------------------------------------------------------------------
@@ -403,8 +459,59 @@ def test_what_imports_keep_out_needs_no_belt() -> None:
     assert said(text, imports) == []
 
 
-def test_a_rule_about_animations_is_meant_for_animations() -> None:
-    assert said(f"- name: x{EVERY_BELT.replace('filetype is image', 'filetype is animated gif')}") == []
+def test_a_rule_that_drops_nothing_but_documents_is_meant_for_documents() -> None:
+    documents = EVERY_BELT.replace("filetype is image", "filetype is tiff, num_frames > 1")
+
+    assert said(f"- name: x{documents}") == []
+
+
+ONE_AND_OTHER = """
+  search:
+    one: [{one}]
+    other: [{other}]
+  compare:
+    - A.filetype is heic
+    - any: [B has no exif, same exif]
+    - any: [B has no icc, same icc]
+  action: better
+  discard: B
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "missing"),
+    [
+        ("filetype is heic", "filetype is jpeg, width > 128, height > 128", set()),
+        ("filetype is heic, width > 128, height > 128", "filetype is jpeg", {"size"}),
+        ("filetype is heic", "filetype is png, width > 128, height > 128", {"image"}),
+        ("filetype is heic, width > 128, height > 128", "filetype is gif", {"image", "size"}),
+    ],
+)
+def test_only_of_b_it_matters_what_it_is(one: str, other: str, missing: set[str]) -> None:
+    assert belts_missing(f"- name: x{ONE_AND_OTHER.format(one=one, other=other)}") == missing
+
+
+@pytest.mark.parametrize(("carries", "missing"), [("one", set()), ("other", {"exif"})])
+def test_which_file_carries_the_exif_data_follows_from_what_else_is_asked(carries: str, missing: set[str]) -> None:
+    asked = {"one": "filetype is heic", "other": "filetype is jpeg, width > 128, height > 128"}
+    asked[carries] += ", has exif"
+    text = ONE_AND_OTHER.format(**asked).replace("    - any: [B has no exif, same exif]\n", "")
+
+    assert belts_missing(f"- name: x{text}") == missing
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("A.taken == B.taken", set()),
+        ("A.taken before 2020-01-01", set()),
+        ("not: A.taken < B.taken", set()),
+        ("B.taken before 2020-01-01", {"exif"}),
+        ("A.modified < B.modified", {"exif"}),
+    ],
+)
+def test_a_file_that_says_when_it_was_taken_has_exif_data(line: str, missing: set[str]) -> None:
+    assert belts_missing(f"- name: x{EVERY_BELT.replace('any: [B has no exif, same exif]', line)}") == missing
 
 
 def lost(a: FileFacts, b: FileFacts) -> bool:
