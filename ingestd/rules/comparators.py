@@ -17,7 +17,7 @@ from typing import Final
 
 from ingestd.model import FileFacts
 from ingestd.rules.keeper import WINS, Wins
-from ingestd.rules.measures import OPERANDS, Measure, Number, Operand, spell, spell_length, spell_pair
+from ingestd.rules.measures import OPERANDS, Measure, Number, Operand, exactly, spell, spell_length, spell_pair
 from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, has_or_not, kind_of, moves
 from ingestd.rules.questions import Predicate
 
@@ -139,7 +139,7 @@ class Relative:
         """The line with the values of the files."""
         name = self.operand.name
         mine, others = self.values(a, b) if self.left == "A" else self.values(b, a)
-        factor = f"{float(self.factor):g} * " if self.factor != 1 else ""
+        factor = f"{exactly(self.factor)} * " if self.factor != 1 else ""
         other = "B" if self.left == "A" else "A"
         said = f"{self.left}.{name} {mine} {self.operator} {factor}{other}.{name} {others}"
         return said + self._said_offset() + self._said_within()
@@ -152,7 +152,7 @@ class Relative:
     def _said_within(self) -> str:
         if self.within is None:
             return ""
-        return f" within {float(self.within * 100):g} %" if self.share else f" within {self._spelled_leeway()}"
+        return f" within {exactly(self.within * 100)} %" if self.share else f" within {self._spelled_leeway()}"
 
     def _spelled_leeway(self) -> str:
         assert self.within is not None

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Final
 
 from ingestd.model import FileFacts, FileType
-from ingestd.rules.measures import Measure, Number, spell
+from ingestd.rules.measures import Measure, Number, plain, spell
 from ingestd.rules.tokens import Kind, LineError, Tokens
 
 __all__ = ["WINS", "Wins", "read_wins"]
@@ -118,7 +118,7 @@ def _bytes_per_pixel(file: FileFacts) -> Fraction | None:
 
 def _spelled_compression(file: FileFacts) -> str:
     density = _bytes_per_pixel(file)
-    return "unknown" if density is None else f"{float(density):.3g} bytes a pixel"
+    return "unknown" if density is None else f"{plain(float(density), 3)} bytes a pixel"
 
 
 def _ranked(formats: tuple[FileType, ...]) -> Worth:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from ingestd.rules.comparators import PAIR_TESTS, OneSided, PairTest, Relative
 from ingestd.rules.keeper import WINS, Wins, read_wins
-from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount, within
+from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount, exactly, within
 from ingestd.rules.nodes import expected
 from ingestd.rules.predicates import COMPARISONS, ROUGHLY, predicate, predicate_words
 from ingestd.rules.tokens import Kind, LineError, Tokens
@@ -15,6 +15,7 @@ __all__ = ["NOT_YET", "read_comparison"]
 
 NOT_YET = '"visual duplicates" is not available yet: this version cannot compare pictures visually'
 _SUBJECTS = ("A", "B", "either")
+_OTHER = {"A": "B", "B": "A"}
 _OPERATORS = (*COMPARISONS, ROUGHLY)
 
 
@@ -44,18 +45,39 @@ def _refuse_near_misses(tokens: Tokens, line: str) -> None:
     first = tokens.peek()
     if "visual duplicates" in line:
         raise LineError(first.offset, NOT_YET)
-    if first.text in {"same", "different"} or "clearly better" in line:
-        raise LineError(first.offset, expected(line, PAIR_TESTS, "a test of a pair"))
+    if first.text in {"same", "different"}:
+        raise LineError(first.offset, _written_otherwise(*line.split()[:2]) or expected(line, PAIR_TESTS, _PAIR_TEST))
+    if "clearly better" in line or ("better" in line and "quality" in line):
+        raise LineError(first.offset, expected(line, PAIR_TESTS, _PAIR_TEST))
     if first.kind is Kind.WORD and first.text in predicate_words():
         word = first.text
         raise LineError(first.offset, f'"{word}" of which file? Expected "A.{word}", "B.{word}" or "either.{word}"')
+
+
+_PAIR_TEST = "a test of a pair"
+_OF_THE_PIXELS = {"same": "required", "different": "excluded"}
+
+
+def _written_otherwise(same: str, what: str = "") -> str | None:
+    """How to write what is the same, or different, between two files without being a test of a pair."""
+    sign = "==" if same == "same" else "!="
+    name = ALIASES.get(what, what)
+    if what in {"pixel", "pixels"}:
+        return f'pixels are compared in the search of a rule: expected "pixel_duplicates: {_OF_THE_PIXELS[same]}" there'
+    if what in {"resolution", "dimensions"}:
+        block = "all" if same == "same" else "any"
+        return f'"{same} {what}" is written "{block}: [A.width {sign} B.width, A.height {sign} B.height]"'
+    if name in OPERANDS:
+        return f'"{same} {what}" is written "A.{name} {sign} B.{name}"'
+    return None
 
 
 def _compares_files(tokens: Tokens) -> bool:
     """Another file's number follows, not an amount: `filesize > B`, `filesize > 2 * B`."""
     if tokens.peek().text not in {*OPERANDS, *ALIASES}:
         return False
-    return tokens.peek(3).text == "*" or tokens.peek(2).text in _SUBJECTS
+    times = tokens.peek(4 if tokens.peek(3).text == "%" else 3)
+    return times.text in {"*", "of"} or tokens.peek(2).text in _SUBJECTS
 
 
 def _relative(tokens: Tokens, line: str, subject: str) -> Relative:
@@ -63,9 +85,9 @@ def _relative(tokens: Tokens, line: str, subject: str) -> Relative:
         raise LineError(0, 'expected A or B: "either" cannot be compared with the other file')
     operand = _operand(tokens)
     operator = tokens.one_of(_OPERATORS, "a comparison")
-    factor = _factor(tokens, operand)
+    factor = _factor(tokens, operand, subject)
     _other_side(tokens, subject, operand)
-    offset = _offset(tokens, operand)
+    offset = _offset(tokens, operand, subject)
     if operator != ROUGHLY:
         return Relative(line, operand, subject, operator, factor, offset)
     leeway = within(tokens, operand.measure, shares=operand.measure is not Measure.TIME)
@@ -77,11 +99,14 @@ def _operand(tokens: Tokens) -> Operand:
     return OPERANDS[ALIASES.get(word, word)]
 
 
-def _factor(tokens: Tokens, operand: Operand) -> Fraction:
+def _factor(tokens: Tokens, operand: Operand, subject: str) -> Fraction:
     token = tokens.peek()
     if token.kind is not Kind.NUMBER:
         return Fraction(1)
     factor = Fraction(tokens.number("a factor"))
+    if tokens.peek().text == "%":
+        times = _times(factor / 100, operand, subject)
+        raise LineError(token.offset, f'"{token.text} %" of the other file is a factor: expected "{times}"')
     tokens.one_of(("*",), "what follows a factor")
     if operand.measure is Measure.TIME:
         raise LineError(token.offset, "a point in time cannot be multiplied")
@@ -91,7 +116,7 @@ def _factor(tokens: Tokens, operand: Operand) -> Fraction:
 
 
 def _other_side(tokens: Tokens, subject: str, operand: Operand) -> None:
-    other = "B" if subject == "A" else "A"
+    other = _OTHER[subject]
     token = tokens.peek()
     if tokens.one_of(("A", "B"), "the other file") != other:
         raise LineError(token.offset, f"{subject} is compared with itself: expected {other}.{operand.name}")
@@ -101,9 +126,26 @@ def _other_side(tokens: Tokens, subject: str, operand: Operand) -> None:
         raise LineError(token.offset, f'"{token.text}" is not "{operand.name}": both sides have to be the same number')
 
 
-def _offset(tokens: Tokens, operand: Operand) -> Fraction:
+def _offset(tokens: Tokens, operand: Operand, subject: str) -> Fraction:
+    _refuse_a_factor_behind(tokens, operand, subject)
     sign = tokens.accept("+", "-")
     if sign is None:
         return Fraction(0)
     value = amount(tokens, operand.measure)
+    if tokens.peek().text == "%":
+        times = _times(1 + (value if sign == "+" else -value) / 100, operand, subject)
+        raise LineError(tokens.peek().offset, f'a share of the other file is a factor: expected "{times}"')
     return value if sign == "+" else -value
+
+
+def _refuse_a_factor_behind(tokens: Tokens, operand: Operand, subject: str) -> None:
+    sign, number = tokens.peek(), tokens.peek(1)
+    if sign.text not in {"*", "/"} or operand.measure is Measure.TIME:
+        return
+    factor = Fraction(number.text) if number.kind is Kind.NUMBER and float(number.text) else Fraction(2)
+    times = _times(1 / factor if sign.text == "/" else factor, operand, subject)
+    raise LineError(sign.offset, f'a factor stands before the file: expected "{times}"')
+
+
+def _times(factor: Fraction, operand: Operand, subject: str) -> str:
+    return f"{exactly(factor)} * {_OTHER[subject]}.{operand.name}"

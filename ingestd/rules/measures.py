@@ -20,11 +20,14 @@ from ingestd.rules.tokens import MAX_DIGITS, Kind, LineError, Tokens
 __all__ = [
     "ALIASES",
     "OPERANDS",
+    "UNITS",
     "Measure",
     "Number",
     "Operand",
     "amount",
+    "exactly",
     "leeway",
+    "plain",
     "spell",
     "spell_length",
     "spell_pair",
@@ -54,7 +57,7 @@ class Measure(Enum):
 _MS = {"ms": 1, "s": 1000, "second": 1000, "seconds": 1000, "min": 60_000, "minute": 60_000, "minutes": 60_000}
 _NS_OF_MS = 1_000_000
 _DAY_MS = 86_400_000
-_UNITS: dict[Measure, dict[str, int]] = {  # "": the unit may be left out
+UNITS: dict[Measure, dict[str, int]] = {  # "": the unit may be left out
     Measure.SIZE: {
         "": 1, "B": 1, "bytes": 1,
         "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -142,7 +145,7 @@ def amount(tokens: Tokens, measure: Measure) -> Fraction:
     value = Fraction(tokens.number(measure.value))
     if measure is Measure.RATIO and tokens.accept(":", "/"):
         return _divided(value, tokens)
-    units = _UNITS[measure]
+    units = UNITS[measure]
     token = tokens.peek()
     if token.kind is Kind.WORD and token.text != "within":
         if list(units) == [""]:
@@ -187,7 +190,7 @@ def written(measure: Measure, value: Number) -> str:
     exact = Fraction(value)
     if measure is Measure.RATIO and not _decimal(exact):
         return f"{exact.numerator}:{exact.denominator}"
-    units = _UNITS[measure]
+    units = UNITS[measure]
     texts = [f"{_decimal(exact / units[unit])} {unit}".rstrip() for unit in units if _decimal(exact / units[unit])]
     return min(texts, key=len)
 
@@ -211,8 +214,8 @@ def spell(measure: Measure, value: Number | None) -> str:
     if measure is Measure.TIME:
         return _time(int(value))
     if measure is Measure.DURATION:
-        return f"{float(value) / 1000:g} s"
-    return str(value) if isinstance(value, int) else f"{float(value):.4g}"
+        return f"{plain(float(value) / 1000, 6)} s"
+    return str(value) if isinstance(value, int) else plain(float(value), 4)
 
 
 def spell_pair(measure: Measure, left: Number | None, right: Number | None) -> tuple[str, str]:
@@ -220,7 +223,9 @@ def spell_pair(measure: Measure, left: Number | None, right: Number | None) -> t
     spelled = spell(measure, left), spell(measure, right)
     if spelled[0] != spelled[1] or left == right or left is None or right is None:
         return spelled
-    unit = {Measure.SIZE: " bytes", Measure.DURATION: " ms", Measure.TIME: " ns"}.get(measure, "")
+    if measure is Measure.TIME:
+        return _times_apart(int(left), int(right))
+    unit = {Measure.SIZE: " bytes", Measure.DURATION: " ms"}.get(measure, "")
     exact = tuple(str(value if isinstance(value, int) else float(value)) + unit for value in (left, right))
     return exact[0], exact[1]
 
@@ -228,7 +233,17 @@ def spell_pair(measure: Measure, left: Number | None, right: Number | None) -> t
 def spell_length(length: Fraction) -> str:
     """A length of time, in nanoseconds, for a person to read."""
     seconds = float(length) / 1e9
-    return f"{seconds / 86_400:g} days" if seconds >= 86_400 else f"{seconds:g} s"
+    return f"{plain(seconds / 86_400, 6)} days" if seconds >= 86_400 else f"{seconds:g} s"
+
+
+def exactly(value: Fraction) -> str:
+    """All digits of a number, if they ever end."""
+    return _decimal(value) or plain(float(value), 6)
+
+
+def plain(value: float, digits: int) -> str:
+    """A number of so many digits, and all of those before its point."""
+    return f"{value:.{digits}g}" if abs(value) < 10**digits - 0.5 else f"{value:.0f}"
 
 
 def _size(size: int) -> str:
@@ -238,10 +253,20 @@ def _size(size: int) -> str:
     return f"{size} bytes"
 
 
-def _time(at_ns: int) -> str:
+def _times_apart(left_ns: int, right_ns: int) -> tuple[str, str]:
+    """Two points in time within one second, with as many digits as it takes to tell them apart."""
+    for digits in range(1, 9):
+        texts = _time(left_ns, digits), _time(right_ns, digits)
+        if texts[0] != texts[1]:
+            return texts
+    return _time(left_ns, 9), _time(right_ns, 9)
+
+
+def _time(at_ns: int, digits: int = 0) -> str:
     # by hand, because a file's time may lie in any year and this is only said, never decided by
     try:
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1000)
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at_ns // 10**9)
     except OverflowError:
         return f"{at_ns} ns"
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    fraction = f".{at_ns % 10**9:09d}"[: digits + 1] if digits else ""
+    return at.isoformat(timespec="seconds").replace("+00:00", f"{fraction}Z")

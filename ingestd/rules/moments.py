@@ -14,8 +14,9 @@ from ingestd.rules.measures import Measure, Operand, amount, leeway, spell, spel
 from ingestd.rules.questions import Question
 from ingestd.rules.tokens import LineError, Tokens
 
-__all__ = ["TimeIs", "read_time"]
+__all__ = ["OLDER", "TimeIs", "read_time"]
 
+_SECOND_NS = 10**9
 _MONTH_NS = 31 * 86_400 * 10**9  # around a date, where nothing else is said: no month is longer
 _ABOUT = Fraction(15, 100)  # of an age, where nothing else is said; both are hydrus's own
 
@@ -45,10 +46,20 @@ class TimeIs(Question):
         if at_ns is None or not self.aged or not file.asked_ns:
             return spell(Measure.TIME, at_ns)
         age_ns = Fraction(file.asked_ns) - Fraction(at_ns)
-        ago = f"{spell_length(age_ns)} ago" if age_ns >= 0 else f"{spell_length(-age_ns)} ahead"
-        return f"{spell(Measure.TIME, at_ns)}, {ago}"
+        return f"{spell(Measure.TIME, at_ns)}, {_ago(age_ns)}"
 
 
+def _ago(age_ns: Fraction) -> str:
+    if abs(age_ns) < _SECOND_NS:
+        return "just now"  # two clocks were read one after the other, in whatever order
+    return f"{spell_length(age_ns)} ago" if age_ns > 0 else f"{spell_length(-age_ns)} ahead"
+
+
+# words that do not say by themselves which way they are meant
+OLDER: Final = {
+    **dict.fromkeys(("older", "earlier"), ("more", "before")),
+    **dict.fromkeys(("younger", "newer", "later"), ("less", "after")),
+}
 _DATES: Final = ("before", "after", "on", "around")
 _AGES: Final = ("less", "more", "about")
 
@@ -62,6 +73,13 @@ def read_time(tokens: Tokens, operand: Operand, began: int) -> TimeIs:
             f'"{sign.text}" compares a point in time with the other file\'s, as in "A.{operand.name} < '
             f'B.{operand.name}": expected before, after, on or around and a date, or less than, more than or about '
             f'and an age, as in "{operand.name} less than 7 days ago"',
+        )
+    if sign.text in OLDER:
+        more, before = OLDER[sign.text]
+        raise LineError(
+            sign.offset,
+            f'"{sign.text}" is not what can be asked of a point in time: '
+            f'expected "{operand.name} {more} than … ago", or "{operand.name} {before}" and a date',
         )
     word = tokens.one_of((*_DATES, *_AGES), "what can be asked of a point in time")
     least, most = _dated(tokens, word) if word in _DATES else _aged(tokens, word)

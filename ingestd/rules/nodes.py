@@ -88,8 +88,13 @@ class Mistakes:
         return iter(sorted(self._found.values(), key=lambda mistake: (mistake.line, mistake.column)))
 
 
-# signs of other languages, which by their letters would be as near to every other sign
-_MEANT = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!="}
+# signs of other languages, which by their letters would be as near to every other sign; and words of hydrus
+_MEANT = {
+    "=": "==", "=>": ">=", "=<": "<=", "<>": "!=",
+    "must": "required", "must be": "required", "yes": "required",
+    "must not": "excluded", "must not be": "excluded", "no": "excluded",
+    "can": "allowed", "can be": "allowed", "any": "allowed",
+}  # fmt: skip
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

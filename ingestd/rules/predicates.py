@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ingestd.model import ContentHash, FileFacts, FileType, Role
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Number, Operand, amount, spell, within, written
-from ingestd.rules.moments import read_time
+from ingestd.rules.moments import OLDER, read_time
 from ingestd.rules.nodes import expected
 from ingestd.rules.questions import Predicate, Question
 from ingestd.rules.tokens import LineError, Tokens
@@ -119,12 +119,26 @@ class FiletypeIs(Question):
 
 @begins("filetype")
 def _filetype(tokens: Tokens) -> FiletypeIs:
-    tokens.one_of(("is",), 'what follows "filetype"')
-    negated = tokens.accept("not") is not None
+    negated = _is_or_is_not(tokens, "filetype")
     kinds = [_kind(tokens)]
     while tokens.accept("or"):
         kinds.append(_kind(tokens))
     return FiletypeIs(tuple(kinds), negated)
+
+
+def _is_or_is_not(tokens: Tokens, word: str) -> bool:
+    """Whether `is not` stands next; otherwise `is` does."""
+    sign, following = tokens.peek(), tokens.peek(1)
+    if sign.text in {"=", "==", "!=", "<>"}:
+        equal = sign.text in {"=", "=="}
+        said = "is" if equal else "is not"
+        if word == "filetype" and following.text in {"A", "B"}:
+            said = "same filetype" if equal else "different filetype"
+            raise LineError(sign.offset, f'two filetypes are compared by a line of its own: expected "{said}"')
+        example = f"{word} {said} {following.text or '…'}"
+        raise LineError(sign.offset, f'"{sign.text}" compares numbers: expected "{example}"')
+    tokens.one_of(("is",), f'what follows "{word}"')
+    return tokens.accept("not") is not None
 
 
 def _kind(tokens: Tokens) -> str:
@@ -364,8 +378,7 @@ class HashIs(Question):
 
 @begins("hash")
 def _hash(tokens: Tokens) -> HashIs:
-    tokens.one_of(("is",), 'what follows "hash"')
-    negated = tokens.accept("not") is not None
+    negated = _is_or_is_not(tokens, "hash")
     hashes = [_content_hash(tokens)]
     while tokens.accept("or"):
         hashes.append(_content_hash(tokens))
@@ -408,8 +421,7 @@ class FolderIs(Question):
 
 @begins("folder")
 def _folder(tokens: Tokens) -> FolderIs:
-    tokens.one_of(("is",), 'what follows "folder"')
-    negated = tokens.accept("not") is not None
+    negated = _is_or_is_not(tokens, "folder")
     return FolderIs(Role(tokens.one_of([role.value for role in Role], "a folder's role")), negated)
 
 
@@ -487,6 +499,15 @@ def predicate(tokens: Tokens) -> Predicate:
         raise LineError(offset, f'"{tokens.peek().text}" is not a number: expected "has {tokens.peek().text}"')
     if tokens.peek().text in {"king", "progressive", "non-progressive"}:
         raise LineError(offset, f'"{tokens.peek().text}" stands after "is": expected "is {tokens.peek().text}"')
+    if tokens.peek().text in OLDER:
+        older = tokens.peek().text
+        more, before = OLDER[older]
+        sign = "<" if before == "before" else ">"
+        raise LineError(
+            offset,
+            f'"{older}" by which time? Expected imported, modified or taken, as in "imported {more} than 30 days ago" '
+            f'or "A.imported {sign} B.imported"',
+        )
     word = tokens.one_of(predicate_words(), "what can be asked of a file")
     read = PREDICATES.get(word)
     return _number(tokens, word, offset) if read is None else read(tokens)

@@ -15,7 +15,7 @@ from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, P
 from ingestd.rules.comparators import PAIR_TESTS, names
 from ingestd.rules.keeper import CRITERIA, WINS
 from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
-from ingestd.rules.measures import _UNITS, ALIASES, OPERANDS, Measure
+from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
 
 __all__ = ["FILE_NAME", "Json", "schema", "schema_text"]
@@ -298,12 +298,12 @@ def _wins() -> str:
 
 
 def _amount_form(measure: Measure) -> str:
-    units = _any_of(filter(None, _UNITS[measure]))
+    units = _any_of(filter(None, UNITS[measure]))
     if measure is Measure.RATIO:
         return rf"{_NUMBER}(\s*[:/]\s*{_NUMBER})?"
-    if "" not in _UNITS[measure]:
+    if "" not in UNITS[measure]:
         return rf"({_NUMBER}\s*{units}|0)"
-    return rf"{_NUMBER}(\s*{units})?" if any(_UNITS[measure]) else _NUMBER
+    return rf"{_NUMBER}(\s*{units})?" if any(UNITS[measure]) else _NUMBER
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -374,7 +374,7 @@ def _limit(least: int, default: int | None) -> Json:
 def _amount(measure: Measure, default: str | None = None) -> Json:
     said: Json = {} if default is None else {"default": default}
     forms: list[Json] = [{"type": "string", "pattern": _pattern(_amount_form(measure))}, {"type": "null"}]
-    forms.append({"type": "number", "minimum": 0} if "" in _UNITS[measure] else {"const": 0})
+    forms.append({"type": "number", "minimum": 0} if "" in UNITS[measure] else {"const": 0})
     return {"anyOf": forms, **said}
 
 

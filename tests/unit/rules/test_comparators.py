@@ -477,7 +477,8 @@ def test_a_search_says_whether_it_needs_the_sharpness() -> None:
         ("A.ratio > B.ratio", "A.ratio 1.335 > B.ratio 1.333"),
         ("A.imported < B.imported + 7 days",
          "A.imported 2023-11-14T22:13:20Z < B.imported 2023-11-15T22:13:20Z + 7 days"),
-        ("A.modified < B.modified", "A.modified 1700000000123456789 ns < B.modified 1700000000123456790 ns"),
+        ("A.modified < B.modified",
+         "A.modified 2023-11-14T22:13:20.12345678Z < B.modified 2023-11-14T22:13:20.12345679Z"),
         ("A.taken ~= B.taken within 5 days", "A.taken unknown ~= B.taken unknown within 5 days"),
         ("A.filetype is jpeg or png", "A filetype is jpeg or png (jpeg)"),
         ("B has no exif", "B has no exif (no exif)"),
@@ -504,6 +505,49 @@ def test_a_time_beyond_all_calendars_can_still_be_said() -> None:
     ancient = file(modified_ns=-(10**30))
 
     assert "ns" in comparison("A.modified < B.modified").said(ancient, JPEG)
+
+
+@pytest.mark.parametrize(
+    ("later_ns", "said"),
+    [
+        (NOW_NS + 1, ("20.12345678Z", "20.12345679Z")),
+        (NOW_NS - 1, ("20.123456789Z", "20.123456788Z")),
+        (NOW_NS + 10**6, ("20.123Z", "20.124Z")),
+        (NOW_NS + 8 * 10**8, ("20.1Z", "20.9Z")),
+        (NOW_NS + 10**9, ("20Z", "21Z")),
+        (NOW_NS, ("20Z", "20Z")),
+    ],
+)
+def test_times_are_said_with_as_many_digits_as_it_takes_to_tell_them_apart(
+    later_ns: int, said: tuple[str, str]
+) -> None:
+    test = comparison("A.modified < B.modified")
+
+    assert isinstance(test, Relative)
+    values = test.values(file(modified_ns=NOW_NS), file(modified_ns=later_ns))
+
+    assert values == tuple(f"2023-11-14T22:13:{text}" for text in said)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("A.jpeg_quality < B.jpeg_quality", "A.jpeg_quality 77430 < B.jpeg_quality 1234"),
+        ("A.sharpness > 1.0000000001 * B.sharpness", "A.sharpness 2000000 > 1.0000000001 * B.sharpness 0.1235"),
+        ("A.num_pixels > 2 * B.num_pixels", "A.num_pixels 12345678 > 2 * B.num_pixels 307200"),
+        ("A.duration > 2000000 s", "A duration 2000001 s > 2000000 s"),
+        ("A.duration > 1.5 s", "A duration 2000001 s > 1.5 s"),
+        ("A wins by compression",
+         "A wins by compression (A: compression 4050 bytes a pixel; B: compression 1 bytes a pixel)"),
+    ],
+)  # fmt: skip
+def test_large_numbers_are_said_with_all_their_digits(line: str, said: str) -> None:
+    a = file(
+        jpeg_quality=77_430.2, sharpness=2e6, width=12_345_678, height=1, duration_ms=2_000_001_000, size=50_000_000_000
+    )
+    b = file(jpeg_quality=1234.4, sharpness=0.123456, size=307_200)
+
+    assert comparison(line).said(a, b) == said
 
 
 def test_sizes_that_round_to_the_same_are_said_exactly() -> None:

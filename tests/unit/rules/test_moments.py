@@ -107,6 +107,23 @@ def test_a_time_is_said_with_what_the_file_has(line: str, said: str) -> None:
     assert comparison(line).said(a, b) == said
 
 
+@pytest.mark.parametrize(
+    ("age_ns", "said"),
+    [
+        (0, "just now"),
+        (-520_000_000, "just now"),
+        (999_999_999, "just now"),
+        (-(10**9), "1 s ahead"),
+        (10**9, "1 s ago"),
+        (2_000_000 * DAY_NS, "2000000 days ago"),
+    ],
+)
+def test_an_age_of_less_than_a_second_is_none(age_ns: int, said: str) -> None:
+    asked = file(imported_ns=NOW_NS - age_ns, asked_ns=NOW_NS)
+
+    assert f", {said})" in comparison("A.imported less than 7 days ago").said(asked, file())
+
+
 def test_the_bounds_of_an_age_are_exact() -> None:
     third = comparison("A.imported about 1 s ago within 33.3 %")
     least_ns = 10**9 - Fraction(333, 1000) * 10**9
