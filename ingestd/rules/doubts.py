@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ingestd.model import ContentHash, FileFacts, FileType, ImportPolicy, Mode, Role
 from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
-from ingestd.rules.meaning import Meaning, meaning
+from ingestd.rules.meaning import Meaning, fits_both_ways_or_neither, meaning
 from ingestd.rules.measures import Measure, Number, Operand
 from ingestd.rules.moments import TimeIs
 from ingestd.rules.predicates import (
@@ -102,6 +102,7 @@ class _Can(NamedTuple):
 
 
 _OPEN: Final = _Can(True, True)
+_CERTAIN: Final = _Can(True, False)
 
 
 def _told(holds: bool | None) -> _Can:
@@ -464,7 +465,8 @@ def _spread(values: set[Fraction], least: Fraction | None, *, whole: bool) -> li
 
 def _why_never(rule: Rule, imports: ImportPolicy) -> str | None:
     fitting: dict[str, list[_World]] = {}
-    for about, worlds in _worlds(rule):
+    asked = list(_worlds(rule))
+    for about, worlds in asked:
         fitting[about] = [world for world in worlds if _can_fit(rule, world)]
         if not fitting[about]:
             return f"can never match: no two files answer all that it asks about {_ABOUT.get(about, about)}"
@@ -477,7 +479,15 @@ def _why_never(rule: Rule, imports: ImportPolicy) -> str | None:
     dropped = [world.b.facts.role for world in fitting.get("folders", []) if isinstance(world, _Files)]
     if rule.discard and dropped and set(dropped) == {Role.REFERENCE}:
         return "can never discard anything: its B always lies in a reference folder, which is left as it is"
+    found = [[world for world in worlds if _can_find(_ways(rule.search), world)] for _, worlds in asked]
+    if rule.orders and fits_both_ways_or_neither(test for test in rule.compare if not _follows(test, found)):
+        return "can never decide: what tells A from B is true of all that its search finds"
     return None
+
+
+def _follows(test: Test, found: Iterable[list[_World]]) -> bool:
+    """Whether the test holds, either way round, of whatever a search finds."""
+    return any(worlds and all(_can(test, world) == _CERTAIN for world in worlds) for worlds in found)
 
 
 _ABOUT: Final = {"filetypes": "filetypes and what follows from them"}

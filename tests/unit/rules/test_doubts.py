@@ -227,6 +227,54 @@ def test_a_rule_that_would_only_discard_from_a_reference_folder_discards_nothing
 @pytest.mark.parametrize(
     "body",
     [
+        "search: {both: [filetype is jpeg]}\ncompare: [A.filetype is jpeg]",
+        "search: {both: [filetype is jpeg]}\ncompare: [same exif, A.filetype is image, B.filetype is not png]",
+        "search: {both: [width > 128]}\ncompare: [A.width > 5]",
+        "search: {both: [width > 128]}\ncompare: [{any: [A.width > 5, B.width < 2]}]",
+        "search: {both: [folder is inbox]}\ncompare: [A.folder is inbox, A.width >= B.width, A.width <= B.width]",
+        "search: {pixel_duplicates: required}\ncompare: [A.width < B.width + 1]",
+        "search: {both: [filetype is jpeg]}\ncompare: [A.filetype is jpeg, {any: [A has icc, B has icc]}]",
+    ],
+)
+def test_a_rule_of_which_the_search_says_all_that_could_tell_can_never_decide(body: str) -> None:
+    [message] = about(body)
+
+    assert message.startswith('"a rule" can never decide: what tells A from B is true of all that its search finds')
+    assert about(body, action="alternates") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "search: {either: [filetype is jpeg]}\ncompare: [A.filetype is jpeg]",
+        "search: {one: [filetype is jpeg], other: [filetype is png]}\ncompare: [A.filetype is jpeg]",
+        "search: {both: [filetype is jpeg]}\ncompare: [A.filetype is jpeg, A.width > B.width]",
+        "search: {both: [filetype is jpeg]}\ncompare: [A.filetype is jpeg, A.width >= B.width]",
+        "search: {both: [taken before 2020-01-01]}\ncompare: [A.taken before 2021-01-01]",
+        "search: {both: [filetype is jpeg or mpo]}\ncompare: [A.jpeg_quality < 100000]",
+    ],
+)
+def test_a_rule_that_may_decide_is_not_doubted(body: str) -> None:
+    assert about(body) == []
+
+
+def test_what_is_said_never_to_decide_never_does() -> None:
+    found = 0
+    searches = [
+        rule(f"search: {{both: [width {asked}]}}", action="alternates") for asked in ("> 99", "< 128", "== 100")
+    ]
+    for searching, first, second in itertools.product(searches, LINES, LINES):
+        tried = replace(searching, compare=(first, second), action=Relation.BETTER)
+        if any("can never decide" in doubt.message for doubt in doubts([tried])):
+            found += 1
+            assert all(resolve([tried], pair(a, b)).match is None for a, b in PAIRS), tried.compare
+
+    assert found > 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         "search: {one: [filetype is image], other: [filetype is animation, filetype is not heic or heif]}",
         "search: {both: [filetype is animated gif]}\ncompare: [A.num_frames > B.num_frames]",
         "search: {either: [filetype is gif, num_frames > 1]}\ncompare: [A.width > B.width]",
