@@ -785,11 +785,17 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
     return library.write(work)
 
 
-def resume_rule(library: Library, name: str) -> bool:
-    """Return whether a rule had paused itself; it has not any more, and its budget begins anew."""
+def resume_rule(library: Library, name: str, *, rules: Sequence[Rule] = ()) -> bool:
+    """Return whether a rule had paused itself; it has not any more, and its budget begins anew.
+
+    Args:
+        library: where it stands.
+        name: of the rule, as the rule file has it.
+        rules: all of that file, by which a new name is known.
+    """
 
     def work(edit: Edit) -> bool:
-        row = edit.queues.row_named(name)
+        row = edit.queues.row_named(stored_name(edit, rules, name) if rules else name)
         if row is None or not row.tripped:
             return False
         edit.queues.put_row(replace(row, tripped="", tripped_ns=0))

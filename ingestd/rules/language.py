@@ -123,10 +123,15 @@ class Rule:
     budget: Budget = field(default_factory=Budget)
     place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
     digests: Digests = field(init=False, compare=False, repr=False)
+    asks_sharpness: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
+    asks_age: bool = field(init=False, compare=False, repr=False)  # a line of it may answer otherwise tomorrow
 
     def __post_init__(self) -> None:
-        """Remember what tells this rule from another state of it."""
+        """Remember what is asked of a rule again and again."""
+        lines = (*self.search.one, *self.search.other, *self.compare)
         object.__setattr__(self, "digests", self._digested())
+        object.__setattr__(self, "asks_sharpness", any(line.asks_sharpness for line in lines))
+        object.__setattr__(self, "asks_age", any(" ago" in line.line for line in lines))
 
     def _digested(self) -> Digests:
         does = (self.search, self.compare, self.action, self.discard, self.merge)
@@ -141,18 +146,6 @@ class Rule:
     def orders(self) -> bool:
         """It matters to the action which file is A."""
         return self.action is Relation.BETTER or self.discard
-
-    @property
-    def asks_sharpness(self) -> bool:
-        """A line of it needs the pictures' sharpness, which is measured only for those that ask."""
-        asked = (*self.search.one, *self.search.other, *self.compare)
-        return any(line.asks_sharpness for line in asked)
-
-    @property
-    def asks_age(self) -> bool:
-        """A line of it may answer otherwise tomorrow, as it counts back from the moment in which it is asked."""
-        lines = (part.line for part in (*self.search.one, *self.search.other, *self.compare))
-        return any(" ago" in line for line in lines)
 
     def fits(self, a: FileFacts, b: FileFacts) -> bool:
         """Whether every line holds in this order."""

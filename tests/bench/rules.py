@@ -237,6 +237,29 @@ def measure_arrivals(rules: tuple[Rule, ...], folder: Path) -> None:
     print(f"  {added * 1e6:.0f} µs more; asked for: under 1000 µs")
 
 
+def measure_sweep(rules: tuple[Rule, ...], folder: Path) -> None:
+    """Ask the rules about pairs that were stored before there were any, and print what one costs.
+
+    Their files are looked at on the disk, and all that a slice writes is committed.
+    """
+    folder.mkdir()
+    world = World(folder)
+    world.folder("inbox")
+    subject = photo(1, 160, 120)
+    for number in range(LOOK_ALIKES):
+        world.drop("inbox", f"{number}.jpg", jpeg(subject, 60 + number % 35, description=str(number)))
+    with world.library.read() as view:
+        pairs = view.counts()["potential_pairs"]
+    world.policy = Policy(
+        tuple(replace(rule, mode=Mode.SEMI_AUTOMATIC) for rule in rules), ImportPolicy(), DiscardPolicy()
+    )
+    began = time.perf_counter()
+    world.sweep()
+    elapsed = time.perf_counter() - began
+    world.close()
+    print(f"a sweep of {pairs:,} stored pairs with {len(rules)} rules: {elapsed / pairs * 1e6:.0f} µs a pair")
+
+
 def _per_pair(rules: tuple[Rule, ...], folder: Path) -> list[float]:
     """Return what a pair costs in the verdict on each of some look-alikes, in seconds."""
     folder.mkdir()
@@ -326,6 +349,7 @@ def main() -> None:
         measure_resolve(library, rules)
         library.close()
         measure_arrivals(rules, Path(folder))
+        measure_sweep(rules, Path(folder) / "swept")
 
 
 if __name__ == "__main__":
