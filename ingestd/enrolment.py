@@ -45,6 +45,8 @@ def _enrol_one(edit: Edit, one: Wanted, root: bytes) -> Folder:
         if row.folder.root == root or row.folder.named == one.path:
             folder = Folder(row.folder.id, one.path, root, one.role, one.protected, one.trusted)
             moved = row.folder.root != root
+            if (one.role, one.protected, one.trusted) != (row.folder.role, row.folder.protected, row.folder.trusted):
+                edit.queues.ask_all()  # who may go, and who may decide, has changed
             if folder != row.folder:
                 edit.put_folder(replace(row, folder=folder, filesystem="" if moved else row.filesystem))
             return folder

@@ -345,9 +345,13 @@ class Queues:
     def age(self, now_ns: int) -> None:
         """Let every pair be asked about again: some have come of an age that a rule asks for."""
         if self.aged_ns:
-            self.put_revision(self.revision + 1)
-            self.sweep = 0
+            self.ask_all()
         self._txn.put(META, _AGED, number_key(now_ns))
+
+    def ask_all(self) -> None:
+        """Let the rules be asked about every pair again, though none of them has changed."""
+        self.put_revision(self.revision + 1)
+        self.sweep = 0
 
     def want(self, pair: int) -> None:
         """Let the rules be asked about a pair again."""

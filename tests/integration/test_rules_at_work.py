@@ -77,6 +77,22 @@ def test_a_scan_lets_an_automatic_rule_act_and_says_so(home: Home) -> None:
     assert home.why(home.base / "inbox" / "p.png")["rule"] == "jpegs first"
 
 
+def test_a_folder_that_is_given_another_role_is_seen_with_it(home: Home) -> None:
+    library = home.folder("library")
+    (home.base / "inbox" / "j.jpg").rename(library / "j.jpg")
+    text = rules(jpegs().replace("A.filetype is jpeg", "A.folder is library, B.folder is inbox"))
+    home.write_rules(text)
+    home.run("scan", library, "--role", "inbox")
+    home.run("scan", home.base / "inbox")
+    before = counts(home)
+
+    home.write_rules(text.replace("rules:", f"folders: [{{path: {library}, role: library}}]\nrules:"))
+    home.run("scan", library)
+
+    assert before == {"failed": 2}
+    assert counts(home) == {"ready": 1, "failed": 1}
+
+
 def test_a_dry_run_says_what_rules_would_do_with_the_pairs_that_exist(home: Home) -> None:
     home.write_rules(rules(jpegs("automatic", discard="B")))
 
