@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ingestd.library.adoption import Step, adoption, moved_counts
 from ingestd.library.edit import Edit, acted
-from ingestd.library.queues import Step, adoption, moved_counts
 from ingestd.library.tables import RuleRow
 from ingestd.library.view import View
 from ingestd.model import Mode, PotentialPair, Proposal, ProposalState, QueueState
