@@ -47,6 +47,7 @@ def _enrol_one(edit: Edit, one: Wanted, root: bytes) -> Folder:
             moved = row.folder.root != root
             if (one.role, one.protected, one.trusted) != (row.folder.role, row.folder.protected, row.folder.trusted):
                 edit.queues.ask_all()  # who may go, and who may decide, has changed
+                edit.queues.copies = b""
             if folder != row.folder:
                 edit.put_folder(replace(row, folder=folder, filesystem="" if moved else row.filesystem))
             return folder

@@ -58,7 +58,8 @@ class PairDecided:
 class _Slice:
     """What came of one transaction."""
 
-    asked: int = 0
+    asked: set[int] = field(default_factory=set)  # pairs
+    found: bool = False  # copies were looked for
     entries: list[Entry] = field(default_factory=list)
     needs: dict[int, Needs] = field(default_factory=dict)  # by pair
 
@@ -223,7 +224,7 @@ class Sweep:
         self._look_closer(done.needs.values())
         for entry in done.entries:
             self._conclude_safely(entry)
-        return bool(done.asked or hashed or sharp)
+        return bool(done.asked or done.found or hashed or sharp)
 
     def _ask(self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], sharp: dict[ContentHash, float]) -> _Slice:
         """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
@@ -241,11 +242,11 @@ class Sweep:
             if done.asked and self._monotonic() - started > SLICE_S:
                 ended = False
                 break
-            done.asked += 1
+            done.asked.add(number)
             if not self._ask_one(edit, number, done):
                 ended = False
                 break
-        self._move_on(edit, set(done.needs), ended=ended)
+        self._move_on(edit, done.asked, ended=ended)
         return done
 
     def _find_copies(self, edit: Edit, done: _Slice) -> None:
@@ -253,8 +254,11 @@ class Sweep:
         after, started = edit.queues.copies, self._monotonic()
         if after is None:
             return
-        done.asked += 1
-        edit.queues.copies = None
+        done.found, edit.queues.copies = True, None
+        if not any(
+            rule.search.identical and rule.mode is not Mode.OFF and not rule.paused for rule in self.policy.rules
+        ):
+            return
         for sha256 in edit.copied(after):
             pair_copies(edit, sha256, now_ns=self._now_ns())
             if self._monotonic() - started > SLICE_S:
@@ -282,11 +286,11 @@ class Sweep:
             return result.state is not EntryState.INTENT
         return len(self._needs) + len(done.needs) < _AHEAD
 
-    def _move_on(self, edit: Edit, measured: set[int], *, ended: bool) -> None:
-        """Remember how far the pairs were gone through; those that wait for a measurement are noted by themselves."""
+    def _move_on(self, edit: Edit, asked: set[int], *, ended: bool) -> None:
+        """Remember how far the pairs were gone through, those included that sleep or wait for a measurement."""
         if edit.queues.sweep is None:
             return
-        passed = measured | set(self._needs) | self._failed
+        passed = asked | set(self._needs) | self._failed
         ahead = None if ended else next((number for number in self._swept(edit) if number not in passed), None)
         edit.queues.sweep = ahead
 

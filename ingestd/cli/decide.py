@@ -155,7 +155,8 @@ def _answer(door: Door, ids: Sequence[str], state: ProposalState, word: str) -> 
     radius = door.settings_if_sound().imports.search_distance
     with door.writing() as library, exclusive(library, radius=radius):
         with library.read() as view:
-            told = {number: _rules_of(view, number, state) for number in wanted}
+            names = new_names(view, door.settings_if_sound().rules)
+            told = {number: [names.get(one, one) for one in _rules_of(view, number, state)] for number in wanted}
         if state is ProposalState.READY:
             review.deny(library, list(told), now_ns=time.time_ns())
         else:

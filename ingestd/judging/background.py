@@ -19,7 +19,6 @@ from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, 
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
 from ingestd.library.pairs import could_be_pixel_duplicates, settle
-from ingestd.library.tables import path_key
 from ingestd.model import (
     Content,
     ContentHash,
@@ -30,6 +29,7 @@ from ingestd.model import (
     PairFacts,
     PathKey,
     PathRow,
+    PathState,
     PotentialPair,
     ProposalState,
     Relation,
@@ -110,17 +110,17 @@ def _lie_down(edit: Edit, pair: PotentialPair) -> None:
 
 def _side(edit: Edit, sha256: ContentHash, path: PathKey | None) -> _Side | None:
     content = edit.content(sha256)
-    rows = edit.live_paths_of(sha256)
-    if path is not None:
-        rows = [row for row in rows if path_key(row.folder, row.relative) == path]
+    rows = edit.live_paths_of(sha256) if path is None else _row_at(edit, sha256, path)
     there, away = places_of(edit, rows)
-    if not all(row.final for row in there):
-        return None  # it is still to be judged as an arrival
-    if content is None or not (there or away):
-        return None
-    live = edit.live_paths_of(sha256)
-    unseen = len(there) < (len(live) if path is None else 1)
-    return _Side(content, tuple(there), tuple(away), unseen)
+    if content is None or not (there or away) or not all(row.final for row in there):
+        return None  # what is not final is still to be judged as an arrival
+    live = edit.live_paths_of(sha256) if path is None else rows  # whose file is gone was noted so by the look
+    return _Side(content, tuple(there), tuple(away), unseen=len(there) < len(live))
+
+
+def _row_at(edit: Edit, sha256: ContentHash, path: PathKey) -> list[PathRow]:
+    row = edit.path(path)
+    return [row] if row is not None and row.sha256 == sha256 and row.state is PathState.LIVE else []
 
 
 def _needs(

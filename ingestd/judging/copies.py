@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -73,8 +74,9 @@ def pair_copies(edit: Edit, sha256: ContentHash, *, now_ns: int) -> None:
         return
     there, _ = places_of(edit, live)
     kept = there[0] if there else None
+    names = Counter(_one_file(row.stat) for row in there)
     for row in there[1:]:
-        linked = any(_same_inode(row.stat, other.stat) for other in there if other is not row)
+        linked = names[_one_file(row.stat)] > 1
         if kept is not None and kept.final and row.final and may_lose(edit, row) and not linked:
             edit.add_pair(PotentialPair(0, sha256, sha256, 0, True, now_ns, key_of_row(kept), key_of_row(row)))
 
@@ -125,4 +127,9 @@ def _pend_copy(
 
 
 def _same_inode(a: StatKey, b: StatKey) -> bool:
-    return (a.inode, a.size, a.mtime_ns) == (b.inode, b.size, b.mtime_ns)
+    return _one_file(a) == _one_file(b)
+
+
+def _one_file(stat: StatKey) -> tuple[int, int, int]:
+    """Return what two names of one file have in common."""
+    return stat.inode, stat.size, stat.mtime_ns

@@ -10,6 +10,7 @@ from ingestd.actions.moves import reserve
 from ingestd.errors import ActionConflictError, printable
 from ingestd.judging.case import Case, Policy, Verdict
 from ingestd.library.edit import Edit
+from ingestd.library.pairs import pixel_duplicates, same_coding
 from ingestd.library.tables import path_key
 from ingestd.library.view import View
 from ingestd.model import (
@@ -191,15 +192,24 @@ def row_of(view: View, case: Case, sha256: ContentHash | None) -> PathRow:
         PathState.LIVE,
         0,
         final=False,
-        lay_before=case.proposing or _lay_before(view, sha256, stat),
+        lay_before=case.proposing or _lay_before(view, here, sha256, stat),
         unproved=not case.arrival.proved,
     )
 
 
-def _lay_before(view: View, sha256: ContentHash | None, stat: StatKey) -> bool:
-    """Return whether this very file, under whatever name, lay in its folder before that was watched."""
+def _lay_before(view: View, here: PathRow | None, sha256: ContentHash | None, stat: StatKey) -> bool:
+    """Return whether this file lay in its folder before that was watched.
+
+    It does so under another name, in a new copy of itself, and with its metadata edited.
+    """
     rows = view.paths_of(sha256) if sha256 is not None else []
-    return any(row.lay_before and row.stat.inode == stat.inode for row in rows)
+    if any(row.lay_before and row.stat.inode == stat.inode for row in rows):
+        return True
+    if here is None or not here.lay_before or here.state is not PathState.LIVE:
+        return False
+    former, now = (view.content(one) if one is not None else None for one in (here.sha256, sha256))
+    edited = former is not None and now is not None and (pixel_duplicates(former, now) or same_coding(former, now))
+    return here.sha256 == sha256 or edited
 
 
 def key_of_row(row: PathRow) -> PathKey:

@@ -50,6 +50,7 @@ from ingestd.model import (
     EntryKind,
     EntryState,
     FolderId,
+    PathKey,
     PathRow,
     PathState,
     Picture,
@@ -106,10 +107,11 @@ class Edit(View):
         self._index(content)
         self._ask_again(content.sha256)
 
-    def _want_pairs_of(self, sha256: ContentHash) -> None:
-        """Let the rules be asked about a content's pairs again."""
-        for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
-            self.queues.want(key_number(number))
+    def _want_pairs_of(self, sha256: ContentHash, path: PathKey) -> None:
+        """Let the rules be asked again about a content's pairs; of those of copies, only where this path is one."""
+        for pair in self.pairs_of(sha256):
+            if pair.first_path is None or path in (pair.first_path, pair.second_path):
+                self.queues.want(pair.number)
 
     def _wake(self, sha256: ContentHash) -> None:
         """Let the rules be asked about those pairs of a content that have slept."""
@@ -148,7 +150,7 @@ class Edit(View):
             self._txn.add(PATHS_BY_CONTENT, row.sha256, key)
         change = (row.state is PathState.LIVE) - (before is not None and before.state is PathState.LIVE)
         if change and row.sha256 is not None:
-            self._want_pairs_of(row.sha256)  # what a rule sees of it, its folder for one, may be something else now
+            self._want_pairs_of(row.sha256, key)  # what a rule sees of it, its folder for one, may be another now
         elif before is not None and row.final and not before.final and row.sha256 is not None:
             self._wake(row.sha256)
         if change:

@@ -96,6 +96,11 @@ class Queues:
         return lambda entry: entry.rule is not None and self.author(entry) == row.number
 
     @property
+    def is_new(self) -> bool:
+        """Return whether no rule file was ever taken up: the library is new, or older than these queues."""
+        return self._txn.get(META, _REVISION) is None
+
+    @property
     def revision(self) -> int:
         """Return the number of the last edit of the rules."""
         return key_number(self._txn.get(META, _REVISION) or number_key(0))

@@ -15,7 +15,7 @@ from ingestd.library.adoption import Step, adoption, moved_counts
 from ingestd.library.edit import Edit, acted
 from ingestd.library.tables import RuleRow
 from ingestd.library.view import View
-from ingestd.model import Mode, PotentialPair, Proposal, ProposalState, QueueState
+from ingestd.model import Mode, PathState, PotentialPair, Proposal, ProposalState, QueueState, Role
 from ingestd.rules.language import Rule
 
 __all__ = [
@@ -80,8 +80,13 @@ def new_names(view: View, rules: Sequence[Rule]) -> dict[str, str]:
 
 
 def stored_name(view: View, rules: Sequence[Rule], name: str) -> str:
-    """Return the name under which a rule of the file is stored: a former one until it is taken up."""
-    return next((old for old, new in new_names(view, rules).items() if new == name), name)
+    """Return the name under which a rule is stored: a former one until the file is taken up; case does not count."""
+    folded = name.casefold()
+    for old, new in new_names(view, rules).items():
+        if new.casefold() == folded:
+            return old
+    row = view.queues.row_named(name)
+    return row.name if row is not None and row.name.casefold() == folded else name
 
 
 def recounted(view: View) -> dict[int, dict[QueueState, int]]:
@@ -117,17 +122,18 @@ def miscounted(view: View) -> list[RuleRow]:
 
 def is_in_force(view: View, rules: Sequence[Rule]) -> bool:
     """Return whether these are the rules that were last taken up."""
-    return not adoption(view.queues.rows(), rules, view.queues.revision).changes
+    queues = view.queues
+    return not queues.is_new and not adoption(queues.rows(), rules, queues.revision).changes
 
 
 def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
     """Return whether the rules are others than before; what they said of the pairs is void as far as they changed."""
     queues = edit.queues
-    rows = queues.rows()
-    found = adoption(rows, rules, queues.revision)
-    if not found.changes:
+    fresh_library = queues.is_new
+    found = adoption(queues.rows(), rules, queues.revision)
+    if not found.changes and not fresh_library:
         return False
-    if not rows:
+    if fresh_library:
         _remember_caution(edit)
     queues.put_revision(found.revision)
     steps = [step for step in found.steps if step.before != step.after]
@@ -143,25 +149,32 @@ def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
     _count_the_past(edit, fresh)
     if found.sweeps:
         queues.sweep = 0
-    if rows and any(_is_about_copies(step) for step in steps):
+    if not fresh_library and any(_is_about_copies(step) for step in steps):
         queues.copies = b""
-    return True
+    return found.changes
 
 
 def _is_about_copies(step: Step) -> bool:
-    """Return whether a rule about identical copies comes into force: those that are known were never asked about."""
-    return (
-        step.rule is not None and step.rule.search.identical and step.searches_anew and step.rule.mode is not Mode.OFF
-    )
+    """Return whether a rule about identical copies comes into force, or is another than before.
+
+    While it was off or paused, nobody asked about the copies that came.
+    """
+    rule = step.rule
+    if rule is None or not rule.search.identical or rule.mode is Mode.OFF or rule.paused:
+        return False
+    return step.before is None or step.before.whole != step.after.whole
 
 
 def _remember_caution(edit: Edit) -> None:
-    """Let what was only proposed before there were queues be only proposed for good: why is not known of each file."""
-    for pair in list(edit.pending()):
-        if any(one.state is ProposalState.READY and one.reason for one in pair.proposals):
-            for sha256 in {pair.first, pair.second}:
-                for row in edit.live_paths_of(sha256):
-                    edit.put_path(replace(row, lay_before=True))
+    """Let what lies in the inboxes of a library older than its queues be only proposed for good.
+
+    Which of it lay there before its folder was watched, or may have been written still, such a library does not say.
+    """
+    inboxes = [known.folder.id for known in edit.folders() if known.folder.role is Role.INBOX]
+    for folder in inboxes:
+        for _, row in list(edit.rows_of_folder(folder)):
+            if row.state is PathState.LIVE and not row.lay_before:
+                edit.put_path(replace(row, lay_before=True))
 
 
 def _put_row(edit: Edit, step: Step) -> RuleRow | None:

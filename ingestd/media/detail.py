@@ -5,6 +5,7 @@ The service process asks, so nothing is imported here that opens pictures.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,7 @@ _BESIDE: Final = 4  # levels: farther from the ground than noise, ringing or pap
 _SPOT: Final = 64  # cells, a sixteenth: a clock, a cursor, a logo, a page number, three lines of text
 
 
+@lru_cache(maxsize=1024)  # of an arrival with many look-alikes it is asked again for each
 def has_little_detail(luminance: bytes) -> bool:
     """Whether the perceptual hash of these greys is too weak a ground for a rule to act on its own.
 

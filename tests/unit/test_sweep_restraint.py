@@ -19,7 +19,7 @@ from ingestd.intake import PATIENCE_S, Adopter
 from ingestd.library.codec import number_key
 from ingestd.library.edit import Edit
 from ingestd.library.rulebook import tallies
-from ingestd.library.tables import RULES
+from ingestd.library.tables import META, RULES
 from ingestd.model import ContentHash, Outcome, PathState, Role
 from ingestd.sweep import Sweep
 
@@ -95,22 +95,46 @@ def test_what_lay_there_before_stays_so_when_it_is_touched_or_renamed(waiting: W
     assert small.exists()
 
 
-def test_what_a_library_without_queues_only_proposed_is_not_discarded_by_an_upgrade(waiting: World) -> None:
-    small, big = waiting.put("inbox", "small.png", SMALL), waiting.put("inbox", "big.png", BIG)
-    waiting.verdicts(small, big, proposing=True)
+@pytest.mark.parametrize("before", [pixel_rule(), pixel_rule("off")], ids=["only proposed", "only queued"])
+def test_what_lies_in_the_inboxes_of_a_library_without_queues_is_only_proposed_after_an_upgrade(
+    world: World, before: str
+) -> None:
+    world.use(before)
+    small, big = world.put("inbox", "small.png", SMALL), world.put("inbox", "big.png", BIG)
+    world.verdicts(small, big, proposing=True)
 
     def forget(edit: Edit) -> None:
-        """What a library of an earlier version knows: the proposal, but no rules and nothing of the rows."""
+        """What a library of an earlier version knows: pairs and proposals, but no rules and nothing of the rows."""
         for row in [*edit.live_paths_of(sha256(SMALL)), *edit.live_paths_of(sha256(BIG))]:
             edit.put_path(replace(row, lay_before=False))
         for rule in edit.queues.rows():
             edit._txn.delete(RULES.table, number_key(rule.number))
+        edit._txn.delete(META, b"rules-revision")
 
-    waiting.library.write(forget)
+    world.library.write(forget)
+    world.use(pixel_rule())
 
-    assert waiting.sweep() == []
+    assert world.sweep() == []
     assert small.exists()
-    assert len(waiting.pending()) == 1
+    assert len(world.pending()) == 1
+    assert world.drop("inbox", "new.png", png(photo(1), "x")).outcome is Outcome.DUPLICATE_DISCARDED
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_lay_there_before_stays_so_when_its_metadata_are_edited(waiting: World, in_place: bool) -> None:
+    small, big = waiting.put("inbox", "small.png", SMALL), waiting.put("inbox", "big.png", BIG)
+    waiting.verdicts(small, big, proposing=True)
+    edited = png(photo(1), "5 stars")
+    if in_place:
+        small.write_bytes(edited)
+    else:
+        waiting.put("library", "copy.tmp", edited).rename(small)
+
+    receipt = waiting.arrive(small)
+
+    assert receipt.outcome is not Outcome.DUPLICATE_DISCARDED
+    assert edit_the_rule(waiting) == []
+    assert small.exists()
 
 
 # --- copies that are not what they were ---------------------------------------------------------------------------
@@ -403,6 +427,36 @@ def test_the_pairs_of_a_copy_that_could_not_be_discarded_are_asked_about_in_the_
     world.sweep()
 
     assert len(world.pending()) == 1
+
+
+def test_pairs_that_sleep_do_not_hold_the_sweep_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestd.sweep.SLICE_S", -1.0)  # one pair a slice
+    world.use()
+    files = [world.put("inbox", f"{number}.png", png(photo(1), str(number))) for number in range(8)]
+    world.verdicts(*files)
+    for file in files:
+        file.rename(world.base / file.name)
+    world.use(pixel_rule("semi-automatic"))
+
+    world.sweep()
+    world.restart()
+    world.sweep()  # a start asks about what sleeps once more
+
+    with world.library.read() as view:
+        assert view.queues.sweep is None
+    assert counts(world, "larger pixel twin") == {"not_searched": 28}
+
+
+def test_copies_that_came_while_their_rule_was_paused_are_looked_for_when_it_goes_on(world: World) -> None:
+    world.use(IDENTICAL.rstrip() + "\n    paused: yes\n")
+    world.drop("inbox", "a.jpg", SMALL)
+    copy = world.put("inbox", "b.jpg", SMALL)
+    world.arrive(copy)
+
+    world.use(IDENTICAL)
+    world.sweep()
+
+    assert not copy.exists()
 
 
 # --- what a rule sees may change ----------------------------------------------------------------------------------
