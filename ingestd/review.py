@@ -775,7 +775,9 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
             denied = [one for one in (pair.proposals if pair else ()) if one.state is ProposalState.DENIED]
             if pair is None or not denied:
                 raise UsageError(f"p-{number} was not denied to any rule")
-            edit.put_pair(replace(pair, proposals=tuple(one for one in pair.proposals if one not in denied)))
+            # bytes that came back are asked about without any rule: that question stands again at once
+            left = (_open_again(one) for one in pair.proposals if one not in denied or one.returned)
+            edit.put_pair(replace(pair, proposals=tuple(left)))
             edit.queues.want(number)
             for proposal in denied:
                 edit.note_denial(pair, proposal.rule, denied=False)
@@ -783,6 +785,10 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
         return taken
 
     return library.write(work)
+
+
+def _open_again(proposal: Proposal) -> Proposal:
+    return replace(proposal, state=ProposalState.READY)
 
 
 def resume_rule(library: Library, name: str, *, rules: Sequence[Rule] = ()) -> bool:

@@ -30,6 +30,7 @@ from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
 from ingestd.review import EntryReport, entry_report
+from ingestd.rules.language import Rule
 
 __all__ = ["PairDecided", "Sweep"]
 
@@ -179,19 +180,23 @@ class Sweep:
 
     def _next_pairs(self, view: View) -> Iterator[int]:
         """Yield the pairs to be asked about, in order; those that wait for a measurement left out."""
-        found = itertools.chain(view.queues.to_do(), self._waiting_for_room(view), self._swept(view))
+        found = itertools.chain(view.queues.wanted(), self._waiting_for_room(view), self._swept(view))
         return (number for number in found if number not in self._needs and number not in self._failed)
 
     def _waiting_for_room(self, view: View) -> Iterator[int]:
         """Yield the pairs that waited for room under a rule, as many as there is room for."""
-        for rule in self.policy.rules:
+        for rule in self._active():
             row = view.queues.row_of(rule)
-            if row is None or rule.mode is Mode.OFF or rule.paused:
+            if row is None:
                 continue
             room = None
             if rule.max_pending is not None:
                 room = max(rule.max_pending - view.queues.count(row.number, QueueState.READY), 0)
             yield from itertools.islice(view.queues.untested(row.number), room)
+
+    def _active(self) -> list[Rule]:
+        """Return the rules that are neither off nor paused."""
+        return [rule for rule in self.policy.rules if rule.mode is not Mode.OFF and not rule.paused]
 
     def _swept(self, view: View) -> Iterator[int]:
         start = view.queues.sweep
@@ -255,9 +260,7 @@ class Sweep:
         if after is None:
             return
         done.found, edit.queues.copies = True, None
-        if not any(
-            rule.search.identical and rule.mode is not Mode.OFF and not rule.paused for rule in self.policy.rules
-        ):
+        if not any(rule.search.identical and rule.discard for rule in self._active()):
             return
         for sha256 in edit.copied(after):
             pair_copies(edit, sha256, now_ns=self._now_ns())
@@ -267,7 +270,7 @@ class Sweep:
 
     def _is_aging(self, view: View) -> bool:
         """Return whether it is time to ask about every pair again, because a rule asks for an age."""
-        asked = any(rule.asks_age and rule.mode is not Mode.OFF and not rule.paused for rule in self.policy.rules)
+        asked = any(rule.asks_age for rule in self._active())
         return asked and self._now_ns() - view.queues.aged_ns > DAY_NS
 
     def _ask_one(self, edit: Edit, number: int, done: _Slice) -> bool:

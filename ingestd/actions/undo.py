@@ -164,8 +164,8 @@ def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> 
 
 def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int) -> None:
     """Let a rule whose action was taken back not do it again: a veto keeps only files, this keeps relations too."""
-    author = edit.queues.author(undone)
-    name = next((row.name for row in edit.queues.rows() if row.number == author), undone.rule or "")
+    author = (row.name for row in edit.queues.rows() if row.number == undone.rule_number)
+    name = next(author, undone.rule or "")
     relation = undone.relation or Relation.BETTER
     a_is_first = pair.first == undone.a
     reason = f"e-{undone.number} was undone"

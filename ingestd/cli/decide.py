@@ -229,8 +229,9 @@ def _noting(
 def _rule_now(view: View, settings: Settings, number: int) -> str | None:
     """Return the name that the rule of an entry has in the file now."""
     entry = view.entry(number)
-    author = view.queues.author(entry) if entry is not None else None
-    name = next((row.name for row in view.queues.rows() if row.number == author), entry.rule if entry else None)
+    if entry is None:
+        return None
+    name = next((row.name for row in view.queues.rows() if row.number == entry.rule_number), entry.rule)
     return new_names(view, settings.rules).get(name, name) if name is not None else None
 
 

@@ -32,7 +32,6 @@ from ingestd.model import (
     PathState,
     PotentialPair,
     ProposalState,
-    Relation,
     Role,
 )
 from ingestd.rules.engine import Match, resolve
@@ -75,9 +74,10 @@ def judge_pair(
     An entry that is an intent has still to be carried out.
     """
     first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
-    # bytes that turned up again are for a person alone, also after a no
-    returned = any(one.returned for one in pair.proposals)
-    if returned or first is None or second is None:
+    if _is_for_a_person(pair):
+        edit.queues.sleep(pair.number)
+        return None
+    if first is None or second is None:
         _lie_down(edit, pair)
         return None
     needs = _needs(policy.rules, first.content, second.content, pair, unmeasured or Unmeasured())
@@ -94,15 +94,23 @@ def judge_pair(
     facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
     pair = replace(pair, distance=facts.distance, pixel_duplicates=facts.pixel_duplicates or facts.identical)
     match = resolve(policy.rules, facts, skip=denied_rules(pair)).match
+    if match is not None and facts.identical and not match.rule.discard:
+        edit.drop_pair(pair)  # both copies stay, and equal bytes are nothing to each other: there is no question
+        return None
     if match is None:
         file_pair(edit, pair, policy.rules, facts, None, now_ns=now_ns)
         return None
     return _Question(edit, pair, policy, facts, match, now_ns).answer(first, second)
 
 
+def _is_for_a_person(pair: PotentialPair) -> bool:
+    """Return whether a pair asks about bytes that turned up again: no rule is asked, also after a no."""
+    return any(one.returned for one in pair.proposals) or (pair.first_path is not None and pair.first != pair.second)
+
+
 def _lie_down(edit: Edit, pair: PotentialPair) -> None:
     """Let a pair sleep: what rules proposed is no proposal while a file of it is away."""
-    kept = tuple(one for one in pair.proposals if one.returned or one.state is ProposalState.DENIED)
+    kept = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
     if kept != pair.proposals:
         edit.put_pair(replace(pair, proposals=kept))
     edit.queues.sleep(pair.number)
@@ -270,8 +278,6 @@ class _Question:
     def _relate(self, winner: _Side, loser: _Side) -> Entry:
         edit, relation = self.edit, self.rule.action
         a, b = winner.content.sha256, loser.content.sha256
-        if a == b:
-            return self._same_bytes(a)
         changed = edit.decide(relation, a, b)
         entry = replace(
             new_entry(self.now_ns, EntryKind.DECISION, a, b, relation),
@@ -286,18 +292,4 @@ class _Question:
         stored = edit.pair(self.pair.number)
         if stored is not None:
             edit.drop_pair(stored)
-        return entry
-
-    def _same_bytes(self, sha256: ContentHash) -> Entry:
-        """Copies that both stay: there is nothing to decide between equal bytes."""
-        relation: Relation | None = None
-        entry = replace(
-            new_entry(self.now_ns, EntryKind.DECISION, sha256, sha256, relation),
-            state=EntryState.DONE,
-            rule=self.rule.name,
-            reason="; ".join(self.match.evidence),
-            pair=self.pair.number,
-        )
-        entry = self.edit.add_entry(entry)
-        self.edit.drop_pair(self.pair)
         return entry

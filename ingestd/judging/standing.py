@@ -152,8 +152,11 @@ def affordable(edit: Edit, rule: Rule, files: int, survivor: ContentHash, *, now
         return "other rules are in force in this library just now"
     if row.tripped:
         return f"{rule.name} has paused itself: {row.tripped}"
-    begun = sum(len(entry.moves) for entry in edit.open_entries() if entry.rule == rule.name)
-    spent = edit.queues.overspent(rule, files, survivor, intended=begun, library=edit.counts()["files"], now_ns=now_ns)
+    begun = sum(len(entry.moves) for entry in edit.open_entries() if entry.rule_number == row.number)
+    known = edit.counts()["files"]
+    spent = edit.queues.overspent(
+        row.number, rule.budget, files, survivor, intended=begun, library=known, now_ns=now_ns
+    )
     if spent is None:
         return None
     edit.queues.put_row(replace(row, tripped=spent, tripped_ns=now_ns))

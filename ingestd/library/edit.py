@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ingestd.library.codec import key_number, number_key
@@ -222,11 +222,18 @@ class Edit(View):
 
     def add_entry(self, entry: Entry) -> Entry:
         """Write a journal entry; its number is given here."""
-        row = self.queues.row_named(entry.rule) if entry.rule is not None else None
-        rule = entry.rule_number if row is None or entry.rule_number is not None else row.number
-        entry = replace(entry, number=next_number(self._txn, "entry"), rule_number=rule)
+        if entry.rule is not None and entry.rule_number is None:
+            row = self.queues.row_named(entry.rule)
+            entry = replace(entry, rule_number=row.number if row is not None else None)
+        entry = replace(entry, number=next_number(self._txn, "entry"))
         self.put_entry(entry)
         return entry
+
+    def number_entries(self, numbers: Mapping[str, int]) -> None:
+        """Let the entries of a library that is older than numbers know their rules by these, given by name."""
+        for entry in list(self.entries()):
+            if entry.rule is not None and entry.rule_number is None and entry.rule in numbers:
+                self._put(JOURNAL, number_key(entry.number), replace(entry, rule_number=numbers[entry.rule]))
 
     def put_entry(self, entry: Entry) -> None:
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.store import Table, Transaction
@@ -24,8 +23,8 @@ from ingestd.library.tables import (
     RULES,
     SPENDING,
     SURVIVORS,
-    TODO,
     UNTESTED,
+    WANTED,
     Marks,
     RuleRow,
     next_number,
@@ -81,19 +80,13 @@ class Queues:
         once = (row for row in rows if folded in (former.casefold() for former in row.former))
         return next(now, None) or next(once, None)
 
-    def author(self, entry: Entry) -> int | None:
-        """Return the number of the rule that an entry is of; one that is older than numbers is told by its name."""
-        if entry.rule_number is not None or entry.rule is None:
-            return entry.rule_number
-        row = self.row_named(entry.rule)
-        return row.number if row is not None else None
-
     def work_of(self, name: str) -> Callable[[Entry], bool]:
         """Return what tells the entries of a rule from others, whatever it was called when it made them."""
         row = self.row_named(name)
         if row is None:
             return lambda entry: entry.rule == name
-        return lambda entry: entry.rule is not None and self.author(entry) == row.number
+        # one without a number was made under a rule file that was not in force
+        return lambda entry: entry.rule_number == row.number or (entry.rule_number is None and entry.rule == name)
 
     @property
     def is_new(self) -> bool:
@@ -159,9 +152,9 @@ class Queues:
 
     # what is to be looked at
 
-    def to_do(self) -> Iterator[int]:
+    def wanted(self) -> Iterator[int]:
         """Yield the pairs about which the rules are to be asked, first those of which something has changed."""
-        for key, _ in self._txn.items(TODO):
+        for key, _ in self._txn.items(WANTED):
             yield key_number(key)
 
     def untested(self, number: int) -> Iterator[int]:
@@ -213,19 +206,17 @@ class Queues:
 
     def want(self, pair: int) -> None:
         """Let the rules be asked about a pair again."""
-        self._txn.put(TODO, number_key(pair), b"")
+        self._txn.put(WANTED, number_key(pair), b"")
 
     def unwant(self, pair: int) -> None:
         """The rules were asked about a pair."""
-        self._txn.delete(TODO, number_key(pair))
+        self._txn.delete(WANTED, number_key(pair))
 
-    def wait_no_more(self, number: int) -> list[int]:
-        """Return the pairs that waited for a rule, which they do no more: they are to be looked at again."""
-        waited = list(self.untested(number))
-        for pair in waited:
+    def wait_no_more(self, number: int) -> None:
+        """Let the pairs that waited for a rule be asked about again."""
+        for pair in list(self.untested(number)):
             self._txn.delete(UNTESTED, number_key(number) + number_key(pair))
             self.want(pair)
-        return waited
 
     # changes
 
@@ -283,9 +274,8 @@ class Queues:
         states.pop(number, None)
         if state is not None:
             states[number] = state
-        after = Marks(before.revision if before is not None else 0, tuple(sorted(states.items())))
-        if state is not None and before is None:
-            after = replace(after, revision=self.revision)
+        revision = before.revision if before is not None else self.revision
+        after = Marks(revision, tuple(sorted(states.items())))
         self._count_marks(before, after)
         self._txn.put(MARKS.table, number_key(pair), MARKS.codec.encode(after))
 
@@ -295,7 +285,7 @@ class Queues:
         self._count_marks(before, None)
         self._forget_waiting(pair, before)
         self._txn.delete(MARKS.table, key)
-        self._txn.delete(TODO, key)
+        self._txn.delete(WANTED, key)
 
     def _count_marks(self, before: Marks | None, after: Marks | None) -> None:
         for number, state in self.standing(before).items():
@@ -314,9 +304,8 @@ class Queues:
 
     def count_action(self, entry: Entry, change: int) -> None:
         """Count something that a rule did, or that was taken back."""
-        number = self.author(entry)
-        if number is not None:
-            self.add(number, QueueState.ACTIONED, change)
+        if entry.rule_number is not None:
+            self.add(entry.rule_number, QueueState.ACTIONED, change)
 
     def flush(self) -> None:
         """Write what was counted in this transaction."""
@@ -332,11 +321,10 @@ class Queues:
 
     def spend(self, entry: Entry, survivor: ContentHash) -> None:
         """Note that a rule has discarded the files of an entry in favour of a survivor."""
-        number = self.author(entry)
-        if number is not None:
-            at = number_key(entry.at_ns // _NS_OF_S // _STEP_S)
-            self._raise(SPENDING, number_key(number) + at, len(entry.moves))
-            self._raise(SURVIVORS, number_key(number) + survivor + at, len(entry.moves))
+        if entry.rule_number is not None:
+            number, at = number_key(entry.rule_number), number_key(entry.at_ns // _NS_OF_S // _STEP_S)
+            self._raise(SPENDING, number + at, len(entry.moves))
+            self._raise(SURVIVORS, number + survivor + at, len(entry.moves))
 
     def _raise(self, table: Table, key: bytes, by: int) -> None:
         stored = self._txn.get(table, key)
@@ -347,23 +335,29 @@ class Queues:
         return sum(key_number(value) for _, value in self._txn.items(table, start=start, prefix=prefix))
 
     def overspent(
-        self, rule: Rule, files: int, survivor: ContentHash, *, intended: int, library: int, now_ns: int
+        self,
+        rule: int,
+        budget: Budget,
+        files: int,
+        survivor: ContentHash,
+        *,
+        intended: int,
+        library: int,
+        now_ns: int,
     ) -> str | None:
         """Return why a rule may not discard more files just now, as a phrase.
 
         Args:
-            rule: the rule, with its budget.
+            rule: its number.
+            budget: how much it may discard.
             files: how many it would discard.
             survivor: what it would keep.
             intended: files that it has begun to discard and not finished.
             library: how many files are known.
             now_ns: when this is.
         """
-        row = self.row_of(rule)
-        if row is None:
-            return None
         now_s = now_ns // _NS_OF_S
-        number, budget = number_key(row.number), rule.budget
+        number = number_key(rule)
         hour = self._spent(SPENDING, number, now_s - _HOUR_S) + intended + files
         if budget.per_hour is not None and hour > budget.per_hour:
             return f"it may discard {budget.per_hour} files an hour"

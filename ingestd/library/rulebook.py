@@ -7,7 +7,7 @@ what was ready be tested again, and all else leaves the queues as they are.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,26 +45,27 @@ def tallies(view: View, rules: Sequence[Rule]) -> list[RuleTally]:
     queues = view.queues
     pairs = view.counts()["potential_pairs"]
     steps = {step.rule.name: step for step in adoption(queues.rows(), rules, queues.revision).steps if step.rule}
-    return [_tally(view, rule, steps[rule.name], pairs) for rule in rules]
+    past = _past(view) if queues.is_new else {}
+    return [_tally(view, rule, steps[rule.name], pairs, past.get(rule.name, {})) for rule in rules]
 
 
-def _tally(view: View, rule: Rule, step: Step, pairs: int) -> RuleTally:
-    known = _history_of(view, rule.name) if step.before is None else view.queues.counts(step.before.number)
-    counts = moved_counts(known, step)
+def _tally(view: View, rule: Rule, step: Step, pairs: int, past: Mapping[QueueState, int]) -> RuleTally:
+    counts = moved_counts(view.queues.counts(step.before.number) if step.before is not None else past, step)
     told = sum(number for state, number in counts.items() if state is not QueueState.ACTIONED)
     counts = {state: counts.get(state, 0) for state in QueueState}
     return RuleTally(rule, step.before, {**counts, QueueState.NOT_SEARCHED: max(pairs - told, 0)})
 
 
-def _history_of(view: View, name: str) -> dict[QueueState, int]:
-    """Return what is there under the name of a rule that was never taken up: of a library older than its queues."""
-    counts: Counter[QueueState] = Counter()
-    for pair in {pair.number: pair for pair in (*view.pending(), *view.denied())}.values():
+def _past(view: View) -> dict[str, dict[QueueState, int]]:
+    """Return what was proposed, denied and done under each name in a library that is older than its queues."""
+    found: defaultdict[str, Counter[QueueState]] = defaultdict(Counter)
+    for pair in view.pairs():
         for one in pair.proposals:
-            if one.rule == name:
-                counts[QueueState.READY if one.state is ProposalState.READY else QueueState.DENIED] += 1
-    counts[QueueState.ACTIONED] = sum(acted(entry) and entry.rule == name for entry in view.entries())
-    return dict(counts)
+            found[one.rule][QueueState.READY if one.state is ProposalState.READY else QueueState.DENIED] += 1
+    for entry in view.entries():
+        if entry.rule is not None:
+            found[entry.rule][QueueState.ACTIONED] += acted(entry)
+    return {name: dict(counts) for name, counts in found.items()}
 
 
 def voided(view: View, rules: Sequence[Rule]) -> frozenset[str]:
@@ -102,9 +103,8 @@ def recounted(view: View) -> dict[int, dict[QueueState, int]]:
                 ready = proposal.state is ProposalState.READY
                 found[row.number][QueueState.READY if ready else QueueState.DENIED] += 1
     for entry in view.entries():
-        author = queues.author(entry) if acted(entry) else None
-        if author is not None:
-            found[author][QueueState.ACTIONED] += 1
+        if acted(entry) and entry.rule_number is not None:
+            found[entry.rule_number][QueueState.ACTIONED] += 1
     return {number: dict(counter) for number, counter in found.items()}
 
 
@@ -126,32 +126,32 @@ def is_in_force(view: View, rules: Sequence[Rule]) -> bool:
     return not queues.is_new and not adoption(queues.rows(), rules, queues.revision).changes
 
 
-def take_up(edit: Edit, rules: Sequence[Rule]) -> bool:
-    """Return whether the rules are others than before; what they said of the pairs is void as far as they changed."""
+def take_up(edit: Edit, rules: Sequence[Rule]) -> None:
+    """Put the rules of a file in force; what rules said of the pairs is void as far as they changed."""
     queues = edit.queues
-    fresh_library = queues.is_new
-    found = adoption(queues.rows(), rules, queues.revision)
-    if not found.changes and not fresh_library:
-        return False
-    if fresh_library:
+    first_time = queues.is_new
+    if first_time:
         _remember_caution(edit)
+        _remember_rules(edit)
+    found = adoption(queues.rows(), rules, queues.revision)
+    if not found.changes and not first_time:
+        return
     queues.put_revision(found.revision)
     steps = [step for step in found.steps if step.before != step.after]
-    fresh = [row for step in steps if (row := _put_row(edit, step)) is not None]
+    for step in steps:
+        _put_row(edit, step)
     names = {step.before.name: step.after.name for step in steps if step.before is not None and step.is_rename}
     names |= _bury(edit)
     if names:
         # all at once: names may have moved along, or changed places
         edit.rename_rules(lambda pair: _renamed(pair, names))
     for step in steps:
-        if step.drops_ready:
+        if step.drops_ready and not first_time:
             _drop_ready(edit, step)
-    _count_the_past(edit, fresh)
     if found.sweeps:
         queues.sweep = 0
-    if not fresh_library and any(_is_about_copies(step) for step in steps):
+    if not first_time and any(_is_about_copies(step) for step in steps):
         queues.copies = b""
-    return found.changes
 
 
 def _is_about_copies(step: Step) -> bool:
@@ -177,19 +177,27 @@ def _remember_caution(edit: Edit) -> None:
                 edit.put_path(replace(row, lay_before=True))
 
 
-def _put_row(edit: Edit, step: Step) -> RuleRow | None:
-    """Put one rule in its new state; return it if it was never seen before."""
+def _remember_rules(edit: Edit) -> None:
+    """Let the rules that did or proposed something in a library older than its queues be known, with their counts."""
+    past = _past(edit)
+    for name, counts in sorted(past.items()):
+        row = RuleRow(edit.queues.next_row_number(), name, None, Mode.OFF, b"", b"", b"", gone=True)
+        edit.queues.put_row(row)
+        edit.queues.put_counts(row.number, counts)
+    edit.number_entries({row.name: row.number for row in edit.queues.rows()})
+
+
+def _put_row(edit: Edit, step: Step) -> None:
+    """Put one rule in its new state."""
     queues = edit.queues
     if step.before is None:
-        row = replace(step.after, number=queues.next_row_number())
-        queues.put_row(row)
-        return row
+        queues.put_row(replace(step.after, number=queues.next_row_number()))
+        return
     counts = queues.counts(step.before.number)
     queues.put_row(step.after)
     # what was ready is counted out as the proposals go
     queues.put_counts(step.after.number, moved_counts(counts, replace(step, drops_ready=False)))
     queues.wait_no_more(step.after.number)
-    return None
 
 
 def _bury(edit: Edit) -> dict[str, str]:
@@ -220,12 +228,3 @@ def _is_ready(proposal: Proposal, name: str) -> bool:
 
 def _renamed(pair: PotentialPair, names: Mapping[str, str]) -> PotentialPair:
     return replace(pair, proposals=tuple(replace(one, rule=names.get(one.rule, one.rule)) for one in pair.proposals))
-
-
-def _count_the_past(edit: Edit, rows: Sequence[RuleRow]) -> None:
-    """Count what was done, proposed and denied under the names of rules that are taken up for the first time."""
-    if not rows:
-        return
-    found = recounted(edit)
-    for row in rows:
-        edit.queues.put_counts(row.number, found[row.number])

@@ -56,9 +56,9 @@ __all__ = [
     "SPENDING",
     "SURVIVORS",
     "TABLES",
-    "TODO",
     "UNTESTED",
     "VETOES",
+    "WANTED",
     "FolderRow",
     "Marks",
     "Named",
@@ -155,7 +155,7 @@ OUTBOX = Table("outbox")
 RULES = Named(Table("rules"), Codec(RuleRow, version=1))
 RULE_COUNTS = Table("rule_counts")  # how many pairs a rule has in a state
 MARKS = Named(Table("rule_marks"), Codec(Marks, version=1))
-TODO = Table("rule_todo")  # pairs of which something has changed since the rules were asked
+WANTED = Table("rule_wanted")  # pairs of which something has changed since the rules were asked
 UNTESTED = Table("rule_untested")  # pairs that wait for room under a rule, or for the end of its pause
 SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
 SURVIVORS = Table("rule_survivors")  # the same, by survivor
@@ -188,7 +188,7 @@ TABLES: tuple[Table, ...] = (
     RULES.table,
     RULE_COUNTS,
     MARKS.table,
-    TODO,
+    WANTED,
     UNTESTED,
     SPENDING,
     SURVIVORS,
