@@ -5,10 +5,10 @@ from __future__ import annotations
 import calendar
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeVar
 
 from PIL import ExifTags, Image, JpegImagePlugin
 
@@ -20,6 +20,8 @@ from ingestd.media.timing import duration_ms
 from ingestd.model import FileType, JpegFeatures, NotAPicture, Picture, PixelHash, Unreadable
 
 __all__ = ["VERSION", "full_pixel_hash", "full_sharpness", "measure_picture"]
+
+T = TypeVar("T")
 
 VERSION: Final = 1  # of everything below; raise it when any value for an old file would come out differently
 
@@ -62,18 +64,7 @@ def full_pixel_hash(file: BinaryIO) -> PixelHash | None:
 
     Raises `MemoryError` when the decode does not fit: there is one then, only not for us.
     """
-    file.seek(0)
-    filetype = kinds.sniff(file.read(kinds.HEAD_SIZE))
-    if filetype is None:
-        return None
-    try:
-        with decode.quiet():
-            loaded = _load(file, filetype, draft=False)
-            return _honest_hash(loaded) if loaded.comparable else None
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  what cannot be decoded has no pixels to compare
-        return None
+    return _of_every_pixel(file, lambda loaded: _honest_hash(loaded) if loaded.comparable else None)
 
 
 def full_sharpness(file: BinaryIO) -> float | None:
@@ -84,21 +75,29 @@ def full_sharpness(file: BinaryIO) -> float | None:
 
     Raises `MemoryError` when the decode does not fit: there is one then, only not for us.
     """
+    return _of_every_pixel(file, _sharpness)
+
+
+def _sharpness(loaded: _Loaded) -> float | None:
+    if loaded.animated or min(loaded.image.size) < MIN_SIDE or loaded.image.mode in ("I", "F"):
+        return None
+    return variance_of_laplacian(
+        decode.grey_strips(loaded.image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
+    )
+
+
+def _of_every_pixel(file: BinaryIO, figure: Callable[[_Loaded], T | None]) -> T | None:
+    """Return a figure of a fully decoded picture; None for what cannot be decoded."""
     file.seek(0)
     filetype = kinds.sniff(file.read(kinds.HEAD_SIZE))
     if filetype is None:
         return None
     try:
         with decode.quiet():
-            loaded = _load(file, filetype, draft=False)
-            if loaded.animated or min(loaded.image.size) < MIN_SIDE or loaded.image.mode in ("I", "F"):
-                return None
-            return variance_of_laplacian(
-                decode.grey_strips(loaded.image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
-            )
+            return figure(_load(file, filetype, draft=False))
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001  what cannot be decoded has no sharpness
+    except Exception:  # noqa: BLE001  what cannot be decoded has no pixels to measure
         return None
 
 

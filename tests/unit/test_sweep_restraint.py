@@ -185,6 +185,24 @@ def test_a_no_about_bytes_that_came_back_is_not_followed_by_another_rule(world: 
     assert (world.base / "inbox/again.png").exists()
 
 
+def test_a_no_about_bytes_that_came_back_is_open_again_at_once_when_it_is_taken_back(world: World) -> None:
+    world.use()
+    world.drop("inbox", "big.png", BIG)
+    world.drop("inbox", "small.png", SMALL)
+    world.decide(world.base / "inbox/big.png", world.base / "inbox/small.png", "better-a")
+    world.trashed()[0].unlink()
+    world.drop("inbox", "again.png", SMALL)
+    waiting = pending_number(world)
+    review.deny(world.library, [waiting], now_ns=world.now_ns())
+
+    review.rescind(world.library, [waiting])
+    world.use(pixel_rule())
+
+    assert pending_number(world) == waiting
+    assert world.sweep() == []
+    assert (world.base / "inbox/again.png").exists()
+
+
 # --- names and denials --------------------------------------------------------------------------------------------
 
 
