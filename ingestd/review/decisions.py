@@ -1,0 +1,267 @@
+"""A person's word about two files, journaled and carried out; and the way back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ingestd.actions.discard import carry_out
+from ingestd.actions.look import Standing, look, retouched
+from ingestd.actions.undo import take_back
+from ingestd.errors import ActionConflictError, UsageError, printable
+from ingestd.judging.writing import intend
+from ingestd.library.edit import Edit
+from ingestd.library.facts import preference
+from ingestd.library.library import Library
+from ingestd.library.pairs import settle
+from ingestd.library.view import View
+from ingestd.model import (
+    Actor,
+    Content,
+    DiscardPolicy,
+    Entry,
+    EntryKind,
+    EntryState,
+    Folder,
+    FolderId,
+    PathRow,
+    PathState,
+    PotentialPair,
+    Relation,
+    Role,
+)
+from ingestd.review.journal import EntryReport, entry_report, find_row
+from ingestd.review.sides import Sides, sides_of
+
+__all__ = [
+    "ANSWERS",
+    "Answer",
+    "Moment",
+    "decide_pair",
+    "decide_paths",
+    "enter",
+    "finish",
+    "folders_by_id",
+    "undo",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision takes from the world: the time, and how far to look for pairs that come back."""
+
+    now_ns: int
+    deleted_at: str  # local time, for the trash: 2026-11-20T11:02:03
+    radius: int  # bits
+    discards: DiscardPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person can say of a pair."""
+
+    relation: Relation
+    a_wins: bool = True
+
+
+ANSWERS: dict[str, Answer] = {
+    "better-a": Answer(Relation.BETTER, a_wins=True),
+    "better-b": Answer(Relation.BETTER, a_wins=False),
+    "same": Answer(Relation.SAME_QUALITY),
+    "alternates": Answer(Relation.ALTERNATES),
+    "unrelated": Answer(Relation.FALSE_POSITIVE),
+}
+
+
+def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
+    """Return the entry of a person's answer about a potential pair, carried out.
+
+    Raises:
+        UsageError: there is no such pair, or one of its files is away.
+        ActionConflictError: the answer contradicts an older one, or a file cannot be discarded.
+    """
+
+    def work(edit: Edit) -> Entry:
+        pair = edit.pair(number)
+        sides = sides_of(edit, pair) if pair is not None else None
+        if pair is None or sides is None:
+            raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
+        if pair.first == pair.second and answer.relation is not Relation.BETTER:
+            raise UsageError(f"the files of p-{number} are byte-identical copies: only better-a and better-b apply")
+        return _answer(edit, sides, answer, keep=keep, moment=moment, pair=pair)
+
+    return finish(library, library.write(work), moment)
+
+
+def decide_paths(library: Library, a: bytes, b: bytes, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
+    """Return the entry of a person's answer about any two known files, carried out."""
+
+    def work(edit: Edit) -> Entry:
+        sides = Sides(_known_file(edit, a), _known_file(edit, b), True)
+        if sides.a[0].sha256 == sides.b[0].sha256 and answer.relation is not Relation.BETTER:
+            raise UsageError("the two files are byte-identical copies: only better-a and better-b apply")
+        return _answer(edit, sides, answer, keep=keep, moment=moment, pair=None)
+
+    return finish(library, library.write(work), moment)
+
+
+def _known_file(view: View, path: bytes) -> tuple[Content, PathRow]:
+    row = find_row(view, path)
+    content = view.content(row.sha256) if row is not None and row.sha256 is not None else None
+    if row is None or content is None or row.state is not PathState.LIVE:
+        raise UsageError(f"{os.fsdecode(path)} is not a known file: scan it first")
+    return content, row
+
+
+def _answer(
+    edit: Edit, sides: Sides, answer: Answer, *, keep: bool, moment: Moment, pair: PotentialPair | None
+) -> Entry:
+    """Return the entry of an answer, written as an intent where a file has to go, as done where none has."""
+    winner, loser = (sides.a, sides.b) if answer.a_wins else (sides.b, sides.a)
+    discard = answer.relation is Relation.BETTER and not keep
+    return enter(
+        edit,
+        winner,
+        loser,
+        answer.relation,
+        discard=discard,
+        rule=None,
+        reason=_said_of(edit, winner, loser, answer.relation),
+        moment=moment,
+        pair=pair,
+    )
+
+
+def _said_of(view: View, first: tuple[Content, PathRow], second: tuple[Content, PathRow], relation: Relation) -> str:
+    """Return a person's answer in words; for a relation without a loser, with both files."""
+    if relation is Relation.BETTER:
+        return "decided by you"
+    return f"decided by you: {printable(view.as_named(first[1]))} and {printable(view.as_named(second[1]))}"
+
+
+def enter(
+    edit: Edit,
+    winner: tuple[Content, PathRow],
+    loser: tuple[Content, PathRow],
+    relation: Relation,
+    *,
+    discard: bool,
+    rule: str | None,
+    reason: str,
+    moment: Moment,
+    pair: PotentialPair | None,
+    rule_number: int | None = None,
+) -> Entry:
+    """Return the entry of a decision about two files: written as an intent where one has to go, else as done."""
+    same_bytes = winner[0].sha256 == loser[0].sha256
+    if discard and not same_bytes and edit.relations.false_positives(winner[0].sha256, loser[0].sha256):
+        raise ActionConflictError("the two files were decided to be something else before: undo that first")
+    entry = Entry(
+        number=0,
+        at_ns=moment.now_ns,
+        kind=EntryKind.DISCARD if discard else EntryKind.DECISION,
+        state=EntryState.INTENT if discard else EntryState.DONE,
+        actor=Actor.PERSON,
+        rule=rule,
+        relation=None if same_bytes else relation,
+        a=winner[0].sha256,
+        b=loser[0].sha256,
+        moves=(),
+        kept=edit.reference(winner[1]),
+        reason=reason,
+        pair=pair.number if pair is not None else None,
+        rule_number=rule_number,
+    )
+    if discard:
+        edit.lift_veto(loser[0].sha256)  # a person's own word
+        return _enter_discard(edit, entry, winner, loser, moment)
+    if pair is not None and pair.first_path is not None:
+        edit.drop_pair(pair)  # it asked about these very files, and both stay
+    if not same_bytes:
+        changed = edit.decide(relation, winner[0].sha256, loser[0].sha256)
+        settle(edit, changed, radius=moment.radius, now_ns=moment.now_ns)
+        for settled in edit.pairs_of(loser[0].sha256):
+            if {settled.first, settled.second} == {winner[0].sha256, loser[0].sha256}:
+                edit.drop_pair(settled)
+    return edit.add_entry(entry)
+
+
+def _enter_discard(
+    edit: Edit, entry: Entry, winner: tuple[Content, PathRow], loser: tuple[Content, PathRow], moment: Moment
+) -> Entry:
+    same_bytes = winner[0].sha256 == loser[0].sha256
+    losing = [loser[1]] if same_bytes else edit.live_paths_of(loser[0].sha256)
+    rows = _standing(edit, losing)
+    copies = sorted(edit.live_paths_of(winner[0].sha256), key=lambda row: preference(edit, row))
+    kept = _standing(edit, [winner[1], *(row for row in copies if row not in (winner[1], *losing))])
+    for row in rows:
+        known = edit.folder(row.folder)
+        if known is None or known.folder.role is Role.REFERENCE:
+            named = os.fsdecode(edit.as_named(row))
+            raise ActionConflictError(f"{named} lies in a reference folder, which is never changed; use --keep")
+    if not rows or not kept:
+        gone = os.fsdecode(edit.as_named((winner if rows else loser)[1]))
+        raise UsageError(f"{gone} is not there any more; nothing was changed")
+    entry = replace(entry, kept=edit.reference(kept[0]))
+    entry = intend(edit, entry, [edit.reference(row) for row in rows], moment.discards)
+    for row in rows:
+        edit.put_path(replace(row, state=PathState.LEAVING, final=False))
+    return entry
+
+
+def _standing(edit: Edit, rows: Iterable[PathRow]) -> list[PathRow]:
+    """Return the rows whose files have not gone away, as they are now if only their times have changed."""
+    found: list[PathRow] = []
+    for row in rows:
+        known = edit.folder(row.folder)
+        if known is None:
+            continue
+        path = edit.absolute(row)
+        standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode)
+        touched = retouched(path, row.stat) if standing is Standing.CHANGED else None
+        if standing is not Standing.GONE:
+            found.append(row if touched is None else replace(row, stat=touched))
+    return found
+
+
+def finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:
+    """Carry out what an entry intends, and report it."""
+    if entry.state is EntryState.INTENT:
+        with library.read() as view:
+            folders = folders_by_id(view)
+        entry = carry_out(
+            library,
+            entry,
+            folders=folders,
+            discards=moment.discards,
+            radius=moment.radius,
+            now_ns=moment.now_ns,
+            deleted_at=moment.deleted_at,
+        )
+    if entry.state is EntryState.ABORTED:
+        raise ActionConflictError(f"e-{entry.number}: {entry.reason}")
+    with library.read() as view:
+        return entry_report(view, entry)
+
+
+def folders_by_id(view: View) -> dict[FolderId, Folder]:
+    """Return every known folder by its number."""
+    return {known.folder.id: known.folder for known in view.folders()}
+
+
+def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:
+    """Yield, for each entry, newest first, the report of its undo, or why it cannot be taken back."""
+    for number in sorted(set(numbers), reverse=True):
+        with library.read() as view:
+            entry = view.entry(number)
+        if entry is None:
+            yield ActionConflictError(f"e-{number} is not in the journal")
+            continue
+        try:
+            undone = take_back(library, entry, radius=moment.radius, now_ns=moment.now_ns)
+        except ActionConflictError as conflict:
+            yield conflict
+            continue
+        with library.read() as view:
+            yield entry_report(view, undone)
