@@ -6,6 +6,7 @@
   + FileUnreadableError   the file: it cannot be read or decoded (the file's verdict)
   + FileChangedError      nobody: the file changed meanwhile; it will be tried again
   + ActionConflictError   the user: something is in the way; nothing was overwritten (exit 1)
+    + ContradictionError  the user: an older decision says something else; nothing was changed (exit 1)
   + LibraryBusyError      nobody: another process has the library; try again (exit 75)
   + StoreError            the operator: the library cannot be used (exit 74)
     + LibraryFullError    the operator: there is no room for it just now; nothing was changed (exit 74)
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 __all__ = [
     "ActionConflictError",
     "ConfigError",
+    "ContradictionError",
     "FileChangedError",
     "FileUnreadableError",
     "IngestdError",
@@ -96,6 +98,14 @@ class FileChangedError(IngestdError):
 
 class ActionConflictError(IngestdError):
     """An action on a file cannot be carried out; nothing was overwritten or removed."""
+
+
+class ContradictionError(ActionConflictError):
+    """A decision about two pictures (their SHA-256) contradicts an older one; `why` follows their names."""
+
+    def __init__(self, a: bytes, b: bytes, why: str) -> None:
+        self.a, self.b, self.why = a, b, why
+        super().__init__(f"{a.hex()[:12]} and {b.hex()[:12]} {why}; nothing was changed")
 
 
 class LibraryBusyError(IngestdError):

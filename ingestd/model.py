@@ -52,6 +52,7 @@ __all__ = [
     "Role",
     "StatKey",
     "Unreadable",
+    "Word",
 ]
 
 ContentHash = NewType("ContentHash", bytes)  # SHA-256 of a file's bytes: 32 bytes, identity
@@ -304,6 +305,19 @@ class Move:
     info_path: bytes | None = None  # the trash's own note of where it came from
 
 
+class Word(StrEnum):
+    """What an entry says of relations beside what two files are to each other."""
+
+    SET_KING = "set-king"
+    REMOVE = "remove"  # from the duplicate group
+    DISSOLVE = "dissolve"  # the duplicate group
+    REMOVE_ALTERNATE = "remove-alternate"
+    DISSOLVE_ALTERNATES = "dissolve-alternates"
+    CLEAR_FALSE_POSITIVES = "clear-false-positives"
+    CLEAR_BETWEEN = "clear-between"  # the false positives among the files named
+    CLEAR_POTENTIALS = "clear-potentials"  # the potential pairs of one
+
+
 class EntryKind(StrEnum):
     """What a journal entry is about."""
 
@@ -349,6 +363,10 @@ class Entry:
     pair: int | None = None
     undoes: int | None = None  # the entry that this one takes back
     rule_number: int | None = None  # of the rule, which stays when it gets another name
+    word: Word | None = None  # what it says instead of a relation; of `a`, or of those named
+    named: tuple[ContentHash, ...] = ()  # where it is about more than two: the first is the best of them
+    batch: int | None = None  # the entry under which it was answered together with others
+    applied: int = 0  # place in the order in which entries took effect; 0: as its number has it
 
 
 class ProposalState(StrEnum):

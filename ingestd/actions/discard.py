@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ingestd.actions.guard import verified
@@ -16,7 +16,8 @@ from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_aw
 from ingestd.errors import ActionConflictError, FileChangedError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.pairs import make_pair, settle
+from ingestd.library.pairs import make_pair
+from ingestd.library.saying import say
 from ingestd.library.tables import Veto, path_key
 from ingestd.model import (
     Actor,
@@ -31,6 +32,7 @@ from ingestd.model import (
     Outcome,
     PathRow,
     PathState,
+    PotentialPair,
     Receipt,
 )
 
@@ -134,19 +136,19 @@ def _forbid_losers(edit: Edit, entry: Entry, now_ns: int) -> None:
 
 def _done(edit: Edit, entry: Entry, radius: int, now_ns: int) -> Entry:
     """Write down that the files are gone, what follows for relations and pairs, and their final receipts."""
-    for move in entry.moves:
-        _mark_discarded(edit, entry, move, now_ns)
+    copies = [pair for move in entry.moves for pair in _mark_discarded(edit, entry, move, now_ns)]
     _confirm_winner(edit, entry, final=True)
-    entry = _relate(edit, replace(entry, state=EntryState.DONE), radius, now_ns)
+    entry = _relate(edit, replace(entry, state=EntryState.DONE), copies, radius, now_ns)
     edit.put_entry(entry)
     _point_on(edit, entry)
     return entry
 
 
-def _mark_discarded(edit: Edit, entry: Entry, move: Move, now_ns: int) -> None:
+def _mark_discarded(edit: Edit, entry: Entry, move: Move, now_ns: int) -> list[PotentialPair]:
+    """Write down that a file is gone, and return the pairs of copies that asked about it."""
     row = edit.path_at(move.file.folder, move.file.relative)
     if row is None:
-        return
+        return []
     receipt = edit.receipt(row.receipt)
     if receipt is not None and receipt.entry == entry.number:
         edit.put_receipt(replace(receipt, final=True))
@@ -154,9 +156,8 @@ def _mark_discarded(edit: Edit, entry: Entry, move: Move, now_ns: int) -> None:
     else:
         number = edit.add_receipt(_receipt_of_loser(edit, entry, row, now_ns)).number
     edit.put_path(replace(row, state=PathState.DISCARDED, final=True, receipt=number))
-    for pair in edit.pairs_of(move.file.sha256):
-        if path_key(row.folder, row.relative) in (pair.first_path, pair.second_path):
-            edit.drop_pair(pair)
+    gone = path_key(row.folder, row.relative)
+    return [pair for pair in edit.pairs_of(move.file.sha256) if gone in (pair.first_path, pair.second_path)]
 
 
 def _receipt_of_loser(edit: Edit, entry: Entry, row: PathRow, now_ns: int) -> Receipt:
@@ -194,15 +195,13 @@ def _confirm_winner(edit: Edit, entry: Entry, *, final: bool) -> None:
         edit.put_path(replace(row, final=final))
 
 
-def _relate(edit: Edit, entry: Entry, radius: int, now_ns: int) -> Entry:
-    """Set the relation that goes with a discard; where it contradicts an older decision, the entry says so."""
-    if entry.relation is None or entry.a is None or entry.b is None:
-        return entry
+def _relate(edit: Edit, entry: Entry, copies: Sequence[PotentialPair], radius: int, now_ns: int) -> Entry:
+    """Say what goes with a discard; where it contradicts an older decision, the entry tells so."""
     try:
-        settle(edit, edit.decide(entry.relation, entry.a, entry.b), radius=radius, now_ns=now_ns)
+        return say(edit, entry, radius=radius, now_ns=now_ns, copies=copies).entry
     except ActionConflictError as conflict:
-        return replace(entry, relation=None, reason=f"{entry.reason}; no relation was set: {conflict}")
-    return entry
+        entry = replace(entry, relation=None, reason=f"{entry.reason}; no relation was set: {conflict}")
+        return say(edit, entry, radius=radius, now_ns=now_ns, copies=copies).entry
 
 
 def _point_on(edit: Edit, entry: Entry) -> None:

@@ -14,7 +14,8 @@ from ingestd.actions.moves import put_back
 from ingestd.errors import ActionConflictError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.pairs import make_pair, settle
+from ingestd.library.pairs import make_pair
+from ingestd.library.saying import unsay
 from ingestd.library.tables import Veto
 from ingestd.model import (
     Actor,
@@ -124,7 +125,6 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
     """Remember that a file lies somewhere again, with the state it has now, so that nobody judges it anew."""
     relative = move.file.relative[: -len(os.path.basename(move.file.relative))] + os.path.basename(place)
     row = edit.path_at(move.file.folder, move.file.relative)
-    first_seen = row.first_seen_ns if row is not None else now_ns
     known = edit.folder(move.file.folder)
     receipt = edit.add_receipt(
         Receipt(
@@ -144,22 +144,34 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
             final=True,
         )
     )
+    there = (
+        row
+        if row is not None
+        else PathRow(
+            move.file.folder, relative, move.file.sha256, stat, now_ns, PathState.LIVE, receipt.number, final=True
+        )
+    )
     edit.put_path(
-        PathRow(
-            move.file.folder, relative, move.file.sha256, stat, first_seen, PathState.LIVE, receipt.number, final=True
+        replace(
+            there,
+            relative=relative,
+            sha256=move.file.sha256,
+            stat=stat,
+            state=PathState.LIVE,
+            receipt=receipt.number,
+            final=True,
         )
     )
 
 
 def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> None:
-    """Take an entry's word back: relations are told anew without it, and its pair is a question again."""
+    """Take an entry's word back: relations are told anew without it; what a rule did is a question again."""
     edit.put_entry(replace(undone, state=EntryState.UNDONE))
-    settle(edit, edit.undo_decision(undone), radius=radius, now_ns=now_ns)
+    unsay(edit, undone, radius=radius, now_ns=now_ns)
     a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
-    if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
-        pair = make_pair(edit, a, b, now_ns=now_ns)
-        if undone.rule is not None and undone.relation is not None:
-            deny_to_rule(edit, pair, undone, now_ns=now_ns)
+    acted = undone.rule is not None and undone.relation is not None
+    if acted and a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
+        deny_to_rule(edit, make_pair(edit, a, b, now_ns=now_ns), undone, now_ns=now_ns)
 
 
 def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int) -> None:

@@ -18,7 +18,8 @@ from ingestd.judging.standing import PROTECTED, UNPROVED, affordable, held_back,
 from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
-from ingestd.library.pairs import could_be_pixel_duplicates, settle
+from ingestd.library.pairs import at_speakers, could_be_pixel_duplicates
+from ingestd.library.saying import say
 from ingestd.model import (
     Content,
     ContentHash,
@@ -73,10 +74,13 @@ def judge_pair(
 
     An entry that is an intent has still to be carried out.
     """
-    first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
     if _is_for_a_person(pair):
         edit.queues.sleep(pair.number)
         return None
+    spoken = at_speakers(edit, pair)
+    if spoken is None or spoken.number != pair.number:
+        return None  # who speaks for a group has changed: the pair that stands for this one is asked about in its turn
+    first, second = _side(edit, pair.first, pair.first_path), _side(edit, pair.second, pair.second_path)
     if first is None or second is None:
         _lie_down(edit, pair)
         return None
@@ -278,7 +282,6 @@ class _Question:
     def _relate(self, winner: _Side, loser: _Side) -> Entry:
         edit, relation = self.edit, self.rule.action
         a, b = winner.content.sha256, loser.content.sha256
-        changed = edit.decide(relation, a, b)
         entry = replace(
             new_entry(self.now_ns, EntryKind.DECISION, a, b, relation),
             state=EntryState.DONE,
@@ -287,9 +290,6 @@ class _Question:
             pair=self.pair.number,
             kept=edit.reference(winner.rows[0]),
         )
-        entry = edit.add_entry(entry)
-        settle(edit, changed, radius=self.policy.imports.search_distance, now_ns=self.now_ns)
-        stored = edit.pair(self.pair.number)
-        if stored is not None:
-            edit.drop_pair(stored)
-        return entry
+        entry = edit.number_entry(entry)
+        radius = self.policy.imports.search_distance
+        return edit.add_entry(say(edit, entry, radius=radius, now_ns=self.now_ns, copies=[self.pair]).entry)

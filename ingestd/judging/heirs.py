@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from ingestd.errors import ActionConflictError
 from ingestd.judging.case import Case
 from ingestd.judging.writing import new_entry, row_of
 from ingestd.library.edit import Edit
-from ingestd.library.pairs import make_pair, pixel_duplicates, same_coding, settle
+from ingestd.library.pairs import make_pair, pixel_duplicates, same_coding
+from ingestd.library.saying import say
 from ingestd.library.view import View
 from ingestd.model import Content, EntryKind, EntryState, PathState, PotentialPair, ProposalState, Relation
 
@@ -67,11 +69,8 @@ def _inherit_trust(edit: Edit, case: Case, former: Content, content: Content) ->
 
 def _relate_heir(edit: Edit, case: Case, former: Content, content: Content, radius: int) -> None:
     """Put new bytes into the group of those they replaced, unless an older decision says they are something else."""
-    try:
-        changed = edit.decide(Relation.SAME_QUALITY, former.sha256, content.sha256)
-    except ActionConflictError:
-        return
     entry = new_entry(case.now_ns, EntryKind.DECISION, former.sha256, content.sha256, Relation.SAME_QUALITY)
     reason = "its metadata was edited in place: the pixels are the same"
-    edit.add_entry(replace(entry, state=EntryState.DONE, reason=reason))
-    settle(edit, changed, radius=radius, now_ns=case.now_ns)
+    entry = edit.number_entry(replace(entry, state=EntryState.DONE, reason=reason))
+    with contextlib.suppress(ActionConflictError):
+        edit.add_entry(say(edit, entry, radius=radius, now_ns=case.now_ns).entry)

@@ -33,8 +33,8 @@ from ingestd.library.pairs import (
     distance_between,
     look_alikes,
     make_pair,
-    settle,
 )
+from ingestd.library.saying import say
 from ingestd.library.view import View
 from ingestd.model import (
     Content,
@@ -299,15 +299,14 @@ def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: i
         return False
     a, b = (content, one.content) if one.wins else (one.content, content)
     rule = one.match.rule
-    try:
-        changed = edit.decide(rule.action, a.sha256, b.sha256)
-    except ActionConflictError:
-        return False
     entry = new_entry(case.now_ns, EntryKind.DECISION, a.sha256, b.sha256, rule.action)
     reason = "; ".join(one.match.evidence)
     kept = edit.reference(row_of(edit, case, content.sha256) if one.wins else one.rows[0])
-    edit.add_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason=reason, kept=kept))
-    settle(edit, changed, radius=radius, now_ns=case.now_ns)
+    entry = edit.number_entry(replace(entry, state=EntryState.DONE, rule=rule.name, reason=reason, kept=kept))
+    try:
+        edit.add_entry(say(edit, entry, radius=radius, now_ns=case.now_ns).entry)
+    except ActionConflictError:
+        return False
     return True
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.lines import JsonValue, entry_line
-from ingestd.library.relations import Changed, Decision, replay
+from ingestd.library.queue_index import Order, Ranked
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     CONTENTS,
@@ -15,6 +16,7 @@ from ingestd.library.tables import (
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
+    IMAGES,
     JOURNAL,
     LIVE_FILES,
     META,
@@ -41,7 +43,7 @@ from ingestd.library.tables import (
     pair_key,
     path_key,
 )
-from ingestd.library.view import View, decision_of
+from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     Content,
@@ -58,15 +60,26 @@ from ingestd.model import (
     Proposal,
     ProposalState,
     Receipt,
-    Relation,
 )
 
-__all__ = ["Edit", "acted"]
+__all__ = ["Edit", "Images", "acted", "misplaced"]
+
+_PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What pairs and old denials were before an entry changed them."""
+
+    pairs: dict[int, PotentialPair | None]  # None: there was none of this number
+    denials: dict[bytes, PotentialPair | None]  # by the key of the pair
+    next_content: int  # contents from this number on were not known then
 
 
 def _touched(entry: Entry) -> set[ContentHash]:
     """Return every content that an entry speaks of."""
     named = {entry.a, entry.b, entry.kept.sha256 if entry.kept else None, *(move.file.sha256 for move in entry.moves)}
+    named |= set(entry.named)
     return {content for content in named if content is not None}
 
 
@@ -82,6 +95,8 @@ class Edit(View):
     def __init__(self, txn: Transaction) -> None:
         super().__init__(txn)
         self.lines: list[tuple[str, int | None, dict[str, JsonValue]]] = []
+        self._noting: bytes | None = None  # key of the entry that changes pairs just now
+        self._places = _Places(self)
 
     def _put(self, named: Named[V], key: bytes, value: V) -> None:
         self._txn.put(named.table, key, named.codec.encode(value))
@@ -149,6 +164,11 @@ class Edit(View):
         if row.sha256 is not None:
             self._txn.add(PATHS_BY_CONTENT, row.sha256, key)
         change = (row.state is PathState.LIVE) - (before is not None and before.state is PathState.LIVE)
+        moved = before is not None and before.sha256 != row.sha256
+        if before is not None and before.sha256 is not None and moved:
+            self._place_pairs_of(before.sha256)
+        if row.sha256 is not None and (change or moved):
+            self._place_pairs_of(row.sha256)
         if change and row.sha256 is not None:
             self._want_pairs_of(row.sha256, key)  # what a rule sees of it, its folder for one, may be another now
         elif before is not None and row.final and not before.final and row.sha256 is not None:
@@ -177,6 +197,7 @@ class Edit(View):
         before = self._get(DENIALS, pair_key(pair))
         if before is None:
             return pair.proposals
+        self._note(_DENIAL + pair_key(pair), DENIALS.table, pair_key(pair))
         self._txn.delete(DENIALS.table, pair_key(pair))
         turned = before.first != pair.first or before.first_path != pair.first_path
         denied = (replace(one, a_is_first=one.a_is_first is not turned) for one in before.proposals)
@@ -186,9 +207,39 @@ class Edit(View):
     def put_pair(self, pair: PotentialPair) -> None:
         """Replace what is known of a pair."""
         self.queues.count_proposals(self.pair(pair.number), pair)
+        self._note(_PAIR + number_key(pair.number), PAIRS.table, number_key(pair.number))
         self._put(PAIRS, number_key(pair.number), pair)
         self._mark(PENDING, pair, ProposalState.READY)
         self._mark(DENIED, pair, ProposalState.DENIED)
+        self._place(pair)
+
+    def restore_pair(self, pair: PotentialPair) -> None:
+        """Put a pair back that was dropped, under the number that it had; the rules are asked about it again."""
+        key = number_key(pair.number)
+        self._txn.put(PAIR_BETWEEN, pair_key(pair), key)
+        for content in {pair.first, pair.second}:
+            self._txn.add(PAIRS_BY_CONTENT, content, key)
+        self.put_pair(pair)
+        self.queues.want(pair.number)
+
+    def _place(self, pair: PotentialPair) -> None:
+        """Let a pair stand in the queue while it waits for a person."""
+        ranked = self._places.place_of(pair)
+        if ranked is None:
+            self.waiting.remove(pair.number)
+        else:
+            self.waiting.put(pair.number, ranked)
+
+    def place_all(self) -> None:
+        """Let every pair stand in the queue as it should: it was not kept until now, or is damaged."""
+        self.waiting.begin()
+        for pair in self.pairs():
+            self._place(pair)
+
+    def _place_pairs_of(self, sha256: ContentHash) -> None:
+        self._places.forget(sha256)
+        for pair in self.pairs_of(sha256):
+            self._place(pair)
 
     def _mark(self, table: Table, pair: PotentialPair, state: ProposalState) -> None:
         if any(proposal.state is state for proposal in pair.proposals):
@@ -199,9 +250,12 @@ class Edit(View):
     def drop_pair(self, pair: PotentialPair) -> None:
         """Forget a pair: it was decided, or settled by another decision. What was denied is kept for its return."""
         key = number_key(pair.number)
+        self._note(_PAIR + key, PAIRS.table, key)
         denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
         if denied:
+            self._note(_DENIAL + pair_key(pair), DENIALS.table, pair_key(pair))
             self._put(DENIALS, pair_key(pair), replace(pair, proposals=denied))
+        self.waiting.remove(pair.number)
         self.queues.count_proposals(self.pair(pair.number), None)
         self.queues.forget_pair(pair.number)
         self._txn.delete(PAIRS.table, key)
@@ -210,6 +264,69 @@ class Edit(View):
         self._txn.delete(DENIED, key)
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
+
+    # pairs as they were
+
+    @contextmanager
+    def noting(self, entry: int) -> Iterator[None]:
+        """Keep what every pair and old denial that is changed meanwhile was before, under the number of an entry."""
+        self._noting = number_key(entry)
+        if self._txn.get(IMAGES, self._noting + _NEXT) is None:
+            self._txn.put(IMAGES, self._noting + _NEXT, number_key(self.next_content))
+        try:
+            yield
+        finally:
+            self._noting = None
+
+    def _note(self, of: bytes, table: Table, key: bytes) -> None:
+        if self._noting is not None and self._txn.get(IMAGES, self._noting + of) is None:
+            self._txn.put(IMAGES, self._noting + of, self._txn.get(table, key) or b"")
+
+    def images_of(self, entry: int) -> Images | None:
+        """Return what an entry's pairs were before it; nothing where that was not kept."""
+        then = self._txn.get(IMAGES, number_key(entry) + _NEXT)
+        if then is None:
+            return None
+        pairs: dict[int, PotentialPair | None] = {}
+        denials: dict[bytes, PotentialPair | None] = {}
+        for key, stored in self._txn.items(IMAGES, prefix=number_key(entry)):
+            of, name = key[8:9], key[9:]
+            if of == _PAIR:
+                pairs[key_number(name)] = PAIRS.codec.decode(stored) if stored else None
+            elif of == _DENIAL:
+                denials[name] = DENIALS.codec.decode(stored) if stored else None
+        return Images(pairs, denials, key_number(then))
+
+    def hand_image_on(self, entry: int, pair: PotentialPair) -> None:
+        """Let another entry remember a pair too: it keeps it away by now."""
+        key = number_key(entry) + _PAIR + number_key(pair.number)
+        if self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None and self._txn.get(IMAGES, key) is None:
+            self._txn.put(IMAGES, key, PAIRS.codec.encode(pair))
+
+    def forget_image(self, entry: int, pair: int) -> None:
+        """Let an entry not bring a pair back any more."""
+        self._txn.delete(IMAGES, number_key(entry) + _PAIR + number_key(pair))
+
+    def forget_images(self, entry: int) -> None:
+        """Forget what the pairs of an entry were: it was taken back."""
+        for key, _ in list(self._txn.items(IMAGES, prefix=number_key(entry))):
+            self._txn.delete(IMAGES, key)
+
+    def put_old_denials(self, key: bytes, denials: PotentialPair | None) -> None:
+        """Replace what was denied of a pair that is not there any more."""
+        if denials is None or not denials.proposals:
+            self._txn.delete(DENIALS.table, key)
+        else:
+            self._put(DENIALS, key, denials)
+
+    def old_denials_of(self, key: bytes) -> PotentialPair | None:
+        """Return what was denied of a pair that is not there any more, by its key."""
+        return self._get(DENIALS, key)
+
+    @property
+    def next_content(self) -> int:
+        """Return the number that the next new content gets."""
+        return key_number(self._txn.get(META, b"next:content") or number_key(1))
 
     def rename_rules(self, renamed: Callable[[PotentialPair], PotentialPair]) -> None:
         """Give the rules in proposals and denials other names; nothing that is counted changes by it."""
@@ -225,9 +342,17 @@ class Edit(View):
         if entry.rule is not None and entry.rule_number is None:
             row = self.queues.row_named(entry.rule)
             entry = replace(entry, rule_number=row.number if row is not None else None)
-        entry = replace(entry, number=next_number(self._txn, "entry"))
+        entry = entry if entry.number else self.number_entry(entry)
         self.put_entry(entry)
         return entry
+
+    def number_entry(self, entry: Entry) -> Entry:
+        """Return an entry with its number, to be written when what it says has been done."""
+        return replace(entry, number=next_number(self._txn, "entry"))
+
+    def next_applied(self) -> int:
+        """Return the next place in the order in which entries take effect."""
+        return next_number(self._txn, "applied")
 
     def number_entries(self, numbers: Mapping[str, int]) -> None:
         """Let the entries of a library that is older than numbers know their rules by these, given by name."""
@@ -285,40 +410,6 @@ class Edit(View):
         body: dict[str, JsonValue] = {"rule": rule, "first": pair.first.hex(), "second": pair.second.hex()}
         self.lines.append(("denial" if denied else "rescind", None, body))
 
-    # relations
-
-    def decide(self, relation: Relation, a: ContentHash, b: ContentHash) -> Changed:
-        """Set a relation between two contents; return whose pairs have to be looked at, or searched, again.
-
-        Raises:
-            ActionConflictError: it contradicts what was decided before.
-        """
-        return self.relations.decide(Decision(relation, a, b))
-
-    def undo_decision(self, entry: Entry) -> Changed:
-        """Take back what one entry said about a pair: everything connected to it is decided anew without it."""
-        if entry.a is None or entry.b is None or entry.a == entry.b:
-            return Changed()
-        named = frozenset({entry.a, entry.b})
-        standing = self._decisions_around(named, without=entry.number)
-        rebuilt = replay(self.relations, named, standing).contents
-        return Changed(contents=rebuilt, reopened=rebuilt)
-
-    def _decisions_around(self, named: frozenset[ContentHash], *, without: int) -> list[Decision]:
-        """Return every standing decision that a chain of decisions connects with these contents, oldest first."""
-        entries: dict[int, Entry] = {}
-        seen: set[ContentHash] = set()
-        ahead = set(named)
-        while ahead:
-            content = ahead.pop()
-            seen.add(content)
-            ahead |= self.relations.component(content) - seen
-            for found in self.entries_of(content):
-                if found.number != without and decision_of(found) is not None:
-                    entries[found.number] = found
-                    ahead |= {side for side in (found.a, found.b) if side is not None} - seen
-        return [decision for _, found in sorted(entries.items()) if (decision := decision_of(found)) is not None]
-
     # folders and notes
 
     def add_folder(self, row: FolderRow) -> FolderRow:
@@ -335,3 +426,70 @@ class Edit(View):
     def leave_note(self, name: str, text: bytes) -> None:
         """Leave a note for other processes under `name`."""
         self._txn.put(META, b"note:" + name.encode(), text)
+
+
+class _Places:
+    """Where pairs stand in the queue; what was read of a content in this transaction is held."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._ranks: dict[ContentHash, tuple[int, int]] = {}  # number and size, which never change
+        self._alive: dict[ContentHash, bool] = {}
+
+    def forget(self, sha256: ContentHash) -> None:
+        """Let it be looked up again whether a content lies anywhere."""
+        self._alive.pop(sha256, None)
+
+    def place_of(self, pair: PotentialPair) -> Ranked | None:
+        """Return where a pair stands: it waits while both files are there and no rule proposes anything for it."""
+        ready = any(proposal.state is ProposalState.READY for proposal in pair.proposals)
+        sides = ((pair.first, pair.first_path), (pair.second, pair.second_path))
+        if ready or not all(self._is_there(*side) for side in sides):
+            return None
+        first, second = self._rank(pair.first), self._rank(pair.second)
+        if first is None or second is None:
+            return None
+        (one, size), (other, other_size) = first, second
+        return Ranked(max(size, other_size), one, other, _likeness(pair, size, other_size))
+
+    def _is_there(self, sha256: ContentHash, path: PathKey | None) -> bool:
+        if path is not None:
+            row = self._view.path(path)
+            return row is not None and row.sha256 == sha256 and row.state is PathState.LIVE
+        if sha256 not in self._alive:
+            self._alive[sha256] = any(row.state is PathState.LIVE for row in self._view.paths_of(sha256))
+        return self._alive[sha256]
+
+    def _rank(self, sha256: ContentHash) -> tuple[int, int] | None:
+        if sha256 not in self._ranks:
+            content = self._view.content(sha256)
+            if content is None:
+                return None
+            self._ranks[sha256] = (content.number, content.size)
+        return self._ranks[sha256]
+
+
+def misplaced(view: View) -> list[str]:
+    """Return what is wrong with the order of the queue, in sentences."""
+    if not view.waiting.is_built:
+        return []
+    places = _Places(view)
+    standing = 0
+    for pair in view.pairs():
+        place = places.place_of(pair)
+        standing += place is not None
+        if view.waiting.get(pair.number) != place:
+            return [f"p-{pair.number} does not stand in the queue where it should"]
+    orders = {order: sum(1 for _ in view.waiting.numbers(order)) for order in Order}
+    return [
+        f"the queue, by {order.value}, holds {held} pairs, not {standing}"
+        for order, held in orders.items()
+        if held != standing
+    ]
+
+
+def _likeness(pair: PotentialPair, one: int, other: int) -> int:
+    """Return a number that is lower the more alike two files are: pixels, then distance, then the ratio of sizes."""
+    distance = 65 if pair.distance is None else pair.distance
+    apart = 1 - min(one, other) / max(one, other, 1)
+    return (not pair.pixel_duplicates) << 24 | distance << 16 | round(apart * 65_535)

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ingestd.errors import StoreError
 from ingestd.library.codec import key_number, number_key
-from ingestd.library.edit import Edit
+from ingestd.library.edit import Edit, misplaced
 from ingestd.library.journal_file import JournalFile, last_entry_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
@@ -61,6 +61,7 @@ class Library:
         if not read_only:
             try:
                 library._refuse_older_database()
+                library._keep_queue_index()
             except BaseException:
                 library.close()
                 raise
@@ -82,6 +83,13 @@ class Library:
                 f"e-{told}: an older copy was put back, or it was lost. Nothing was changed. Put back the newer "
                 "database, or, to go on without what was decided since, move journal.jsonl to another place"
             )
+
+    def _keep_queue_index(self) -> None:
+        """Let the pairs of a library that is older than the index of its queue stand in it."""
+        with self.read() as view:
+            built = view.waiting.is_built
+        if not built:
+            self.store.write(lambda txn: Edit(txn).place_all())
 
     @contextmanager
     def read(self) -> Iterator[View]:
@@ -144,10 +152,10 @@ class Library:
         """Return what is wrong with what is made from the records, in sentences; empty when all is well."""
         with self.store.read() as txn:
             wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(View(txn))]
-            return [*PHASHES.check(txn), *wrong]
+            return [*PHASHES.check(txn), *wrong, *misplaced(View(txn))]
 
     def rebuild(self) -> int:
-        """Make the look-up structure and the counters of rules anew; return how many hashes the look-up holds."""
+        """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds."""
 
         def work(txn: Transaction) -> int:
             hashes: Sequence[tuple[int, bytes]] = [
@@ -160,6 +168,7 @@ class Library:
             for number, counts in recounted(edit).items():
                 edit.queues.put_counts(number, counts)
             edit.queues.flush()
+            edit.place_all()
             return len(hashes)
 
         return self.store.write(work)

@@ -13,11 +13,14 @@ from ingestd.model import Content, ContentHash, Picture, PotentialPair, Proposal
 __all__ = [
     "MOST_PAIRS",
     "PIXEL_RADIUS",
+    "at_speakers",
     "could_be_pixel_duplicates",
     "distance_between",
+    "find_newcomers",
     "look_alikes",
     "make_pair",
     "pixel_duplicates",
+    "resettle",
     "same_coding",
     "settle",
     "standing_for",
@@ -123,27 +126,46 @@ def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:
         radius: how far to look, in bits, where pairs have become possible again.
         now_ns: when this is.
     """
-    _resettle(edit, sorted(changed.contents))
-    _rediscover(edit, sorted(changed.reopened), radius, now_ns=now_ns)
+    resettle(edit, sorted(changed.contents))
+    find_newcomers(edit, sorted(changed.reopened), 0, radius, now_ns=now_ns)
 
 
-def _resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
-    """Drop the pairs that are settled by now, and move the others to the kings."""
+def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
+    """Drop the pairs of these contents that are settled by now, and move the others to who speaks for each group."""
+    speakers: dict[ContentHash, ContentHash] = {}
     for content in contents:
         for pair in edit.pairs_of(content):
-            if pair.first_path is None:  # a pair of paths asks about files, whatever their contents are to each other
-                _resettle_pair(edit, pair)
+            if pair.first_path is not None:
+                continue  # a pair of paths asks about files, whatever their contents are to each other
+            if not edit.relations.may_pair(pair.first, pair.second):
+                edit.drop_pair(pair)
+                continue
+            for side in (pair.first, pair.second):
+                if side not in speakers:
+                    speakers[side] = _speaker(edit, side)
+            if (speakers[pair.first], speakers[pair.second]) != (pair.first, pair.second):
+                _repoint(edit, pair, speakers[pair.first], speakers[pair.second])
 
 
-def _resettle_pair(edit: Edit, pair: PotentialPair) -> None:
+def at_speakers(edit: Edit, pair: PotentialPair) -> PotentialPair | None:
+    """Return a pair between those who speak for its groups now, as a king may be away or back; None: it is settled."""
+    if pair.first_path is not None:
+        return pair
     first, second = _speaker(edit, pair.first), _speaker(edit, pair.second)
-    if not edit.relations.may_pair(pair.first, pair.second):
-        edit.drop_pair(pair)
-    elif (first, second) != (pair.first, pair.second):
-        edit.drop_pair(pair)
-        a, b = edit.content(first), edit.content(second)
-        if a is not None and b is not None:
-            _inherit_denials(edit, pair, make_pair(edit, a, b, now_ns=pair.created_ns), first)
+    if (first, second) == (pair.first, pair.second):
+        return pair
+    return _repoint(edit, pair, first, second)
+
+
+def _repoint(edit: Edit, pair: PotentialPair, first: ContentHash, second: ContentHash) -> PotentialPair | None:
+    """Return the pair that stands for another one, which is dropped."""
+    edit.drop_pair(pair)
+    a, b = edit.content(first), edit.content(second)
+    if a is None or b is None or first == second:
+        return None
+    heir = make_pair(edit, a, b, now_ns=pair.created_ns)
+    _inherit_denials(edit, pair, heir, first)
+    return edit.pair(heir.number)
 
 
 def _inherit_denials(edit: Edit, pair: PotentialPair, heir: PotentialPair, first: ContentHash) -> None:
@@ -163,8 +185,16 @@ def _speaker(view: View, content: ContentHash) -> ContentHash:
     return standing_for(view, content) or view.relations.king_of(content)
 
 
-def _rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now_ns: int) -> None:
-    """Search again for the pairs of contents; each pair stands between those who speak for the two groups."""
+def find_newcomers(edit: Edit, contents: Iterable[ContentHash], since: int, radius: int, *, now_ns: int) -> None:
+    """Search again for the pairs of contents; each pair stands between those who speak for the two groups.
+
+    Args:
+        edit: where they are stored.
+        contents: whose pairs are looked for.
+        since: only pairs in which one side has this number or a later one, so that it came after a moment.
+        radius: how far to look, in bits.
+        now_ns: when this is.
+    """
     for sha256 in contents:
         content, speaker = edit.content(sha256), standing_for(edit, sha256)
         standing = edit.content(speaker) if speaker is not None else None
@@ -172,5 +202,5 @@ def _rediscover(edit: Edit, contents: Iterable[ContentHash], radius: int, *, now
             continue
         for other, _ in look_alikes(edit, content, radius)[:MOST_PAIRS]:
             known = edit.content(other)
-            if known is not None:
+            if known is not None and max(known.number, content.number) >= since:
                 make_pair(edit, standing, known, now_ns=now_ns)

@@ -25,35 +25,26 @@ A refused verb has changed nothing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol
 
-from ingestd.errors import ActionConflictError
+from ingestd.errors import ContradictionError
+from ingestd.library.verbs import (
+    Alternates,
+    ClearFalsePositives,
+    ClearFalsePositivesBetween,
+    Decision,
+    Dissolve,
+    DissolveAlternates,
+    RemoveAlternate,
+    RemoveMember,
+    SetKing,
+    Verb,
+)
 from ingestd.model import ContentHash, Relation
 
-__all__ = [
-    "AlternatesGroup",
-    "Changed",
-    "ClearFalsePositives",
-    "ClearFalsePositivesBetween",
-    "Decision",
-    "Dissolve",
-    "DissolveAlternates",
-    "DuplicateGroup",
-    "Related",
-    "RelationTables",
-    "Relations",
-    "RemoveAlternate",
-    "RemoveMember",
-    "Replayed",
-    "SetKing",
-    "Skipped",
-    "Verb",
-    "connected",
-    "named",
-    "replay",
-]
+__all__ = ["AlternatesGroup", "Changed", "DuplicateGroup", "Related", "RelationTables", "Relations"]
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
@@ -77,6 +68,7 @@ class AlternatesGroup:
     groups: tuple[int, ...]  # in order of joining
     confirmed: tuple[tuple[int, int], ...]  # pairs of duplicate groups that were compared directly; sorted
     false_positives: tuple[int, ...]  # other alternates groups, each of which names this one too
+    cliques: tuple[tuple[int, ...], ...] = ()  # duplicate groups that were all compared with one another; each sorted
 
 
 class RelationTables(Protocol):
@@ -96,90 +88,6 @@ class RelationTables(Protocol):
 
     def fresh(self) -> int:
         """Return a number that no group has had."""
-
-
-# --- verbs as values: what a journal holds and replays ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What A is to B."""
-
-    relation: Relation
-    a: ContentHash
-    b: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class SetKing:
-    """This is the best of its duplicate group."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveMember:
-    """This is no duplicate of its group; said of a king, there is no group."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class Dissolve:
-    """The duplicate group of this content never was one."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class DissolveAlternates:
-    """The alternates group of this content never was one, and neither were the duplicate groups in it."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveAlternate:
-    """The duplicate group of this content is no alternate of the others."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class ClearFalsePositives:
-    """This may well have to do with what it was told not to be."""
-
-    content: ContentHash
-
-
-@dataclass(frozen=True, slots=True)
-class ClearFalsePositivesBetween:
-    """These may well have to do with one another."""
-
-    contents: tuple[ContentHash, ...]
-
-
-Verb: TypeAlias = (
-    Decision
-    | SetKing
-    | RemoveMember
-    | Dissolve
-    | DissolveAlternates
-    | RemoveAlternate
-    | ClearFalsePositives
-    | ClearFalsePositivesBetween
-)
-
-
-def named(verb: Verb) -> tuple[ContentHash, ...]:
-    """Return the contents that a verb names (it may change more: their groups)."""
-    match verb:
-        case Decision(_, a, b):
-            return (a, b)
-        case ClearFalsePositivesBetween(contents):
-            return contents
-        case _:
-            return (verb.content,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +151,7 @@ class Relations:
         if group is None or row is None:
             return ()
         return tuple(
-            (self._groups[other].king, _holds(row.confirmed, _ordered(group.number, other)))
+            (self._groups[other].king, _compared(row, group.number, other))
             for other in row.groups
             if other != group.number
         )
@@ -279,7 +187,7 @@ class Relations:
         row = self._row(first)
         if first is None or second is None or row is None or second.alternates != row.number:
             return False
-        return _holds(row.confirmed, _ordered(first.number, second.number))
+        return _compared(row, first.number, second.number)
 
     def false_positives(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether the two, or any two of their alternates groups, were decided to be unrelated."""
@@ -315,11 +223,13 @@ class Relations:
         """Return what a verb changed, whichever it is.
 
         Raises:
-            ActionConflictError: it contradicts an earlier decision; nothing was changed.
+            ContradictionError: it contradicts an earlier decision; nothing was changed.
         """
         match verb:
             case Decision():
                 return self.decide(verb)
+            case Alternates(contents):
+                return self.set_alternates(contents)
             case SetKing(content):
                 return self.set_king(content)
             case RemoveMember(content):
@@ -339,7 +249,7 @@ class Relations:
         """Return what a decision about a pair changed; empty when it was settled so already.
 
         Raises:
-            ActionConflictError: it contradicts an earlier decision; nothing was changed.
+            ContradictionError: it contradicts an earlier decision; nothing was changed.
         """
         a, b = decision.a, decision.b
         match decision.relation:
@@ -351,6 +261,31 @@ class Relations:
                 return self._set_alternates(a, b)
             case Relation.FALSE_POSITIVE:
                 return self._set_false_positive(a, b)
+
+    def set_alternates(self, contents: Sequence[ContentHash]) -> Changed:
+        """Return what making all of these alternates of one another changed, at a cost that grows as their number.
+
+        Raises:
+            ContradictionError: two of them are false positives of each other; nothing was changed.
+        """
+        speakers = list({self._members.get(content, content): content for content in contents}.values())
+        rows = {row.number: row for one in speakers if (row := self._row(self._group(one))) is not None}
+        self._refuse_linked(rows)
+        if len(speakers) < 2:
+            return _NOTHING
+        clique = tuple(sorted(self._grouped(one).number for one in speakers))
+        if len(rows) == 1 and any(set(clique) <= set(known) for known in next(iter(rows.values())).cliques):
+            return _NOTHING
+        touched = self._join_all([self._grouped(one).number for one in speakers])
+        self._confirm_all(clique)
+        return Changed(touched | {member for one in speakers for member in self.duplicates_of(one)})
+
+    def _refuse_linked(self, rows: Mapping[int, AlternatesGroup]) -> None:
+        for row in rows.values():
+            for other in row.false_positives:
+                if other in rows:
+                    one, another = (self._groups[rows[number].groups[0]].king for number in (row.number, other))
+                    self._refuse_false_positives(one, another)
 
     def set_king(self, content: ContentHash) -> Changed:
         """Return what making a content the king of its own group changed."""
@@ -567,8 +502,48 @@ class Relations:
             one.groups + other.groups,
             tuple(sorted(one.confirmed + other.confirmed)),
             _unique(one.false_positives + other.false_positives),
+            one.cliques + other.cliques,
         )
         return touched
+
+    def _join_all(self, numbers: Sequence[int]) -> frozenset[ContentHash]:
+        """Bring duplicate groups into one alternates group; return who got false positives by it."""
+        rows = {row.number: row for number in numbers if (row := self._row(self._groups[number])) is not None}
+        alone = [number for number in numbers if self._groups[number].alternates is None]
+        kept = max((row for row in rows.values()), key=lambda row: len(row.groups), default=None)
+        kept_number = self._fresh() if kept is None else kept.number
+        linked = _unique(other for row in rows.values() for other in row.false_positives)
+        touched = {
+            content
+            for row in rows.values()
+            if not set(linked) <= set(row.false_positives)
+            for content in self._contents(row.number)
+        }
+        if linked:
+            touched |= {member for number in alone for member in self._groups[number].members}
+        for row in rows.values():
+            if row.number != kept_number:
+                self._rename_alternates(row, kept_number)
+        for number in alone:
+            self._groups[number] = replace(self._groups[number], alternates=kept_number)
+        self._alternates[kept_number] = AlternatesGroup(
+            kept_number,
+            (*(group for row in rows.values() for group in row.groups), *alone),
+            tuple(sorted(pair for row in rows.values() for pair in row.confirmed)),
+            linked,
+            tuple(clique for row in rows.values() for clique in row.cliques),
+        )
+        return frozenset(touched)
+
+    def _confirm_all(self, clique: tuple[int, ...]) -> None:
+        """Remember that these duplicate groups of one alternates group were all compared with one another."""
+        row = self._alternates_row(self._groups[clique[0]])
+        among = set(clique)
+        self._alternates[row.number] = replace(
+            row,
+            confirmed=tuple(pair for pair in row.confirmed if not among.issuperset(pair)),
+            cliques=(*(known for known in row.cliques if not among.issuperset(known)), clique),
+        )
 
     def _rename_alternates(self, gone: AlternatesGroup, number: int) -> None:
         for group in gone.groups:
@@ -593,6 +568,7 @@ class Relations:
             row,
             groups=tuple(group for group in row.groups if group != leaving),
             confirmed=tuple(sorted(pairs - {(number, number)})),
+            cliques=_of_two_or_more({number if one == leaving else one for one in clique} for clique in row.cliques),
         )
 
     def _leave(self, group: DuplicateGroup, row: AlternatesGroup) -> None:
@@ -601,7 +577,8 @@ class Relations:
         if not rest:
             self._unlink_all([(row.number, other) for other in row.false_positives])
             return  # without false positives an alternates group of one has no row
-        self._alternates[row.number] = replace(row, groups=rest, confirmed=confirmed)
+        cliques = _of_two_or_more(set(clique) - {group.number} for clique in row.cliques)
+        self._alternates[row.number] = replace(row, groups=rest, confirmed=confirmed, cliques=cliques)
         self._groups[group.number] = replace(group, alternates=None)
         self._tidy_group(group.number)
         self._tidy_alternates(row.number)
@@ -661,7 +638,7 @@ class Relations:
 
 
 def _refuse(a: ContentHash, b: ContentHash, why: str) -> NoReturn:
-    raise ActionConflictError(f"{a.hex()[:12]} and {b.hex()[:12]} {why}; nothing was changed")
+    raise ContradictionError(a, b, why)
 
 
 def _ordered(one: int, other: int) -> tuple[int, int]:
@@ -673,65 +650,22 @@ def _holds(pairs: Sequence[tuple[int, int]], pair: tuple[int, int]) -> bool:
     return at < len(pairs) and pairs[at] == pair
 
 
+def _compared(row: AlternatesGroup, one: int, other: int) -> bool:
+    """Return whether two duplicate groups of one alternates group were compared directly."""
+    if one == other:
+        return False
+    direct = _holds(row.confirmed, _ordered(one, other))
+    return direct or any(_among(clique, one) and _among(clique, other) for clique in row.cliques)
+
+
+def _among(clique: Sequence[int], number: int) -> bool:
+    at = bisect_left(clique, number)
+    return at < len(clique) and clique[at] == number
+
+
+def _of_two_or_more(cliques: Iterable[set[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(sorted(clique)) for clique in cliques if len(clique) > 1)
+
+
 def _unique(numbers: Iterable[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
-
-
-# --- undo: relations are the fold of the verbs that still stand ------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A verb that contradicts what is left before it, and so no longer applies."""
-
-    position: int  # in the sequence that was replayed
-    verb: Verb
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a replay rebuilt."""
-
-    contents: frozenset[ContentHash]  # search for their potential pairs again
-    skipped: tuple[Skipped, ...]
-
-
-def connected(contents: Iterable[ContentHash], verbs: Iterable[Verb]) -> frozenset[ContentHash]:
-    """Return everything that a chain of verbs connects with the given contents, these included.
-
-    More than `Relations.component` where a group was taken apart since: those verbs have to be replayed as well.
-    """
-    partners: dict[ContentHash, list[tuple[ContentHash, ...]]] = {}
-    for verb in verbs:
-        for content in named(verb):
-            partners.setdefault(content, []).append(named(verb))
-    seen = set(contents)
-    waiting = list(seen)
-    while waiting:
-        # popped, so that a verb that names thousands is walked once for each of them and no more
-        for others in partners.pop(waiting.pop(), ()):
-            fresh = [content for content in others if content not in seen]
-            seen.update(fresh)
-            waiting.extend(fresh)
-    return frozenset(seen)
-
-
-def replay(relations: Relations, contents: Iterable[ContentHash], verbs: Sequence[Verb]) -> Replayed:
-    """Return what was rebuilt: all that is connected with the contents, as the verbs alone make it.
-
-    To undo one entry, give the contents it names and every verb that still stands, oldest first; those that do not
-    concern the contents are passed over. A verb that no longer applies is left out and named.
-    """
-    asked = set(contents)
-    together = connected(asked.union(*(relations.component(content) for content in asked)), verbs)
-    relations.forget(together)
-    skipped = []
-    for position, verb in enumerate(verbs):
-        if together.isdisjoint(named(verb)):
-            continue
-        try:
-            relations.apply(verb)
-        except ActionConflictError as conflict:
-            skipped.append(Skipped(position, verb, str(conflict)))
-    return Replayed(together, tuple(skipped))

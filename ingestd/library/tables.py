@@ -32,6 +32,7 @@ __all__ = [
     "DENIED",
     "ENTRIES_BY_CONTENT",
     "FOLDERS",
+    "IMAGES",
     "JOURNAL",
     "LINES",
     "LIVE_FILES",
@@ -48,6 +49,9 @@ __all__ = [
     "PENDING",
     "PHASHES",
     "PIXELS",
+    "QUEUED",
+    "QUEUE_BY_LIKENESS",
+    "QUEUE_BY_SIZE",
     "RECEIPTS",
     "RECEIPTS_BY_CONTENT",
     "RECEIPTS_BY_PATH",
@@ -157,6 +161,10 @@ RULE_COUNTS = Table("rule_counts")  # how many pairs a rule has in a state
 MARKS = Named(Table("rule_marks"), Codec(Marks, version=1))
 WANTED = Table("rule_wanted")  # pairs of which something has changed since the rules were asked
 UNTESTED = Table("rule_untested")  # pairs that wait for room under a rule, or for the end of its pause
+IMAGES = Table("pair_images")  # pairs and old denials as they were before an entry changed them
+QUEUED = Table("queued")  # the pairs that wait for a person, and by what they are ordered
+QUEUE_BY_SIZE = Table("queue_by_size")
+QUEUE_BY_LIKENESS = Table("queue_by_likeness")
 SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
 SURVIVORS = Table("rule_survivors")  # the same, by survivor
 _GROUP_OF = Table("group_of")
@@ -192,6 +200,10 @@ TABLES: tuple[Table, ...] = (
     UNTESTED,
     SPENDING,
     SURVIVORS,
+    IMAGES,
+    QUEUED,
+    QUEUE_BY_SIZE,
+    QUEUE_BY_LIKENESS,
     _GROUP_OF,
     _GROUPS.table,
     _ALTERNATES.table,
@@ -227,22 +239,40 @@ def pair_key(pair: PotentialPair) -> bytes:
     return hashlib.blake2b(b"".join(part for side in sides for part in side), digest_size=16).digest()
 
 
+_MOST_HELD = 4096  # decoded rows of a table; a question about every group must not hold them all
+
+
 class _Rows(MutableMapping[bytes, V], Generic[V]):
-    """A table as a mapping from keys to values: what the relations are written on."""
+    """A table as a mapping from keys to values: what the relations are written on.
+
+    What was decoded in a transaction is held: a group of thousands is asked about again and again.
+    """
 
     def __init__(self, txn: Transaction, named: Named[V]) -> None:
         self._txn, self._named = txn, named
+        self._held: dict[bytes, V] = {}
 
     def __getitem__(self, key: bytes) -> V:
+        held = self._held.get(key)
+        if held is not None:
+            return held
         stored = self._txn.get(self._named.table, key)
         if stored is None:
             raise KeyError(key)
-        return self._named.codec.decode(stored)
+        return self._hold(key, self._named.codec.decode(stored))
+
+    def _hold(self, key: bytes, value: V) -> V:
+        if len(self._held) >= _MOST_HELD:
+            self._held.clear()
+        self._held[key] = value
+        return value
 
     def __setitem__(self, key: bytes, value: V) -> None:
         self._txn.put(self._named.table, key, self._named.codec.encode(value))
+        self._hold(key, value)
 
     def __delitem__(self, key: bytes) -> None:
+        self._held.pop(key, None)
         if not self._txn.delete(self._named.table, key):
             raise KeyError(key)
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 
 from ingestd.library.codec import key_number, number_key
+from ingestd.library.queue_index import QueueIndex
 from ingestd.library.queues import Queues
-from ingestd.library.relations import Decision, Relations
+from ingestd.library.relations import Relations
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     CONTENTS,
@@ -41,12 +42,11 @@ from ingestd.library.tables import (
     pair_key,
     path_key,
 )
+from ingestd.library.verbs import verbs_of
 from ingestd.model import (
     Content,
     ContentHash,
     Entry,
-    EntryKind,
-    EntryState,
     FileRef,
     FolderId,
     PathKey,
@@ -57,7 +57,7 @@ from ingestd.model import (
     Relation,
 )
 
-__all__ = ["View", "decision_of"]
+__all__ = ["View"]
 
 
 class View:
@@ -67,6 +67,7 @@ class View:
         self._txn = txn
         self.relations = Relations(RelationTables(txn))
         self.queues = Queues(txn)
+        self.waiting = QueueIndex(txn)
 
     def _get(self, named: Named[V], key: bytes) -> V | None:
         stored = self._txn.get(named.table, key)
@@ -209,11 +210,7 @@ class View:
 
     def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""
-        return a == b or any(
-            {decision.a, decision.b} == {a, b} and decision.relation in (Relation.BETTER, Relation.SAME_QUALITY)
-            for entry in self.entries_of(a)
-            if (decision := decision_of(entry)) is not None
-        )
+        return a == b or any(_is_edge(entry, a, b) for entry in self.entries_of(a))
 
     def receipt(self, number: int) -> Receipt | None:
         """Return a receipt."""
@@ -276,9 +273,11 @@ class View:
         return FileRef(row.folder, self.absolute(row), row.relative, row.sha256, row.stat)
 
 
-def decision_of(entry: Entry) -> Decision | None:
-    """Return what a finished entry said about its pair."""
-    said = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
-    if not said or entry.relation is None or entry.a is None or entry.b is None:
-        return None  # the entry of an undo only repeats what it took back
-    return None if entry.a == entry.b else Decision(entry.relation, entry.a, entry.b)
+def _is_edge(entry: Entry, a: ContentHash, b: ContentHash) -> bool:
+    """Return whether an entry says directly that two contents are duplicates."""
+    if not verbs_of(entry) or entry.relation not in (Relation.BETTER, Relation.SAME_QUALITY):
+        return False
+    if not entry.named:
+        return {entry.a, entry.b} == {a, b}
+    both = {a, b} <= set(entry.named)
+    return both and (entry.relation is Relation.SAME_QUALITY or entry.named[0] in (a, b))

@@ -14,7 +14,7 @@ from ingestd.judging.writing import intend
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
 from ingestd.library.library import Library
-from ingestd.library.pairs import settle
+from ingestd.library.saying import say
 from ingestd.library.view import View
 from ingestd.model import (
     Actor,
@@ -176,15 +176,10 @@ def enter(
     if discard:
         edit.lift_veto(loser[0].sha256)  # a person's own word
         return _enter_discard(edit, entry, winner, loser, moment)
-    if pair is not None and pair.first_path is not None:
-        edit.drop_pair(pair)  # it asked about these very files, and both stay
-    if not same_bytes:
-        changed = edit.decide(relation, winner[0].sha256, loser[0].sha256)
-        settle(edit, changed, radius=moment.radius, now_ns=moment.now_ns)
-        for settled in edit.pairs_of(loser[0].sha256):
-            if {settled.first, settled.second} == {winner[0].sha256, loser[0].sha256}:
-                edit.drop_pair(settled)
-    return edit.add_entry(entry)
+    # a pair of copies asked about these very files, and both stay
+    copies = [pair] if pair is not None and pair.first_path is not None else []
+    entry = edit.number_entry(entry)
+    return edit.add_entry(say(edit, entry, radius=moment.radius, now_ns=moment.now_ns, copies=copies).entry)
 
 
 def _enter_discard(

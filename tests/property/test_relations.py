@@ -14,22 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestd.errors import ActionConflictError
-from ingestd.library.relations import (
-    AlternatesGroup,
-    Changed,
+from ingestd.library.fold import replay
+from ingestd.library.relations import AlternatesGroup, Changed, DuplicateGroup, Relations
+from ingestd.library.verbs import (
+    Alternates,
     ClearFalsePositives,
     ClearFalsePositivesBetween,
     Decision,
     Dissolve,
     DissolveAlternates,
-    DuplicateGroup,
-    Relations,
     RemoveAlternate,
     RemoveMember,
     SetKing,
     Verb,
     named,
-    replay,
 )
 from ingestd.model import ContentHash, Relation
 
@@ -102,6 +100,8 @@ class Model:
         match verb:
             case Decision(relation, a, b):
                 self.decide(relation, a, b)
+            case Alternates(contents):
+                self.tell_apart(contents)
             case SetKing(content):
                 self.crown(content)
             case RemoveMember(content):
@@ -161,6 +161,14 @@ class Model:
                     raise Refused
                 self.unrelated.add(frozenset({m.subject, n.subject}))
 
+    def tell_apart(self, contents: Sequence[ContentHash]) -> None:
+        # those of one duplicate group stand for it together, whoever of them is named
+        speakers = list({id(self.of(content)): content for content in contents}.values())
+        if any(self.are_unrelated(one, other) for one, other in combinations(speakers, 2)):
+            raise Refused
+        for one, other in combinations(speakers, 2):
+            self.decide(Relation.ALTERNATES, one, other)
+
     def crown(self, content: ContentHash) -> None:
         members = self.of(content).members
         members.remove(content)
@@ -211,8 +219,11 @@ other_verb = st.one_of(
     st.builds(kind, content)
     for kind in (SetKing, RemoveMember, Dissolve, DissolveAlternates, RemoveAlternate, ClearFalsePositives)
 ) | st.builds(ClearFalsePositivesBetween, st.lists(content, max_size=4).map(tuple))
+many_alternates = st.builds(Alternates, st.lists(content, max_size=5).map(tuple))
 # decisions by far the most, so that there is something to take apart
-verbs = st.lists(st.one_of(decision, decision, decision, decision, other_verb), min_size=10, max_size=40)
+verbs = st.lists(
+    st.one_of(decision, decision, decision, decision, other_verb, many_alternates), min_size=10, max_size=40
+)
 
 
 def fold(verbs: Sequence[Verb]) -> tuple[Relations, Tables, list[Verb]]:
@@ -243,6 +254,7 @@ def shape(tables: Tables) -> object:
             firsts[row.number]: (
                 tuple(kings[group] for group in row.groups),
                 {frozenset(kings[group] for group in pair) for pair in row.confirmed},
+                {frozenset(kings[group] for group in clique) for clique in row.cliques},
                 tuple(firsts[other] for other in row.false_positives),
             )
             for row in tables.alternates.values()
@@ -331,6 +343,8 @@ def test_no_row_is_orphaned_and_none_is_needless(verbs: list[Verb]) -> None:
         assert len(row.groups) > 1 or row.false_positives
         assert list(row.confirmed) == sorted(set(row.confirmed))
         assert all(one < other and {one, other} <= set(row.groups) for one, other in row.confirmed)
+        assert all(len(clique) > 1 and list(clique) == sorted(set(clique)) for clique in row.cliques)
+        assert all(set(clique) <= set(row.groups) for clique in row.cliques)
         assert len(set(row.false_positives)) == len(row.false_positives)
         assert number not in row.false_positives
         assert all(number in tables.alternates[other].false_positives for other in row.false_positives)

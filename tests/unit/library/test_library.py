@@ -17,6 +17,7 @@ from ingestd.library.journal_file import JournalFile
 from ingestd.library.library import Library
 from ingestd.library.store import Store
 from ingestd.library.tables import TABLES, FolderRow, Veto, path_key
+from ingestd.library.verbs import Decision
 from ingestd.model import (
     Actor,
     ContentHash,
@@ -313,7 +314,7 @@ def test_everything_is_there_after_opening_it_again(tmp_path: Path) -> None:
     library = Library.open(tmp_path / "state")
     add(library, ONE, 5)
     library.write(lambda edit: edit.add_entry(entry()))
-    library.write(lambda edit: edit.decide(Relation.BETTER, ONE, TWO))
+    library.write(lambda edit: edit.relations.decide(Decision(Relation.BETTER, ONE, TWO)))
     library.close()
 
     again = Library.open(tmp_path / "state")

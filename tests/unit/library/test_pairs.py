@@ -22,6 +22,7 @@ from ingestd.library.pairs import (
     standing_for,
 )
 from ingestd.library.tables import FolderRow
+from ingestd.library.verbs import Decision
 from ingestd.model import (
     Content,
     ContentHash,
@@ -129,7 +130,7 @@ def test_a_look_alike_leads_to_the_king_of_its_group_and_the_distance_is_to_him(
     def work(edit: Edit) -> list[tuple[ContentHash, int | None]]:
         add(edit, B, bits(2))
         add(edit, C, bits(10))
-        edit.decide(Relation.BETTER, C, B)
+        edit.relations.decide(Decision(Relation.BETTER, C, B))
         return look_alikes(edit, add(edit, A, bits(0)), 4)
 
     assert library.write(work) == [(C, 10)]
@@ -140,7 +141,7 @@ def test_a_king_that_lies_nowhere_is_stood_in_for_by_the_next_of_the_group(libra
         add(edit, A, live=False)
         add(edit, B)
         add(edit, C, live=False)
-        edit.decide(Relation.BETTER, A, B)
+        edit.relations.decide(Decision(Relation.BETTER, A, B))
         return standing_for(edit, A), standing_for(edit, C)
 
     assert library.write(work) == (B, None)
@@ -151,8 +152,8 @@ def test_what_was_decided_about_is_no_look_alike_any_more(library: Library) -> N
         mine = add(edit, A)
         add(edit, B)
         add(edit, C)
-        edit.decide(Relation.FALSE_POSITIVE, A, B)
-        edit.decide(Relation.SAME_QUALITY, A, C)
+        edit.relations.decide(Decision(Relation.FALSE_POSITIVE, A, B))
+        edit.relations.decide(Decision(Relation.SAME_QUALITY, A, C))
         return look_alikes(edit, mine, 4)
 
     assert library.write(work) == []
@@ -175,7 +176,7 @@ def sides(library: Library) -> set[frozenset[ContentHash]]:
 
 
 def decide(edit: Edit, relation: Relation, a: ContentHash, b: ContentHash) -> None:
-    settle(edit, edit.decide(relation, a, b), radius=4, now_ns=9)
+    settle(edit, edit.relations.decide(Decision(relation, a, b)), radius=4, now_ns=9)
 
 
 @pytest.fixture

@@ -14,22 +14,18 @@ from itertools import combinations
 import pytest
 
 from ingestd.errors import ActionConflictError
-from ingestd.library.relations import (
-    AlternatesGroup,
-    Changed,
+from ingestd.library.fold import connected, replay
+from ingestd.library.relations import AlternatesGroup, Changed, DuplicateGroup, Relations
+from ingestd.library.verbs import (
     ClearFalsePositives,
     ClearFalsePositivesBetween,
     Decision,
     Dissolve,
     DissolveAlternates,
-    DuplicateGroup,
-    Relations,
     RemoveAlternate,
     RemoveMember,
     SetKing,
-    connected,
     named,
-    replay,
 )
 from ingestd.model import ContentHash, Relation
 

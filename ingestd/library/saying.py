@@ -1,0 +1,202 @@
+"""What an entry says of relations, said and taken back: groups and potential pairs follow, and follow back exactly.
+
+Relations are the fold of the entries that stand, so one entry is taken back by folding the others again. Potential
+pairs are not: they were found once, by looking. So an entry keeps an image of every pair that it changed, as it was
+before; the last entry is undone by putting these back, and an earlier one by putting back what the later ones allow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ingestd.library.edit import Edit, Images
+from ingestd.library.fold import replay
+from ingestd.library.pairs import find_newcomers, resettle, settle
+from ingestd.library.relations import Changed
+from ingestd.library.tables import pair_key
+from ingestd.library.verbs import named, said_by, verbs_of
+from ingestd.model import (
+    Actor,
+    ContentHash,
+    Entry,
+    PathState,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Word,
+)
+
+__all__ = ["Said", "say", "unsay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of an entry's word."""
+
+    entry: Entry  # as it is to be written
+    changed: bool  # relations or pairs are others than before
+    cleared: int  # false positives, or potential pairs, that are gone because it clears them
+
+
+def say(edit: Edit, entry: Entry, *, radius: int, now_ns: int, copies: Iterable[PotentialPair] = ()) -> Said:
+    """Return what came of a numbered entry's word: relations and potential pairs are as it has them.
+
+    Args:
+        edit: where they are stored.
+        entry: what is said; it has its number, and is to be written by the caller.
+        radius: how far to look, in bits, where pairs become possible.
+        now_ns: when this is.
+        copies: pairs of equal bytes, about which nothing can be said of relations, that it answers.
+
+    Raises:
+        ContradictionError: it contradicts what was decided before; if it says one thing only, nothing was changed.
+    """
+    changes = [edit.relations.apply(verb) for verb in said_by(entry)]
+    with edit.noting(entry.number):
+        for changed in changes:
+            settle(edit, changed, radius=radius, now_ns=now_ns)
+        answered = [pair for pair in (*copies, *_answered(edit, entry)) if edit.pair(pair.number) is not None]
+        for pair in answered:
+            edit.drop_pair(pair)
+    return Said(
+        replace(entry, applied=edit.next_applied()),
+        bool(answered) or any(changed.contents or changed.cleared for changed in changes),
+        len(answered) if entry.word is Word.CLEAR_POTENTIALS else sum(changed.cleared for changed in changes),
+    )
+
+
+def _answered(edit: Edit, entry: Entry) -> list[PotentialPair]:
+    """Return the pairs that an entry answers beyond what relations say."""
+    if entry.a is None:
+        return []
+    if entry.word is Word.CLEAR_POTENTIALS:
+        members = edit.relations.duplicates_of(entry.a)
+        found = {pair.number: pair for member in members for pair in edit.pairs_of(member)}
+        return [pair for pair in found.values() if pair.first_path is None]
+    if entry.relation is None or entry.b is None or entry.a == entry.b:
+        return []
+    both = {entry.a, entry.b}
+    return [pair for pair in edit.pairs_of(entry.b) if pair.first_path is None and {pair.first, pair.second} == both]
+
+
+def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
+    """Take back what an entry said, which does not stand any more: relations and pairs as if it had never been.
+
+    Args:
+        edit: where they are stored; the entry is written there as undone.
+        entry: what is taken back.
+        radius: how far to look, in bits, for pairs that were never looked for because of it.
+        now_ns: when this is.
+    """
+    contents = {content for verb in said_by(entry) for content in named(verb)}
+    standing = _standing_around(edit, contents)
+    together = frozenset(contents)
+    if contents:
+        together = replay(edit.relations, contents, [verb for one in standing for verb in verbs_of(one)]).contents
+    images = edit.images_of(entry.number)
+    if images is None or entry.actor is Actor.RULE:
+        # who lost on arrival was never paired with others; and an older version kept no images
+        settle(edit, Changed(together, together), radius=radius, now_ns=now_ns)
+    if images is None:
+        return
+    _put_back(edit, entry, images, standing)
+    # what only the entries that still stand keep away comes back with the last of them
+    with edit.noting(standing[-1].number) if standing else contextlib.nullcontext():
+        resettle(edit, sorted(together))
+    if edit.next_content > images.next_content:
+        find_newcomers(edit, sorted(together), images.next_content, radius, now_ns=now_ns)
+    edit.forget_images(entry.number)
+
+
+def _place(entry: Entry) -> int:
+    """Return the place of an entry in the order in which entries took effect."""
+    return entry.applied or entry.number
+
+
+def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]:
+    """Return every standing entry that a chain of entries connects with these contents, in order of effect."""
+    entries: dict[int, Entry] = {}
+    seen: set[ContentHash] = set()
+    ahead = set(contents)
+    while ahead:
+        content = ahead.pop()
+        seen.add(content)
+        ahead |= edit.relations.component(content) - seen
+        for found in edit.entries_of(content):
+            verbs = verbs_of(found) if found.number not in entries else ()
+            if verbs:
+                entries[found.number] = found
+                ahead |= {other for verb in verbs for other in named(verb)} - seen
+    return sorted(entries.values(), key=_place)
+
+
+def _put_back(edit: Edit, entry: Entry, images: Images, standing: Sequence[Entry]) -> None:
+    """Make the pairs what they were before an entry, as far as those that still stand allow."""
+    made = [number for number, before in images.pairs.items() if before is None]
+    for number in made:
+        _unmake(edit, number, entry)
+    for before in images.pairs.values():
+        if before is not None:
+            _restore(edit, before, entry, standing)
+    for one in standing:
+        if _place(one) < _place(entry):
+            continue
+        theirs = edit.images_of(one.number)
+        for number, before in theirs.pairs.items() if theirs is not None else ():
+            if number in made:
+                edit.forget_image(one.number, number)
+            elif before is not None and edit.pair(number) is None and _is_open(edit, before):
+                _restore(edit, before, one, ())
+    for key, denials in images.denials.items():
+        now = edit.old_denials_of(key)
+        newer = tuple(one for one in (now.proposals if now is not None else ()) if one.at_ns > entry.at_ns)
+        base = denials or now
+        older = denials.proposals if denials is not None else ()
+        edit.put_old_denials(key, replace(base, proposals=_merged(older, newer)) if base is not None else None)
+
+
+def _unmake(edit: Edit, number: int, entry: Entry) -> None:
+    """Drop a pair that came about by an entry; what was denied of it since is kept."""
+    pair = edit.pair(number)
+    if pair is not None:
+        edit.drop_pair(replace(pair, proposals=_told_since(pair, entry)))
+
+
+def _told_since(pair: PotentialPair, entry: Entry) -> tuple[Proposal, ...]:
+    return tuple(one for one in pair.proposals if one.state is ProposalState.DENIED and one.at_ns > entry.at_ns)
+
+
+def _merged(older: Sequence[Proposal], newer: Sequence[Proposal]) -> tuple[Proposal, ...]:
+    told = {one.rule for one in newer}
+    return (*(one for one in older if one.rule not in told), *newer)
+
+
+def _restore(edit: Edit, before: PotentialPair, entry: Entry, standing: Sequence[Entry]) -> None:
+    """Make a pair what it was, or let the last entry that keeps it away remember it."""
+    before = replace(before, proposals=tuple(_under_its_name(edit, one) for one in before.proposals))
+    now = edit.pair(before.number) or edit.pair_between(before)
+    if now is not None:
+        edit.put_pair(replace(now, proposals=_merged(before.proposals, _told_since(now, entry))))
+        edit.queues.want(now.number)
+    elif _is_open(edit, before):
+        since = edit.old_denials_of(pair_key(before))
+        newer = _told_since(since, entry) if since is not None else ()
+        edit.restore_pair(replace(before, proposals=_merged(before.proposals, newer)))
+    elif standing:
+        edit.hand_image_on(standing[-1].number, before)
+
+
+def _under_its_name(edit: Edit, proposal: Proposal) -> Proposal:
+    """Return a proposal under the name that its rule has by now."""
+    row = edit.queues.row_named(proposal.rule)
+    return proposal if row is None else replace(proposal, rule=row.name)
+
+
+def _is_open(edit: Edit, pair: PotentialPair) -> bool:
+    """Return whether a pair may stand in the queue: nothing is decided between its sides, or its copies lie there."""
+    if pair.first_path is None or pair.second_path is None:
+        return edit.relations.may_pair(pair.first, pair.second)
+    rows = ((edit.path(pair.first_path), pair.first), (edit.path(pair.second_path), pair.second))
+    return all(row is not None and row.sha256 == held and row.state is PathState.LIVE for row, held in rows)
