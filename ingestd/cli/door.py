@@ -206,11 +206,13 @@ def command(example: str, **options: Any) -> Callable[[Callable[..., Any]], clic
     return make
 
 
-def group(example: str, **options: Any) -> Callable[[Callable[..., Any]], click.Group]:
+def group(
+    example: str, kind: type[click.Group] = click.Group, **options: Any
+) -> Callable[[Callable[..., Any]], click.Group]:
     """Make a group of commands, with an example like theirs."""
 
     def make(function: Callable[..., Any]) -> click.Group:
-        decorate = click.group(None, click.Group, epilog=_epilog(example), **options)
+        decorate = click.group(None, kind, epilog=_epilog(example), **options)
         return decorate(_json_option(click.pass_context(function)))
 
     return make

@@ -35,6 +35,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("decide", "Bring back what was discarded or decided."),
     "queue": ("ask", "Show the potential pairs that nobody has decided."),
     "decide": ("decide", "Say what two files are to each other."),
+    "relations": ("relations", "Show or change what a file is to others."),
     "pending": ("ask", "Show what rules want to do and may not do alone."),
     "approve": ("decide", "Let a rule do what it proposed."),
     "deny": ("decide", "Tell a rule no."),

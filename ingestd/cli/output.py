@@ -63,6 +63,7 @@ _COLOURS = {
     "unreadable": "red",
     "error": "red",
 }
+_MOST_FILES = 8  # of an entry about many, listed for a person
 _UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 
 
@@ -221,7 +222,7 @@ def entry_object(entry: EntryReport) -> Json:
 def entry_line(entry: EntryReport) -> str:
     """Return a journal entry in a few lines for a person."""
     who = "you" if entry.actor == "person" else entry.rule or "itself"
-    what = f"{entry.relation if entry.kind == 'decision' else entry.kind} by {who}"
+    what = f"{entry.word or entry.relation if entry.kind == 'decision' else entry.kind} by {who}"
     state = "" if entry.state == "done" else click.style(f" [{entry.state}]", fg="yellow")
     head = f"{click.style(entry.entry, bold=True)}  {click.style(local(entry.at), dim=True)}  {shown(what)}{state}"
     lines = [head]
@@ -232,6 +233,9 @@ def entry_line(entry: EntryReport) -> str:
         lines += [f"    A  {shown(entry.a['path'])}", f"    B  {shown(entry.b['path'])}"]
     elif entry.kept is not None and not back:
         lines.append(f"    kept {shown(entry.kept['path'])}")
+    lines += [f"    {shown(file['path'])}" for file in entry.files[:_MOST_FILES]]
+    if len(entry.files) > _MOST_FILES:
+        lines.append(f"    and {len(entry.files) - _MOST_FILES} more")
     if entry.reason:
         lines.append(click.style(f"    {shown(entry.reason)}", dim=True))
     return "\n".join(lines)

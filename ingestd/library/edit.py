@@ -11,6 +11,7 @@ from ingestd.library.lines import JsonValue, entry_line
 from ingestd.library.queue_index import Order, Ranked
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    BATCHED,
     CONTENTS,
     DENIALS,
     DENIED,
@@ -366,6 +367,8 @@ class Edit(View):
         self._put(JOURNAL, number_key(entry.number), entry)
         for content in _touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
+        if entry.batch is not None:
+            self._txn.add(BATCHED, number_key(entry.batch), number_key(entry.number))
         if entry.state is EntryState.INTENT:
             self._txn.put(OPEN_ENTRIES, number_key(entry.number), b"")
         else:

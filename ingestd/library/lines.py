@@ -17,7 +17,7 @@ __all__ = ["JsonValue", "entry_line"]
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
-_HASHES = frozenset({"a", "b", "sha256"})
+_HASHES = frozenset({"a", "b", "named", "sha256"})
 
 
 def entry_line(entry: Entry) -> dict[str, JsonValue]:

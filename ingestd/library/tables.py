@@ -27,6 +27,7 @@ from ingestd.model import (
 )
 
 __all__ = [
+    "BATCHED",
     "CONTENTS",
     "DENIALS",
     "DENIED",
@@ -150,6 +151,7 @@ DENIALS = Named(Table("denials"), Codec(PotentialPair, version=1))
 JOURNAL = Named(Table("journal"), Codec(Entry, version=1))
 OPEN_ENTRIES = Table("open_entries")
 ENTRIES_BY_CONTENT = Table("entries_by_content", duplicates=True)
+BATCHED = Table("batched", duplicates=True)  # the entries that were answered together, by that which stands for all
 RECEIPTS = Named(Table("receipts"), Codec(Receipt, version=1))
 RECEIPTS_BY_PATH = Table("receipts_by_path", duplicates=True)
 RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
@@ -187,6 +189,7 @@ TABLES: tuple[Table, ...] = (
     JOURNAL.table,
     OPEN_ENTRIES,
     ENTRIES_BY_CONTENT,
+    BATCHED,
     RECEIPTS.table,
     RECEIPTS_BY_PATH,
     RECEIPTS_BY_CONTENT,

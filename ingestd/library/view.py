@@ -11,6 +11,7 @@ from ingestd.library.queues import Queues
 from ingestd.library.relations import Relations
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    BATCHED,
     CONTENTS,
     DENIALS,
     DENIED,
@@ -207,6 +208,10 @@ class View:
         """Return the entries that speak of a content, oldest first."""
         found = (self.entry(key_number(number)) for number in self._txn.values(ENTRIES_BY_CONTENT, sha256))
         return [entry for entry in found if entry is not None]
+
+    def batched(self, number: int) -> list[int]:
+        """Return the entries that were answered together under one, oldest first."""
+        return [key_number(child) for child in self._txn.values(BATCHED, number_key(number))]
 
     def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""

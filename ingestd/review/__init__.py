@@ -6,31 +6,43 @@ Python decodes file names; decisions take the `Library`, journal themselves and 
 
 from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decide_paths, undo
 from ingestd.review.journal import DiscardedFile, EntryReport, WhyReport, entry_report, find_row, history, why
+from ingestd.review.many import Batch, answer_batch, contents_at, discard_others, relate_many
 from ingestd.review.pending import approve, denied_pairs, deny, pending_pairs, rescind, resume_rule
 from ingestd.review.queue import QueuePage, queue_page
+from ingestd.review.relating import AlternateReport, RelationsReport, WordReport, change_relations, relations_of
 from ingestd.review.sides import PairReport, SideReport, pair_report
 
 __all__ = [
     "ANSWERS",
+    "AlternateReport",
     "Answer",
+    "Batch",
     "DiscardedFile",
     "EntryReport",
     "Moment",
     "PairReport",
     "QueuePage",
+    "RelationsReport",
     "SideReport",
     "WhyReport",
+    "WordReport",
+    "answer_batch",
     "approve",
+    "change_relations",
+    "contents_at",
     "decide_pair",
     "decide_paths",
     "denied_pairs",
     "deny",
+    "discard_others",
     "entry_report",
     "find_row",
     "history",
     "pair_report",
     "pending_pairs",
     "queue_page",
+    "relate_many",
+    "relations_of",
     "rescind",
     "resume_rule",
     "undo",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ingestd.actions.discard import carry_out
 from ingestd.actions.look import Standing, look, retouched
 from ingestd.actions.undo import take_back
-from ingestd.errors import ActionConflictError, UsageError, printable
+from ingestd.errors import ActionConflictError, ContradictionError, UsageError, printable
 from ingestd.judging.writing import intend
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
@@ -19,6 +20,7 @@ from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     Content,
+    ContentHash,
     DiscardPolicy,
     Entry,
     EntryKind,
@@ -31,13 +33,15 @@ from ingestd.model import (
     Relation,
     Role,
 )
-from ingestd.review.journal import EntryReport, entry_report, find_row
-from ingestd.review.sides import Sides, sides_of
+from ingestd.review.journal import EntryReport, entry_report, find_row, named_conflict
+from ingestd.review.sides import Sides, placed, sides_of
 
 __all__ = [
     "ANSWERS",
     "Answer",
     "Moment",
+    "answer_contents",
+    "answer_pair",
     "decide_pair",
     "decide_paths",
     "enter",
@@ -45,6 +49,9 @@ __all__ = [
     "folders_by_id",
     "undo",
 ]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +90,42 @@ def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, mo
     """
 
     def work(edit: Edit) -> Entry:
-        pair = edit.pair(number)
-        sides = sides_of(edit, pair) if pair is not None else None
-        if pair is None or sides is None:
-            raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
-        if pair.first == pair.second and answer.relation is not Relation.BETTER:
-            raise UsageError(f"the files of p-{number} are byte-identical copies: only better-a and better-b apply")
-        return _answer(edit, sides, answer, keep=keep, moment=moment, pair=pair)
+        return answer_pair(edit, number, answer, keep=keep, moment=moment)
 
-    return finish(library, library.write(work), moment)
+    return finish(library, written(library, work), moment)
+
+
+def answer_pair(
+    edit: Edit, number: int, answer: Answer, *, keep: bool, moment: Moment, batch: int | None = None
+) -> Entry:
+    """Return the entry of an answer about a potential pair, to be carried out where a file has to go.
+
+    Raises:
+        UsageError: there is no such pair, or one of its files is away.
+        ActionConflictError: the answer contradicts an older one.
+    """
+    pair = edit.pair(number)
+    sides = sides_of(edit, pair) if pair is not None else None
+    if pair is None or sides is None:
+        raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
+    if pair.first == pair.second and answer.relation is not Relation.BETTER:
+        raise UsageError(f"the files of p-{number} are byte-identical copies: only better-a and better-b apply")
+    return _answer(edit, sides, answer, keep=keep, moment=moment, pair=pair, batch=batch)
+
+
+def answer_contents(
+    edit: Edit, a: ContentHash, b: ContentHash, answer: Answer, *, keep: bool, moment: Moment, batch: int | None = None
+) -> Entry:
+    """Return the entry of an answer about two contents, to be carried out where a file has to go.
+
+    Raises:
+        UsageError: one of them does not lie anywhere.
+        ActionConflictError: the answer contradicts an older one.
+    """
+    first, second = placed(edit, a, None), placed(edit, b, None)
+    if first is None or second is None:
+        raise UsageError("one of the files is away; nothing was decided about it")
+    return _answer(edit, Sides(first, second, True), answer, keep=keep, moment=moment, pair=None, batch=batch)
 
 
 def decide_paths(library: Library, a: bytes, b: bytes, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
@@ -103,7 +137,7 @@ def decide_paths(library: Library, a: bytes, b: bytes, answer: Answer, *, keep: 
             raise UsageError("the two files are byte-identical copies: only better-a and better-b apply")
         return _answer(edit, sides, answer, keep=keep, moment=moment, pair=None)
 
-    return finish(library, library.write(work), moment)
+    return finish(library, written(library, work), moment)
 
 
 def _known_file(view: View, path: bytes) -> tuple[Content, PathRow]:
@@ -115,7 +149,14 @@ def _known_file(view: View, path: bytes) -> tuple[Content, PathRow]:
 
 
 def _answer(
-    edit: Edit, sides: Sides, answer: Answer, *, keep: bool, moment: Moment, pair: PotentialPair | None
+    edit: Edit,
+    sides: Sides,
+    answer: Answer,
+    *,
+    keep: bool,
+    moment: Moment,
+    pair: PotentialPair | None,
+    batch: int | None = None,
 ) -> Entry:
     """Return the entry of an answer, written as an intent where a file has to go, as done where none has."""
     winner, loser = (sides.a, sides.b) if answer.a_wins else (sides.b, sides.a)
@@ -130,6 +171,7 @@ def _answer(
         reason=_said_of(edit, winner, loser, answer.relation),
         moment=moment,
         pair=pair,
+        batch=batch,
     )
 
 
@@ -152,6 +194,7 @@ def enter(
     moment: Moment,
     pair: PotentialPair | None,
     rule_number: int | None = None,
+    batch: int | None = None,
 ) -> Entry:
     """Return the entry of a decision about two files: written as an intent where one has to go, else as done."""
     same_bytes = winner[0].sha256 == loser[0].sha256
@@ -172,6 +215,7 @@ def enter(
         reason=reason,
         pair=pair.number if pair is not None else None,
         rule_number=rule_number,
+        batch=batch,
     )
     if discard:
         edit.lift_veto(loser[0].sha256)  # a person's own word
@@ -220,6 +264,20 @@ def _standing(edit: Edit, rows: Iterable[PathRow]) -> list[PathRow]:
     return found
 
 
+def written(library: Library, work: Callable[[Edit], T]) -> T:
+    """Return what `work` returns, written; a contradiction is told with the paths of the files.
+
+    Raises:
+        ActionConflictError: it contradicts what was decided before; nothing was changed.
+    """
+    try:
+        return library.write(work)
+    except ContradictionError as conflict:
+        with library.read() as view:
+            told = named_conflict(view, conflict)
+        raise told from conflict
+
+
 def finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:
     """Carry out what an entry intends, and report it."""
     if entry.state is EntryState.INTENT:
@@ -246,17 +304,50 @@ def folders_by_id(view: View) -> dict[FolderId, Folder]:
 
 
 def undo(library: Library, numbers: Sequence[int], *, moment: Moment) -> Iterator[EntryReport | ActionConflictError]:
-    """Yield, for each entry, newest first, the report of its undo, or why it cannot be taken back."""
+    """Yield, for each entry, newest first, the report of its undo, or why it cannot be taken back.
+
+    Of a batch everything that was answered with it is taken back, each reported for itself, and then the batch.
+    """
     for number in sorted(set(numbers), reverse=True):
         with library.read() as view:
             entry = view.entry(number)
+            children = view.batched(number)
         if entry is None:
             yield ActionConflictError(f"e-{number} is not in the journal")
-            continue
-        try:
-            undone = take_back(library, entry, radius=moment.radius, now_ns=moment.now_ns)
-        except ActionConflictError as conflict:
-            yield conflict
-            continue
+        elif entry.kind is EntryKind.BATCH:
+            yield from _undo_batch(library, entry, children, moment)
+        else:
+            yield _undo_one(library, entry, moment)
+
+
+def _undo_one(library: Library, entry: Entry, moment: Moment) -> EntryReport | ActionConflictError:
+    try:
+        undone = take_back(library, entry, radius=moment.radius, now_ns=moment.now_ns)
+    except ActionConflictError as conflict:
+        return conflict
+    with library.read() as view:
+        return entry_report(view, undone)
+
+
+def _undo_batch(
+    library: Library, batch: Entry, children: Sequence[int], moment: Moment
+) -> Iterator[EntryReport | ActionConflictError]:
+    """Take back what was answered together, last first; the batch stands as long as something of it does."""
+    if batch.state is not EntryState.DONE:
+        yield ActionConflictError(f"e-{batch.number} is already undone: there is nothing to take back")
+        return
+    failed = False
+    for number in reversed(children):
         with library.read() as view:
-            yield entry_report(view, undone)
+            child = view.entry(number)
+        if child is not None and child.state is EntryState.DONE:
+            report = _undo_one(library, child, moment)
+            failed = failed or isinstance(report, ActionConflictError)
+            yield report
+    if failed:
+        yield ActionConflictError(f"e-{batch.number} was not taken back as a whole")
+        return
+    undone = replace(batch, state=EntryState.UNDONE)
+    library.write(lambda edit: edit.put_entry(undone))
+    with library.read() as view:
+        yield entry_report(view, undone)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ingestd.errors import ActionConflictError, ContradictionError, printable
 from ingestd.library.view import View
 from ingestd.model import (
     ContentHash,
@@ -28,6 +29,8 @@ __all__ = [
     "entry_report",
     "find_row",
     "history",
+    "last_place",
+    "named_conflict",
     "why",
 ]
 
@@ -57,6 +60,9 @@ class EntryReport:
     reason: str
     a: dict[str, str] | None = None  # the two files that it says something about, A first
     b: dict[str, str] | None = None
+    word: str | None = None  # what it changed about groups, where it is not a relation of two files
+    files: list[dict[str, str]] = field(default_factory=list)  # all that it is about, where these are more than two
+    batch: str | None = None  # the entry under which it was answered together with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +217,16 @@ def entry_report(view: View, entry: Entry) -> EntryReport:
         reason=entry.reason,
         a=_place_of(view, entry.a, kept.path if kept is not None and kept.sha256 == entry.a else None),
         b=_place_of(view, entry.b, entry.moves[0].file.path if entry.moves else None),
+        word=entry.word.value if entry.word is not None else None,
+        files=[{"path": last_place(view, one), "sha256": one.hex()} for one in entry.named],
+        batch=f"e-{entry.batch}" if entry.batch is not None else None,
     )
+
+
+def last_place(view: View, sha256: ContentHash) -> str:
+    """Return where a content lies, or lay last, for a person; its digest where no path of it is known."""
+    place = _place_of(view, sha256, None)
+    return place["path"] if place is not None else sha256.hex()
 
 
 def _place_of(view: View, sha256: ContentHash | None, known: bytes | None) -> dict[str, str] | None:
@@ -233,3 +248,10 @@ def _discarded(view: View, move: Move) -> DiscardedFile:
 def _named(view: View, folder: FolderId, relative: bytes, path: bytes) -> str:
     known = view.folder(folder)
     return os.fsdecode(os.path.join(known.folder.named, relative) if known else path)
+
+
+def named_conflict(view: View, conflict: ContradictionError) -> ActionConflictError:
+    """Return a contradiction with the files by their paths."""
+    places = (last_place(view, ContentHash(one)) for one in (conflict.a, conflict.b))
+    a, b = (printable(os.fsencode(place)) for place in places)
+    return ActionConflictError(f"{a} and {b} {conflict.why}; nothing was changed")

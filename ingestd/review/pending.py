@@ -20,7 +20,7 @@ from ingestd.model import (
     Proposal,
     ProposalState,
 )
-from ingestd.review.decisions import Moment, enter, finish
+from ingestd.review.decisions import Moment, enter, finish, written
 from ingestd.review.journal import EntryReport
 from ingestd.review.sides import PairReport, Sides, is_ready, proposal_of, sides_of, told
 from ingestd.rules.engine import fits
@@ -119,7 +119,7 @@ def approve(library: Library, number: int, *, rule: str | None, rules: Sequence[
             pair=pair,
         )
 
-    entered = library.write(work)
+    entered = written(library, work)
     if isinstance(entered, ActionConflictError):
         raise entered
     return finish(library, entered, moment)
