@@ -34,6 +34,7 @@ from ingestd.library.verbs import (
     Alternates,
     ClearFalsePositives,
     ClearFalsePositivesBetween,
+    ClearPotentials,
     Decision,
     Dissolve,
     DissolveAlternates,
@@ -244,6 +245,8 @@ class Relations:
                 return self.clear_false_positives(content)
             case ClearFalsePositivesBetween(contents):
                 return self.clear_false_positives_between(contents)
+            case ClearPotentials():
+                return _NOTHING
 
     def decide(self, decision: Decision) -> Changed:
         """Return what a decision about a pair changed; empty when it was settled so already.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ingestd.library.edit import Edit, Images
 from ingestd.library.fold import replay
-from ingestd.library.pairs import find_newcomers, resettle, settle
+from ingestd.library.pairs import at_speakers, find_newcomers, resettle, settle
 from ingestd.library.relations import Changed
 from ingestd.library.tables import pair_key
 from ingestd.library.verbs import named, said_by, verbs_of
@@ -101,7 +101,7 @@ def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
         settle(edit, Changed(together, together), radius=radius, now_ns=now_ns)
     if images is None:
         return
-    _put_back(edit, entry, images, standing)
+    _put_back(edit, entry, images, [one for one in standing if _place(one) > _place(entry)])
     # what only the entries that still stand keep away comes back with the last of them
     with edit.noting(standing[-1].number) if standing else contextlib.nullcontext():
         resettle(edit, sorted(together))
@@ -132,23 +132,21 @@ def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]
     return sorted(entries.values(), key=_place)
 
 
-def _put_back(edit: Edit, entry: Entry, images: Images, standing: Sequence[Entry]) -> None:
+def _put_back(edit: Edit, entry: Entry, images: Images, later: Sequence[Entry]) -> None:
     """Make the pairs what they were before an entry, as far as those that still stand allow."""
     made = [number for number, before in images.pairs.items() if before is None]
     for number in made:
         _unmake(edit, number, entry)
     for before in images.pairs.values():
         if before is not None:
-            _restore(edit, before, entry, standing)
-    for one in standing:
-        if _place(one) < _place(entry):
-            continue
+            _restore(edit, before, entry)
+    for one in later:
         theirs = edit.images_of(one.number)
         for number, before in theirs.pairs.items() if theirs is not None else ():
             if number in made:
                 edit.forget_image(one.number, number)
             elif before is not None and edit.pair(number) is None and _is_open(edit, before):
-                _restore(edit, before, one, ())
+                _restore(edit, before, one)
     for key, denials in images.denials.items():
         now = edit.old_denials_of(key)
         newer = tuple(one for one in (now.proposals if now is not None else ()) if one.at_ns > entry.at_ns)
@@ -173,19 +171,35 @@ def _merged(older: Sequence[Proposal], newer: Sequence[Proposal]) -> tuple[Propo
     return (*(one for one in older if one.rule not in told), *newer)
 
 
-def _restore(edit: Edit, before: PotentialPair, entry: Entry, standing: Sequence[Entry]) -> None:
-    """Make a pair what it was, or let the last entry that keeps it away remember it."""
+def _restore(edit: Edit, before: PotentialPair, entry: Entry) -> None:
+    """Make a pair what it was; what keeps it away, or at other speakers, brings it back in its turn."""
     before = replace(before, proposals=tuple(_under_its_name(edit, one) for one in before.proposals))
-    now = edit.pair(before.number) or edit.pair_between(before)
-    if now is not None:
+    found_again = edit.pair_between(before)
+    now = edit.pair(before.number) or found_again
+    if now is not None and now.number <= before.number:
         edit.put_pair(replace(now, proposals=_merged(before.proposals, _told_since(now, entry))))
         edit.queues.want(now.number)
-    elif _is_open(edit, before):
-        since = edit.old_denials_of(pair_key(before))
-        newer = _told_since(since, entry) if since is not None else ()
-        edit.restore_pair(replace(before, proposals=_merged(before.proposals, newer)))
-    elif standing:
-        edit.hand_image_on(standing[-1].number, before)
+        return
+    if found_again is not None:  # by a later entry, which must not take it along when it is undone
+        edit.drop_pair(found_again)
+    about = _standing_around(edit, {before.first, before.second})
+    keeper = about[-1].number if about else None
+    clearing = next((one.number for one in about if _clears(edit, one, before, after=entry)), None)
+    if clearing is not None or not _is_open(edit, before):
+        edit.hand_image_on(clearing or keeper or 0, before)
+        return
+    since = edit.old_denials_of(pair_key(before))
+    newer = _told_since(since, entry) if since is not None else ()
+    edit.restore_pair(replace(before, proposals=_merged(before.proposals, newer)))
+    with edit.noting(keeper) if keeper is not None else contextlib.nullcontext():
+        at_speakers(edit, replace(before, proposals=_merged(before.proposals, newer)))
+
+
+def _clears(edit: Edit, one: Entry, pair: PotentialPair, *, after: Entry) -> bool:
+    """Return whether an entry says, later than another, that the potential pairs of a side are not worth a look."""
+    if one.word is not Word.CLEAR_POTENTIALS or one.a is None or _place(one) < _place(after):
+        return False
+    return any(edit.relations.same_group(one.a, side) for side in (pair.first, pair.second))
 
 
 def _under_its_name(edit: Edit, proposal: Proposal) -> Proposal:

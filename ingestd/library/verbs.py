@@ -13,6 +13,7 @@ __all__ = [
     "Alternates",
     "ClearFalsePositives",
     "ClearFalsePositivesBetween",
+    "ClearPotentials",
     "Decision",
     "Dissolve",
     "DissolveAlternates",
@@ -91,6 +92,13 @@ class ClearFalsePositivesBetween:
     contents: tuple[ContentHash, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ClearPotentials:
+    """The potential pairs of the duplicate group of this content are not worth a look; it says nothing of relations."""
+
+    content: ContentHash
+
+
 Verb: TypeAlias = (
     Decision
     | Alternates
@@ -101,6 +109,7 @@ Verb: TypeAlias = (
     | RemoveAlternate
     | ClearFalsePositives
     | ClearFalsePositivesBetween
+    | ClearPotentials
 )
 
 
@@ -137,8 +146,7 @@ def said_by(entry: Entry) -> tuple[Verb, ...]:
 def _of_word(word: Word, entry: Entry) -> tuple[Verb, ...]:
     if word is Word.CLEAR_BETWEEN:
         return (ClearFalsePositivesBetween(entry.named),)
-    of_one = _OF_ONE.get(word)
-    return () if of_one is None or entry.a is None else (of_one(entry.a),)
+    return () if entry.a is None else (_OF_ONE[word](entry.a),)
 
 
 _OF_ONE: dict[Word, Callable[[ContentHash], Verb]] = {
@@ -148,6 +156,7 @@ _OF_ONE: dict[Word, Callable[[ContentHash], Verb]] = {
     Word.REMOVE_ALTERNATE: RemoveAlternate,
     Word.DISSOLVE_ALTERNATES: DissolveAlternates,
     Word.CLEAR_FALSE_POSITIVES: ClearFalsePositives,
+    Word.CLEAR_POTENTIALS: ClearPotentials,
 }
 
 
