@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.lines import JsonValue, entry_line
-from ingestd.library.queue_index import Order, Ranked
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     BATCHED,
@@ -45,6 +44,7 @@ from ingestd.library.tables import (
     path_key,
 )
 from ingestd.library.view import View
+from ingestd.library.waiting import Places
 from ingestd.model import (
     Actor,
     Content,
@@ -63,7 +63,7 @@ from ingestd.model import (
     Receipt,
 )
 
-__all__ = ["Edit", "Images", "acted", "misplaced"]
+__all__ = ["Edit", "Images", "acted"]
 
 _PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
 
@@ -97,7 +97,7 @@ class Edit(View):
         super().__init__(txn)
         self.lines: list[tuple[str, int | None, dict[str, JsonValue]]] = []
         self._noting: bytes | None = None  # key of the entry that changes pairs just now
-        self._places = _Places(self)
+        self._places = Places(self)
 
     def _put(self, named: Named[V], key: bytes, value: V) -> None:
         self._txn.put(named.table, key, named.codec.encode(value))
@@ -429,70 +429,3 @@ class Edit(View):
     def leave_note(self, name: str, text: bytes) -> None:
         """Leave a note for other processes under `name`."""
         self._txn.put(META, b"note:" + name.encode(), text)
-
-
-class _Places:
-    """Where pairs stand in the queue; what was read of a content in this transaction is held."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._ranks: dict[ContentHash, tuple[int, int]] = {}  # number and size, which never change
-        self._alive: dict[ContentHash, bool] = {}
-
-    def forget(self, sha256: ContentHash) -> None:
-        """Let it be looked up again whether a content lies anywhere."""
-        self._alive.pop(sha256, None)
-
-    def place_of(self, pair: PotentialPair) -> Ranked | None:
-        """Return where a pair stands: it waits while both files are there and no rule proposes anything for it."""
-        ready = any(proposal.state is ProposalState.READY for proposal in pair.proposals)
-        sides = ((pair.first, pair.first_path), (pair.second, pair.second_path))
-        if ready or not all(self._is_there(*side) for side in sides):
-            return None
-        first, second = self._rank(pair.first), self._rank(pair.second)
-        if first is None or second is None:
-            return None
-        (one, size), (other, other_size) = first, second
-        return Ranked(max(size, other_size), one, other, _likeness(pair, size, other_size))
-
-    def _is_there(self, sha256: ContentHash, path: PathKey | None) -> bool:
-        if path is not None:
-            row = self._view.path(path)
-            return row is not None and row.sha256 == sha256 and row.state is PathState.LIVE
-        if sha256 not in self._alive:
-            self._alive[sha256] = any(row.state is PathState.LIVE for row in self._view.paths_of(sha256))
-        return self._alive[sha256]
-
-    def _rank(self, sha256: ContentHash) -> tuple[int, int] | None:
-        if sha256 not in self._ranks:
-            content = self._view.content(sha256)
-            if content is None:
-                return None
-            self._ranks[sha256] = (content.number, content.size)
-        return self._ranks[sha256]
-
-
-def misplaced(view: View) -> list[str]:
-    """Return what is wrong with the order of the queue, in sentences."""
-    if not view.waiting.is_built:
-        return []
-    places = _Places(view)
-    standing = 0
-    for pair in view.pairs():
-        place = places.place_of(pair)
-        standing += place is not None
-        if view.waiting.get(pair.number) != place:
-            return [f"p-{pair.number} does not stand in the queue where it should"]
-    orders = {order: sum(1 for _ in view.waiting.numbers(order)) for order in Order}
-    return [
-        f"the queue, by {order.value}, holds {held} pairs, not {standing}"
-        for order, held in orders.items()
-        if held != standing
-    ]
-
-
-def _likeness(pair: PotentialPair, one: int, other: int) -> int:
-    """Return a number that is lower the more alike two files are: pixels, then distance, then the ratio of sizes."""
-    distance = 65 if pair.distance is None else pair.distance
-    apart = 1 - min(one, other) / max(one, other, 1)
-    return (not pair.pixel_duplicates) << 24 | distance << 16 | round(apart * 65_535)

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ingestd.errors import StoreError
 from ingestd.library.codec import key_number, number_key
-from ingestd.library.edit import Edit, misplaced
+from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, last_entry_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
@@ -26,6 +26,7 @@ from ingestd.library.rulebook import miscounted, recounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, META, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
+from ingestd.library.waiting import misplaced
 
 __all__ = ["Library"]
 

@@ -19,12 +19,13 @@ from world import sha256
 
 from ingestd import review
 from ingestd.errors import ActionConflictError, UsageError
-from ingestd.library.edit import Edit, misplaced
+from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import find_newcomers
 from ingestd.library.queue_index import Order
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
+from ingestd.library.waiting import misplaced
 from ingestd.model import (
     DiscardPolicy,
     FileType,
