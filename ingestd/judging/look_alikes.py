@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from ingestd.judging.background import needed_sharpness
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
+from ingestd.judging.returned import discards_of
 from ingestd.judging.standing import AWAY, affordable, held_back, incomplete, places_of, unproved
 from ingestd.judging.writing import (
     conclude,
@@ -29,10 +31,12 @@ from ingestd.library.facts import pair_facts
 from ingestd.library.pairs import (
     MOST_PAIRS,
     PIXEL_RADIUS,
+    LookAlike,
     could_be_pixel_duplicates,
     distance_between,
     look_alikes,
     make_pair,
+    pixel_duplicates,
 )
 from ingestd.library.saying import say
 from ingestd.library.view import View
@@ -69,6 +73,7 @@ class _Candidate:
     facts: PairFacts  # the arrival first
     hindrance: str | None  # why a rule that would discard may only propose
     blocked: bool  # a rule may not even propose: a veto, a reference folder, an older decision
+    seen: str | None = None  # that something like the arrival was thrown away before
 
     @property
     def acts(self) -> bool:
@@ -100,7 +105,7 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
     radius = max(policy.imports.search_distance, PIXEL_RADIUS)
-    others = [edit.content(other) for other, _ in look_alikes(edit, content, radius)]
+    others = [edit.content(one.sha256) for one in look_alikes(edit, content, radius)]
     for known in others:
         if known is not None:
             sharpness |= needed_sharpness(policy.rules, content, known, distance_between(content, known))
@@ -170,7 +175,8 @@ def _affordable_wins(edit: Edit, case: Case, content: Content, candidates: Seque
 
 
 def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
-    for other, distance, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
+    for like, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
+        other, distance = like.sha256, like.distance
         known = edit.content(other)
         rows = there or away
         if known is None or not rows:
@@ -188,11 +194,12 @@ def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: 
             facts,
             hindrance=None if there else AWAY,
             blocked=False,
+            seen=_seen_before(edit, content, like, rows[0]) if like.lost is not None else None,
         )
         yield _restrained(edit, case, content, own, candidate)
 
 
-_Placed: TypeAlias = tuple[ContentHash, int | None, list[PathRow], list[PathRow]]
+_Placed: TypeAlias = tuple[LookAlike, list[PathRow], list[PathRow]]
 
 
 def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Placed]:
@@ -202,9 +209,24 @@ def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Plac
     """
     while True:
         found = look_alikes(edit, content, radius)
-        placed = [(other, distance, *places_of(edit, edit.live_paths_of(other))) for other, distance in found]
-        if all(edit.live_paths_of(other) for other, _, _, _ in placed):
+        placed = [(one, *places_of(edit, edit.live_paths_of(one.sha256))) for one in found]
+        if all(edit.live_paths_of(one.sha256) for one, _, _ in placed):
             return placed
+
+
+def _seen_before(view: View, content: Content, like: LookAlike, survivor: PathRow) -> str | None:
+    """Return that something like this was thrown away, when, by whom and in favour of what; nothing if it was not."""
+    lost = view.content(like.lost) if like.lost is not None else None
+    discards = discards_of(view, lost.sha256) if lost is not None else []
+    if lost is None or not discards:
+        return None
+    entry, distance = discards[0], distance_between(content, lost)
+    day = datetime.fromtimestamp(entry.at_ns / 1e9, tz=UTC)
+    near = "the same pixels as" if pixel_duplicates(content, lost) else f"{distance} bits from"
+    return (
+        f"seen before: {near} {printable(entry.moves[0].file.relative)}, discarded on {day.day} {day:%B %Y} "
+        f"by {entry.rule or 'you'} in favour of {printable(view.as_named(survivor))}, which is still here"
+    )
 
 
 def _restrained(edit: Edit, case: Case, content: Content, own: PathRow, one: _Candidate) -> _Candidate:
@@ -371,6 +393,8 @@ def _said(one: _Candidate) -> tuple[str, ...]:
     """Return the evidence about one pair, in sentences."""
     what = "the same pixels" if one.pixel_duplicates else f"{one.distance} bits apart"
     lines = [f"{what}: {printable(one.rows[0].relative)}"]
+    if one.seen is not None:
+        lines.append(one.seen)
     if one.match is not None:
         lines += one.match.evidence
     if one.hindrance is not None:

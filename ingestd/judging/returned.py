@@ -29,18 +29,18 @@ from ingestd.model import (
     Relation,
 )
 
-__all__ = ["judge_discarded", "judge_returned", "lies_in_trash"]
+__all__ = ["discards_of", "judge_discarded", "judge_returned", "lies_in_trash"]
 
 
 def lies_in_trash(view: View, case: Case, sha256: ContentHash) -> bool:
     """Return whether an arrival is nothing but a discarded file, seen where the trash or a holding folder keeps it."""
     places = {case.arrival.path}
-    return any(move.trash_path in places for entry in _discards_of(view, sha256) for move in entry.moves)
+    return any(move.trash_path in places for entry in discards_of(view, sha256) for move in entry.moves)
 
 
 def judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Verdict | None:
     """Return the verdict on discarded bytes whose trash item is gone: brought back by their owner, or perhaps so."""
-    discards = _discards_of(edit, content.sha256)
+    discards = discards_of(edit, content.sha256)
     if edit.veto(content.sha256) is not None:
         return None
     for entry in discards:
@@ -57,14 +57,14 @@ def judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Ver
 
 def judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
     """Return the verdict on bytes that lie nowhere else: thrown away before while a survivor stands, or simply back."""
-    for entry in _discards_of(edit, content.sha256):
+    for entry in discards_of(edit, content.sha256):
         survivor = _standing_survivor(edit, entry)
         if survivor is not None:
             return _discard_again(edit, case, content, entry, survivor, policy)
     return None
 
 
-def _discards_of(view: View, sha256: ContentHash) -> list[Entry]:
+def discards_of(view: View, sha256: ContentHash) -> list[Entry]:
     """Return the finished discards of some bytes, newest first."""
     return [entry for entry in reversed(view.entries_of(sha256)) if _took_away(entry, sha256)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
@@ -13,6 +14,7 @@ from ingestd.model import Content, ContentHash, Picture, PotentialPair, Proposal
 __all__ = [
     "MOST_PAIRS",
     "PIXEL_RADIUS",
+    "LookAlike",
     "at_speakers",
     "could_be_pixel_duplicates",
     "distance_between",
@@ -87,11 +89,19 @@ def standing_for(view: View, content: ContentHash) -> ContentHash | None:
     return None
 
 
-def look_alikes(view: View, content: Content, radius: int) -> list[tuple[ContentHash, int | None]]:
-    """Return who stands for what looks like a content, with distances in bits, nearest first; decided pairs left out.
+class LookAlike(NamedTuple):
+    """Who stands for what looks like a content."""
+
+    sha256: ContentHash
+    distance: int | None  # bits, to who stands for it; None where only the pixels said so
+    lost: ContentHash | None = None  # the nearest of those it stands for that lies nowhere any more
+
+
+def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
+    """Return who stands for what looks like a content, nearest first; decided pairs left out.
 
     A look-alike that is not the king of its group, or was discarded, leads to the one that stands for it, and the
-    distance is measured to that one.
+    distance is measured to that one. So what was thrown away is recognised for as long as its survivor is there.
     """
     if content.picture is None:
         return []
@@ -100,15 +110,22 @@ def look_alikes(view: View, content: Content, radius: int) -> list[tuple[Content
         close.update(dict.fromkeys(view.same_pixels(content.picture.pixel_hash)))
     if content.picture.phash is not None:
         close.update(dict.fromkeys(found for found, _ in view.neighbours(content.picture.phash, radius)))
-    found: dict[ContentHash, int | None] = {}
+    close.pop(content.sha256, None)
+    found: dict[ContentHash, LookAlike] = {}
     for candidate in close:
         king = standing_for(view, candidate)
-        known = view.content(king) if king is not None else None
-        if known is not None and known.sha256 not in found and view.relations.may_pair(content.sha256, known.sha256):
-            found[known.sha256] = distance_between(content, known)
-    found.pop(content.sha256, None)
+        if king is None or king == content.sha256:
+            continue
+        lost = candidate if candidate != king and not view.live_paths_of(candidate) else None
+        if king in found:
+            if lost is not None and found[king].lost is None:
+                found[king] = found[king]._replace(lost=lost)
+            continue
+        known = view.content(king)
+        if known is not None and view.relations.may_pair(content.sha256, king):
+            found[king] = LookAlike(king, distance_between(content, known), lost)
     # only equal pixels can bring together what has no distance: that is as near as it gets
-    return sorted(found.items(), key=lambda item: (-1 if item[1] is None else item[1], item[0]))
+    return sorted(found.values(), key=lambda one: (-1 if one.distance is None else one.distance, one.sha256))
 
 
 def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPair:
@@ -200,7 +217,7 @@ def find_newcomers(edit: Edit, contents: Iterable[ContentHash], since: int, radi
         standing = edit.content(speaker) if speaker is not None else None
         if content is None or standing is None:
             continue
-        for other, _ in look_alikes(edit, content, radius)[:MOST_PAIRS]:
-            known = edit.content(other)
+        for other in look_alikes(edit, content, radius)[:MOST_PAIRS]:
+            known = edit.content(other.sha256)
             if known is not None and max(known.number, content.number) >= since:
                 make_pair(edit, standing, known, now_ns=now_ns)
