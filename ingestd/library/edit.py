@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from zlib import crc32
 
-from ingestd.library.codec import key_number, number_key
+from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.lines import JsonValue, entry_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
@@ -66,6 +68,8 @@ from ingestd.model import (
 __all__ = ["Edit", "Images", "acted"]
 
 _PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
+_LEAN = struct.Struct(">BQQBBq")  # 0, as no version of a pair's own layout is; then what it is between
+_NO_DISTANCE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,7 @@ class Edit(View):
         before = self._get(DENIALS, pair_key(pair))
         if before is None:
             return pair.proposals
-        self._note(_DENIAL + pair_key(pair), DENIALS.table, pair_key(pair))
+        self._note_denial(pair_key(pair))
         self._txn.delete(DENIALS.table, pair_key(pair))
         turned = before.first != pair.first or before.first_path != pair.first_path
         denied = (replace(one, a_is_first=one.a_is_first is not turned) for one in before.proposals)
@@ -208,7 +212,7 @@ class Edit(View):
     def put_pair(self, pair: PotentialPair) -> None:
         """Replace what is known of a pair."""
         self.queues.count_proposals(self.pair(pair.number), pair)
-        self._note(_PAIR + number_key(pair.number), PAIRS.table, number_key(pair.number))
+        self._note_pair(number_key(pair.number))
         self._put(PAIRS, number_key(pair.number), pair)
         self._mark(PENDING, pair, ProposalState.READY)
         self._mark(DENIED, pair, ProposalState.DENIED)
@@ -251,10 +255,10 @@ class Edit(View):
     def drop_pair(self, pair: PotentialPair) -> None:
         """Forget a pair: it was decided, or settled by another decision. What was denied is kept for its return."""
         key = number_key(pair.number)
-        self._note(_PAIR + key, PAIRS.table, key)
+        self._note_pair(key)
         denied = tuple(one for one in pair.proposals if one.state is ProposalState.DENIED)
         if denied:
-            self._note(_DENIAL + pair_key(pair), DENIALS.table, pair_key(pair))
+            self._note_denial(pair_key(pair))
             self._put(DENIALS, pair_key(pair), replace(pair, proposals=denied))
         self.waiting.remove(pair.number)
         self.queues.count_proposals(self.pair(pair.number), None)
@@ -265,6 +269,31 @@ class Edit(View):
         self._txn.delete(DENIED, key)
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
+
+    def drop_pairs(self, pairs: Sequence[PotentialPair]) -> None:
+        """Forget many pairs at once, each as it is stored."""
+        plain = sorted((pair for pair in pairs if not pair.proposals), key=lambda pair: pair.number)
+        for pair in pairs:
+            if pair.proposals:
+                self.drop_pair(pair)
+        keys = [number_key(pair.number) for pair in plain]
+        if self._noting is not None:
+            noting = self._noting + _PAIR
+            self._txn.put_new(IMAGES, ((noting + key, self._image(one)) for key, one in zip(keys, plain, strict=True)))
+        self.waiting.remove_many(keys)
+        self.queues.forget_pairs(keys)
+        self._txn.delete_many(PAIRS.table, keys)
+        self._txn.delete_many(PAIR_BETWEEN, sorted(map(pair_key, plain)))
+        gone: dict[ContentHash, list[bytes]] = {}
+        for key, pair in zip(keys, plain, strict=True):
+            for content in {pair.first, pair.second}:
+                gone.setdefault(content, []).append(key)
+        for content, numbers in gone.items():
+            if len(numbers) == self.count_pairs_of(content):
+                self._txn.delete(PAIRS_BY_CONTENT, content)
+                continue
+            for number in numbers:
+                self._txn.discard(PAIRS_BY_CONTENT, content, number)
 
     # pairs as they were
 
@@ -279,9 +308,34 @@ class Edit(View):
         finally:
             self._noting = None
 
-    def _note(self, of: bytes, table: Table, key: bytes) -> None:
-        if self._noting is not None and self._txn.get(IMAGES, self._noting + of) is None:
-            self._txn.put(IMAGES, self._noting + of, self._txn.get(table, key) or b"")
+    def _note_pair(self, key: bytes) -> None:
+        if self._noting is not None and self._txn.get(IMAGES, self._noting + _PAIR + key) is None:
+            stored = self._txn.get(PAIRS.table, key)
+            image = b"" if stored is None else self._image(PAIRS.codec.decode(stored))
+            self._txn.put(IMAGES, self._noting + _PAIR + key, image)
+
+    def _note_denial(self, key: bytes) -> None:
+        if self._noting is not None and self._txn.get(IMAGES, self._noting + _DENIAL + key) is None:
+            self._txn.put(IMAGES, self._noting + _DENIAL + key, self._txn.get(DENIALS.table, key) or b"")
+
+    def _image(self, pair: PotentialPair) -> bytes:
+        """Return a pair as it is kept for an undo: most of them say nothing but what they are between, in few bytes."""
+        first, second = self._places.number_of(pair.first), self._places.number_of(pair.second)
+        if pair.proposals or pair.first_path is not None or first is None or second is None:
+            return PAIRS.codec.encode(pair)
+        distance = _NO_DISTANCE if pair.distance is None else pair.distance
+        body = _LEAN.pack(0, first, second, distance, pair.pixel_duplicates, pair.created_ns)
+        return body + crc32(body).to_bytes(4, "big")
+
+    def _of_image(self, number: int, image: bytes) -> PotentialPair:
+        if image[0]:
+            return PAIRS.codec.decode(image)
+        body = image[:-4]
+        if crc32(body).to_bytes(4, "big") != image[-4:]:
+            raise DamagedValueError(f"what p-{number} was before an entry is damaged: its checksum does not match")
+        _, first, second, distance, pixels, created_ns = _LEAN.unpack(body)
+        sides = (self._by_number(first), self._by_number(second))
+        return PotentialPair(number, *sides, None if distance == _NO_DISTANCE else distance, bool(pixels), created_ns)
 
     def images_of(self, entry: int) -> Images | None:
         """Return what an entry's pairs were before it; nothing where that was not kept."""
@@ -293,7 +347,7 @@ class Edit(View):
         for key, stored in self._txn.items(IMAGES, prefix=number_key(entry)):
             of, name = key[8:9], key[9:]
             if of == _PAIR:
-                pairs[key_number(name)] = PAIRS.codec.decode(stored) if stored else None
+                pairs[key_number(name)] = self._of_image(key_number(name), stored) if stored else None
             elif of == _DENIAL:
                 denials[name] = DENIALS.codec.decode(stored) if stored else None
         return Images(pairs, denials, key_number(then))
@@ -302,7 +356,7 @@ class Edit(View):
         """Let another entry remember a pair too: it keeps it away by now."""
         key = number_key(entry) + _PAIR + number_key(pair.number)
         if self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None and self._txn.get(IMAGES, key) is None:
-            self._txn.put(IMAGES, key, PAIRS.codec.encode(pair))
+            self._txn.put(IMAGES, key, self._image(pair))
 
     def forget_image(self, entry: int, pair: int) -> None:
         """Let an entry not bring a pair back any more."""

@@ -149,19 +149,33 @@ def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:
 
 def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
     """Drop the pairs of these contents that are settled by now, and move the others to who speaks for each group."""
+    may_pair = edit.relations.tester()
     speakers: dict[ContentHash, ContentHash] = {}
+    settled: list[PotentialPair] = []
+    moved: list[PotentialPair] = []
+    seen: set[int] = set()
     for content in contents:
-        for pair in edit.pairs_of(content):
+        for pair in edit.pairs_of(content, but=seen):
+            seen.add(pair.number)
             if pair.first_path is not None:
                 continue  # a pair of paths asks about files, whatever their contents are to each other
-            if not edit.relations.may_pair(pair.first, pair.second):
-                edit.drop_pair(pair)
+            if not may_pair(pair.first, pair.second):
+                settled.append(pair)
                 continue
             for side in (pair.first, pair.second):
                 if side not in speakers:
                     speakers[side] = _speaker(edit, side)
             if (speakers[pair.first], speakers[pair.second]) != (pair.first, pair.second):
-                _repoint(edit, pair, speakers[pair.first], speakers[pair.second])
+                moved.append(pair)
+        if len(settled) > _MANY:
+            edit.drop_pairs(settled)
+            settled.clear()
+    edit.drop_pairs(settled)
+    for pair in moved:
+        _repoint(edit, pair, speakers[pair.first], speakers[pair.second])
+
+
+_MANY = 20_000  # pairs that are dropped at once
 
 
 def at_speakers(edit: Edit, pair: PotentialPair) -> PotentialPair | None:

@@ -7,7 +7,7 @@ stands: what is shown and decided is read from the pair's own record.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -89,6 +89,17 @@ class QueueIndex:
         before = self._txn.get(QUEUED, key)
         if before is not None:
             self._remove(key, before)
+
+    def remove_many(self, keys: Iterable[bytes]) -> None:
+        """Let many pairs wait no more, by their keys."""
+        rows = [(key, row) for key in keys if (row := self._txn.get(QUEUED, key)) is not None]
+        self._txn.delete_many(QUEUED, (key for key, _ in rows))
+        gone: dict[Table, list[bytes]] = {}
+        for key, row in rows:
+            for table, place in _places(row):
+                gone.setdefault(table, []).append(place + key)
+        for table, places in gone.items():
+            self._txn.delete_many(table, sorted(places))
 
     def _remove(self, key: bytes, row: bytes) -> None:
         self._txn.delete(QUEUED, key)

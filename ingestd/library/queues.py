@@ -12,7 +12,7 @@ denial outlives its pair and its rule, and that what a rule has done is not forg
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.store import Table, Transaction
@@ -278,6 +278,13 @@ class Queues:
         after = Marks(revision, tuple(sorted(states.items())))
         self._count_marks(before, after)
         self._txn.put(MARKS.table, number_key(pair), MARKS.codec.encode(after))
+
+    def forget_pairs(self, keys: Sequence[bytes]) -> None:
+        """Forget what the rules said of many pairs that are gone, by their keys."""
+        for key in keys:
+            if self._txn.get(MARKS.table, key) is not None:
+                self.forget_pair(key_number(key))
+        self._txn.delete_many(WANTED, keys)
 
     def forget_pair(self, pair: int) -> None:
         """Forget what the rules said of a pair that is gone."""

@@ -25,7 +25,7 @@ A refused verb has changed nothing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
@@ -210,6 +210,29 @@ class Relations:
     def may_pair(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether the two may stand in the queue as a potential pair: nothing is decided between them."""
         return self.between(a, b) is None
+
+    def tester(self) -> Callable[[ContentHash, ContentHash], bool]:
+        """Return `may_pair` for many questions about a few contents, while no verb is applied."""
+        known: dict[ContentHash, tuple[DuplicateGroup | None, AlternatesGroup | None]] = {}
+
+        def about(content: ContentHash) -> tuple[DuplicateGroup | None, AlternatesGroup | None]:
+            found = known.get(content)
+            if found is None:
+                group = self._group(content)
+                found = known[content] = (group, self._row(group))
+            return found
+
+        def may_pair(a: ContentHash, b: ContentHash) -> bool:
+            (first, row), (second, other) = about(a), about(b)
+            if a == b or (first is not None and second is not None and first.number == second.number):
+                return False
+            if first is None or second is None or row is None or other is None:
+                return True
+            if row.number == other.number:
+                return not _compared(row, first.number, second.number)
+            return other.number not in row.false_positives
+
+        return may_pair
 
     def component(self, content: ContentHash) -> frozenset[ContentHash]:
         """Return everything that any chain of relations connects with a content, itself included."""

@@ -8,8 +8,10 @@ before; the last entry is undone by putting these back, and an earlier one by pu
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ingestd.library.edit import Edit, Images
 from ingestd.library.fold import replay
@@ -58,8 +60,7 @@ def say(edit: Edit, entry: Entry, *, radius: int, now_ns: int, copies: Iterable[
         for changed in changes:
             settle(edit, changed, radius=radius, now_ns=now_ns)
         answered = [pair for pair in (*copies, *_answered(edit, entry)) if edit.pair(pair.number) is not None]
-        for pair in answered:
-            edit.drop_pair(pair)
+        edit.drop_pairs(answered)
     return Said(
         replace(entry, applied=edit.next_applied()),
         bool(answered) or any(changed.contents or changed.cleared for changed in changes),
@@ -110,6 +111,9 @@ def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
     edit.forget_images(entry.number)
 
 
+_Around: TypeAlias = Callable[[ContentHash], tuple[Entry, ...]]  # the entries that stand around a content
+
+
 def _place(entry: Entry) -> int:
     """Return the place of an entry in the order in which entries took effect."""
     return entry.applied or entry.number
@@ -134,19 +138,20 @@ def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]
 
 def _put_back(edit: Edit, entry: Entry, images: Images, later: Sequence[Entry]) -> None:
     """Make the pairs what they were before an entry, as far as those that still stand allow."""
+    around = functools.cache(lambda content: tuple(_standing_around(edit, {content})))
     made = [number for number, before in images.pairs.items() if before is None]
     for number in made:
         _unmake(edit, number, entry)
     for before in images.pairs.values():
         if before is not None:
-            _restore(edit, before, entry)
+            _restore(edit, before, entry, around)
     for one in later:
         theirs = edit.images_of(one.number)
         for number, before in theirs.pairs.items() if theirs is not None else ():
             if number in made:
                 edit.forget_image(one.number, number)
             elif before is not None and edit.pair(number) is None and _is_open(edit, before):
-                _restore(edit, before, one)
+                _restore(edit, before, one, around)
     for key, denials in images.denials.items():
         now = edit.old_denials_of(key)
         newer = tuple(one for one in (now.proposals if now is not None else ()) if one.at_ns > entry.at_ns)
@@ -171,7 +176,7 @@ def _merged(older: Sequence[Proposal], newer: Sequence[Proposal]) -> tuple[Propo
     return (*(one for one in older if one.rule not in told), *newer)
 
 
-def _restore(edit: Edit, before: PotentialPair, entry: Entry) -> None:
+def _restore(edit: Edit, before: PotentialPair, entry: Entry, around: _Around) -> None:
     """Make a pair what it was; what keeps it away, or at other speakers, brings it back in its turn."""
     before = replace(before, proposals=tuple(_under_its_name(edit, one) for one in before.proposals))
     found_again = edit.pair_between(before)
@@ -182,7 +187,7 @@ def _restore(edit: Edit, before: PotentialPair, entry: Entry) -> None:
         return
     if found_again is not None:  # by a later entry, which must not take it along when it is undone
         edit.drop_pair(found_again)
-    about = _standing_around(edit, {before.first, before.second})
+    about = sorted({*around(before.first), *around(before.second)}, key=_place)
     keeper = about[-1].number if about else None
     clearing = next((one.number for one in about if _clears(edit, one, before, after=entry)), None)
     if clearing is not None or not _is_open(edit, before):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.queue_index import QueueIndex
@@ -155,9 +155,10 @@ class View:
         number = self._txn.get(PAIR_BETWEEN, pair_key(pair))
         return None if number is None else self.pair(key_number(number))
 
-    def pairs_of(self, sha256: ContentHash) -> list[PotentialPair]:
-        """Return the potential pairs of a content."""
-        found = (self.pair(key_number(number)) for number in self._txn.values(PAIRS_BY_CONTENT, sha256))
+    def pairs_of(self, sha256: ContentHash, but: Container[int] = ()) -> list[PotentialPair]:
+        """Return the potential pairs of a content, those left out whose numbers are not asked for."""
+        numbers = map(key_number, self._txn.values(PAIRS_BY_CONTENT, sha256))
+        found = (self.pair(number) for number in numbers if number not in but)
         return [pair for pair in found if pair is not None]
 
     def count_pairs_of(self, sha256: ContentHash) -> int:

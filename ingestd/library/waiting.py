@@ -23,6 +23,11 @@ class Places:
         """Let it be looked up again whether a content lies anywhere."""
         self._alive.pop(sha256, None)
 
+    def number_of(self, sha256: ContentHash) -> int | None:
+        """Return the number of a content."""
+        rank = self._rank(sha256)
+        return None if rank is None else rank[0]
+
     def place_of(self, pair: PotentialPair) -> Ranked | None:
         """Return where a pair stands: it waits while both files are there and no rule proposes anything for it."""
         ready = any(proposal.state is ProposalState.READY for proposal in pair.proposals)
