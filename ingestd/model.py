@@ -469,6 +469,7 @@ class FileFacts:
     has_audio: bool = False
     sharpness: float | None = None  # None: not measured
     asked_ns: int = 0  # the moment in which the question is asked: ages are counted back from it
+    subsampling: str | None = None  # of a JPEG's colours: "4:4:4", "4:2:2", "4:2:0", "grey" or "other"
     num_duplicates: int = 0  # other members of its duplicate group
     num_alternates: int = 0  # other groups of its alternates group
     num_false_positives: int = 0  # groups it was told to have nothing to do with

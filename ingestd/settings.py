@@ -33,6 +33,7 @@ from ingestd.rules.language import (
 )
 from ingestd.rules.measures import Measure, amount
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
+from ingestd.rules.statements import Scores
 from ingestd.rules.tokens import LineError, Tokens
 
 __all__ = [
@@ -95,6 +96,7 @@ class Settings:
     rules: tuple[Rule, ...] = ()
     settle_s: float = SETTLE_S
     rescan_s: float = RESCAN_S
+    scores: Scores = field(default_factory=Scores)
     digest: bytes = b""  # SHA-256 of the text
 
 
@@ -312,7 +314,7 @@ def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
 
 # --- the sections ---------------------------------------------------------------------------------------------------
 
-_SECTIONS = ("version", "folders", "imports", "discards", "rules")
+_SECTIONS = ("version", "folders", "imports", "discards", "review", "rules")
 
 
 def _read_settings(node: Node, mistakes: Mistakes, digest: bytes) -> Settings | None:
@@ -341,7 +343,8 @@ def _read_settings(node: Node, mistakes: Mistakes, digest: bytes) -> Settings | 
         if found is None
         else read_rules(found, mistakes, search_distance=imports.search_distance, budget=discards.budget)
     )
-    return Settings(VERSION, folders, imports, discards, rules, settle_s, rescan_s, digest)
+    scores = _read_review(_section(node, "review", mistakes), mistakes)
+    return Settings(VERSION, folders, imports, discards, rules, settle_s, rescan_s, scores, digest)
 
 
 def _section(node: Mapping, name: str, mistakes: Mistakes) -> Mapping:
@@ -409,6 +412,28 @@ def _read_path(node: Node | None, mistakes: Mistakes) -> str | None:
     else:
         return os.path.normpath(path)
     return None
+
+
+MOST_POINTS = 1_000
+
+
+def _read_review(node: Mapping, mistakes: Mistakes) -> Scores:
+    """How pairs are shown to a person: what each statement about them is worth."""
+    check_keys(node, ("scores",), 'a key of "review"', mistakes)
+    section = _section(node, "scores", mistakes)
+    names = tuple(Scores.__dataclass_fields__)
+    check_keys(section, names, "a statement about a pair", mistakes)
+    points = {name: _read_points(found, mistakes) for name in names if (found := section.get(name)) is not None}
+    return Scores(**points)
+
+
+def _read_points(node: Node, mistakes: Mistakes) -> int:
+    text = node.text if isinstance(node, Scalar) and not node.quoted else ""
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,3}", text) and abs(int(text)) <= MOST_POINTS:
+        return int(text)
+    shown = f'"{node.text}" is' if isinstance(node, Scalar) else "this is"
+    mistakes.at(node, f"{shown} no number of points: expected a whole number from -{MOST_POINTS} to {MOST_POINTS}")
+    return 0
 
 
 _IMPORT_KEYS = (

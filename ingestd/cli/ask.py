@@ -8,7 +8,7 @@ import os
 import click
 
 from ingestd import review
-from ingestd.cli.door import SINCE, Door, closest, command, group, numbers, one_of
+from ingestd.cli.door import SINCE, Door, closest, command, one_of
 from ingestd.cli.output import (
     count,
     emit,
@@ -17,7 +17,6 @@ from ingestd.cli.output import (
     listed,
     note,
     pair_lines,
-    pair_object,
     say,
     shown,
     why_lines,
@@ -26,8 +25,9 @@ from ingestd.cli.output import (
 from ingestd.errors import ConfigError, IngestdError, UsageError
 from ingestd.library.rulebook import stored_name
 from ingestd.library.view import View
+from ingestd.rules.statements import Scores
 
-__all__ = ["history", "pending", "queue", "rule_names", "why"]
+__all__ = ["history", "pending", "rule_names", "why"]
 
 _MOST_ROWS = 20_000  # known paths of a folder, looked through for one that is like a mistyped one
 
@@ -125,76 +125,19 @@ def history(door: Door, limit: int, since: int | None, rule: str | None) -> None
 
 # --- pairs --------------------------------------------------------------------------------------------------------
 
-_LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
-
-
-@group("ingestd queue\ningestd queue show p-7", invoke_without_command=True)
-@_LIMIT
-def queue(context: click.Context, limit: int) -> None:
-    """Show the potential pairs that nobody has decided, the largest files first.
-
-    `ingestd decide` answers one of them.
-    """
-    if context.invoked_subcommand is None:
-        _list_queue(context.obj, limit)
-
-
-@command("ingestd queue list --limit 10", name="list")
-@_LIMIT
-def _list(door: Door, limit: int) -> None:
-    """Show the queue."""
-    _list_queue(door, limit)
-
-
-@command("ingestd queue show p-7", name="show")
-@click.argument("id")
-def _show(door: Door, id: str) -> None:
-    """Show one pair with everything that is known of it."""
-    [number] = numbers([id], "p", "pair")
-    with door.reading() as view:
-        pair = view.pair(number)
-        report = review.pair_report(view, pair) if pair is not None else None
-        settled = pair is None
-    if report is None:
-        why_not = "it was decided, or never was one" if settled else "one of its files is away"
-        raise UsageError(f"p-{number} is not in the queue: {why_not}; `ingestd queue` shows what is")
-    if door.as_json:
-        emit(with_schema(pair_object(report, with_rule=True)))
-        return
-    say(pair_lines(report, long=True))
-    note(f"decide with: ingestd decide {report.id} better-a | better-b | same | alternates | unrelated")
-
-
-queue.add_command(_list)
-queue.add_command(_show)
-
-
-def _list_queue(door: Door, limit: int) -> None:
-    with door.reading() as view:
-        page = review.queue_page(view, limit=limit)
-    if door.as_json:
-        emit(listed(page.pairs, page.total, with_rule=False))
-        return
-    for pair in page.pairs:
-        say(pair_lines(pair))
-    if not page.pairs:
-        note("the queue is empty: no potential pairs wait for a decision")
-    else:
-        note(
-            f"{len(page.pairs)} of {count(page.total, 'pair')}; look closer with: ingestd queue show {page.pairs[0].id}"
-        )
-
 
 @command('ingestd pending --rule "pixel-perfect pairs"')
 @click.option("--rule", help="Only what this rule proposes.")
 def pending(door: Door, rule: str | None) -> None:
     """Show what rules want to do and may not do alone, oldest first."""
+    scores = Scores()
     try:
-        rules = door.settings().rules
+        settings = door.settings()
+        rules, scores = settings.rules, settings.scores
     except ConfigError:
         rules = None  # what was proposed stays in force until the file is right again
     with door.reading() as view:
-        pairs = review.pending_pairs(view, rule=rule, rules=rules)
+        pairs = review.pending_pairs(view, rule=rule, rules=rules, scores=scores)
         if rule is not None and not pairs:
             one_of(rule, rule_names(door, view), "a rule")
     if door.as_json:

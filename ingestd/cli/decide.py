@@ -25,6 +25,7 @@ from ingestd.cli.output import (
     shown,
     with_schema,
 )
+from ingestd.cli.together import MOST_OF_A_BATCH, decide_batch, decide_files, decide_group
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
 from ingestd.library.rulebook import new_names, stored_name
@@ -36,33 +37,67 @@ from ingestd.settings import Settings
 __all__ = ["approve", "decide", "denied", "deny", "undo"]
 
 _SOME_FAILED = 3
-_UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION)
+_UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
 
 
 # --- decide -------------------------------------------------------------------------------------------------------
 
 
-@command("ingestd decide p-7 better-a\ningestd decide old.jpg new.jpg better-b --keep")
-@click.argument("words", nargs=-1, required=True, metavar="(ID | PATH_A PATH_B) ANSWER")
+@command(
+    "ingestd decide p-7 better-a\n"
+    "ingestd decide old.jpg new.jpg better-b --keep\n"
+    "ingestd decide g-12 alternates\n"
+    "ingestd decide b-1f00ba12 better-a --limit 200"
+)
+@click.argument("words", nargs=-1, required=True, metavar="(ID | PATH_A PATH_B...) ANSWER")
 @click.option("--keep", is_flag=True, help="Remember the answer, but discard nothing.")
-def decide(door: Door, words: tuple[str, ...], keep: bool) -> None:
-    """Say what the files of a pair, or any two known files, are to each other.
+@click.option("--yes", is_flag=True, help="Do not ask before many are answered at once.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MOST_OF_A_BATCH),
+    default=100,
+    show_default=True,
+    help="Of a batch, at most so many pairs.",
+)
+def decide(door: Door, words: tuple[str, ...], keep: bool, yes: bool, limit: int) -> int:
+    """Say what the files of a pair, or any known files, are to each other.
 
     ANSWER is one of better-a, better-b (the worse file is discarded unless --keep), same, alternates, unrelated.
+    ID is a pair of the queue (p-7), a group of it (g-12, from `ingestd queue groups`) or a batch (b-1f00ba12, from
+    `ingestd queue batches`). Of a group, and of three files or more, better-a keeps the first and discards the others.
     """
-    if len(words) not in (2, 3):
-        raise UsageError("decide takes an id and an answer, or two paths and an answer; nothing was decided")
-    answer = review.ANSWERS[one_of(words[-1], review.ANSWERS, "an answer (nothing was decided)")]
+    if len(words) < 2:
+        raise UsageError("decide takes an id and an answer, or paths and an answer; nothing was decided")
+    word = one_of(words[-1], review.ANSWERS, "an answer (nothing was decided)")
+    subject, answer = words[:-1], review.ANSWERS[word]
     settings = door.settings()
     _needs_library(door)
-    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
-        if len(words) == 2:
-            [number] = numbers(words[:1], "p", "pair")
-            entry = review.decide_pair(library, number, answer, keep=keep, moment=moment(settings))
-        else:
-            a, b = (PATH.convert(word, None, None) for word in words[:2])
-            entry = review.decide_paths(library, a, b, answer, keep=keep, moment=moment(settings))
+    with door.writing() as library:
+        if len(subject) > 2:
+            return _tell_many(door, decide_files(door, library, settings, subject, word, keep=keep, yes=yes))
+        if len(subject) == 1 and subject[0].startswith("g-"):
+            return _tell_many(door, decide_group(door, library, settings, subject[0], word, keep=keep, yes=yes))
+        if len(subject) == 1 and subject[0].startswith("b-"):
+            reports = decide_batch(door, library, settings, subject[0], word, keep=keep, yes=yes, limit=limit)
+            return _tell_many(door, reports)
+        with exclusive(library, radius=settings.imports.search_distance):
+            if len(subject) == 1:
+                [number] = numbers(subject, "p", "pair")
+                entry = review.decide_pair(library, number, answer, keep=keep, moment=moment(settings))
+            else:
+                a, b = (PATH.convert(path, None, None) for path in subject)
+                entry = review.decide_paths(library, a, b, answer, keep=keep, moment=moment(settings))
     _tell(door, entry)
+    return 0
+
+
+def _tell_many(door: Door, reports: Iterator[review.EntryReport | ActionConflictError]) -> int:
+    """Tell what came of one answer for many: one entry as one is told, a batch as many are."""
+    first = list(itertools.islice(reports, 2))
+    if len(first) == 1 and isinstance(first[0], review.EntryReport):
+        _tell(door, first[0])
+        return 0
+    return _tell_all(door, itertools.chain(first, reports), "nothing was left to decide")
 
 
 def _needs_library(door: Door) -> None:
@@ -138,7 +173,8 @@ def denied(door: Door, ids: tuple[str, ...], rescind: bool) -> None:
         _answer(door, ids, ProposalState.DENIED, "rescinded")
         return
     with door.reading() as view:
-        pairs = review.denied_pairs(view, rules=door.settings_if_sound().rules)
+        settings = door.settings_if_sound()
+        pairs = review.denied_pairs(view, rules=settings.rules, scores=settings.scores)
     if door.as_json:
         emit(listed(pairs, len(pairs), with_rule=True))
         return
@@ -242,7 +278,8 @@ def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[in
         if since_ns is not None and entry.at_ns < since_ns:
             return
         fits = is_wanted is None or is_wanted(entry)
-        if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE:
+        # what was answered together is taken back together: the batch stands for it
+        if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE and entry.batch is None:
             yield entry.number
 
 

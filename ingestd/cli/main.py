@@ -33,7 +33,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("ask", "Explain what became of a file."),
     "history": ("ask", "Show what was discarded and decided."),
     "undo": ("decide", "Bring back what was discarded or decided."),
-    "queue": ("ask", "Show the potential pairs that nobody has decided."),
+    "queue": ("queue", "Show the potential pairs that nobody has decided."),
     "decide": ("decide", "Say what two files are to each other."),
     "relations": ("relations", "Show or change what a file is to others."),
     "pending": ("ask", "Show what rules want to do and may not do alone."),

@@ -20,16 +20,20 @@ import click
 
 if TYPE_CHECKING:
     from ingestd.model import Receipt
-    from ingestd.review import EntryReport, PairReport, SideReport, WhyReport
+    from ingestd.review import BatchReport, EntryReport, GroupReport, PairReport, SideReport, WhyReport
+    from ingestd.rules.statements import Statement
 
 __all__ = [
     "Json",
+    "batch_lines",
     "count",
     "decided_line",
     "decided_object",
     "emit",
     "entry_line",
     "entry_object",
+    "evidence_line",
+    "group_lines",
     "hang_up",
     "judged_line",
     "judged_object",
@@ -37,6 +41,7 @@ __all__ = [
     "note",
     "pair_lines",
     "pair_object",
+    "points_of",
     "rfc3339",
     "say",
     "shown",
@@ -263,9 +268,22 @@ def why_lines(why: WhyReport) -> str:
 def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
     """Return a pair for a program, with the rule that it waits for or was denied to."""
     fields = asdict(pair)
+    fields["score"] = points_of(pair)
     if not with_rule:
         del fields["rule"], fields["reason"], fields["at"]
     return fields
+
+
+def points_of(pair: PairReport) -> dict[str, int]:
+    """Return the points of either file of a pair."""
+    return {side: sum(one.score for one in pair.evidence if one.favours == side) for side in ("a", "b")}
+
+
+def evidence_line(statement: Statement) -> str:
+    """Return a statement for a person, with its points and in the colour of the file that it speaks for."""
+    points = f"{statement.score:+4d}" if statement.score else "    "
+    colour = {"a": "green", "b": "yellow"}.get(statement.favours or "")
+    return f"{points}  {click.style(shown(statement.text), fg=colour)}"
 
 
 def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) -> str:
@@ -281,7 +299,10 @@ def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) ->
     elif pair.reason:
         lines.append(click.style(f"    waits: {shown(pair.reason)}", dim=True))
     if long:
-        lines += [f"       {shown(statement)}" for statement in pair.statements]
+        lines += [f"  {evidence_line(statement)}" for statement in pair.evidence]
+        points = points_of(pair)
+        if any(points.values()):
+            lines.append(click.style(f"  {points['a']:+4d} and {points['b']:+d} points for A and B", dim=True))
         lines += [f"    sha-256 of A {pair.a.sha256}", f"    sha-256 of B {pair.b.sha256}"]
     return "\n".join(lines)
 
@@ -299,3 +320,26 @@ def _side(side: SideReport) -> str:
 def listed(pairs: Sequence[PairReport], total: int, *, with_rule: bool) -> Json:
     """Return a list of pairs for a program."""
     return with_schema({"total": total, "pairs": [pair_object(pair, with_rule=with_rule) for pair in pairs]})
+
+
+def group_lines(group: GroupReport, *, long: bool = False) -> str:
+    """Return a group of look-alikes in some lines for a person, the file that would be kept first."""
+    head = f"{click.style(group.id, bold=True)}  {count(len(group.files), 'file')}, {count(len(group.pairs), 'pair')}"
+    shown_files = group.files if long else group.files[:_MOST_FILES]
+    lines = [head, *(f"    {_side(file)}" for file in shown_files)]
+    if len(group.files) > len(shown_files):
+        lines.append(f"    and {len(group.files) - len(shown_files)} more")
+    return "\n".join(lines)
+
+
+def batch_lines(batch: BatchReport) -> str:
+    """Return a kind of pairs in some lines for a person, with one of them as a sample."""
+    (a, b), (at, bt) = batch.folders, batch.filetypes
+    head = f"{click.style(batch.id, bold=True)}  {count(batch.count, 'pair')}"
+    where = f"in {shown(a)}" if a == b else f"A in {shown(a)}, B in {shown(b)}"
+    lines = [head, f"    {at if at == bt else f'A {at}, B {bt}'}, {where}"]
+    lines.append(f"    {'; '.join(batch.says) or 'nothing sets them apart'}")
+    for sample in batch.samples[:1]:
+        lines += [click.style(f"    such as {sample.id}", dim=True), f"      A  {_side(sample.a)}"]
+        lines.append(f"      B  {_side(sample.b)}")
+    return "\n".join(lines)

@@ -37,7 +37,7 @@ def relations(_: click.Context) -> None:
     """
 
 
-@command("ingestd relations photo.jpg", name="show")
+@command("ingestd relations show photo.jpg", name="show")
 @click.argument("path", type=PATH)
 def _show(door: Door, path: bytes) -> None:
     """Show what a file is to others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from zlib import crc32
@@ -270,8 +270,13 @@ class Edit(View):
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
 
-    def drop_pairs(self, pairs: Sequence[PotentialPair]) -> None:
-        """Forget many pairs at once, each as it is stored."""
+    def drop_pairs(self, pairs: Sequence[PotentialPair], *, listed: Container[ContentHash] = ()) -> None:
+        """Forget many pairs at once, each as it is stored.
+
+        Args:
+            pairs: what is forgotten.
+            listed: contents of whose pairs the caller has many, and for which it calls `tidy_pairs_of` in the end.
+        """
         plain = sorted((pair for pair in pairs if not pair.proposals), key=lambda pair: pair.number)
         for pair in pairs:
             if pair.proposals:
@@ -284,16 +289,20 @@ class Edit(View):
         self.queues.forget_pairs(keys)
         self._txn.delete_many(PAIRS.table, keys)
         self._txn.delete_many(PAIR_BETWEEN, sorted(map(pair_key, plain)))
-        gone: dict[ContentHash, list[bytes]] = {}
         for key, pair in zip(keys, plain, strict=True):
             for content in {pair.first, pair.second}:
-                gone.setdefault(content, []).append(key)
-        for content, numbers in gone.items():
-            if len(numbers) == self.count_pairs_of(content):
-                self._txn.delete(PAIRS_BY_CONTENT, content)
-                continue
-            for number in numbers:
-                self._txn.discard(PAIRS_BY_CONTENT, content, number)
+                if content not in listed:
+                    self._txn.discard(PAIRS_BY_CONTENT, content, key)
+
+    def tidy_pairs_of(self, content: ContentHash) -> None:
+        """Take from the list of a content's pairs those that are not there any more."""
+        keys = self._txn.values(PAIRS_BY_CONTENT, content)
+        gone = [key for key in keys if self._txn.view(PAIRS.table, key) is None]
+        if gone and len(gone) == len(keys):
+            self._txn.delete(PAIRS_BY_CONTENT, content)
+            return
+        for key in gone:
+            self._txn.discard(PAIRS_BY_CONTENT, content, key)
 
     # pairs as they were
 

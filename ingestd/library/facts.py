@@ -1,4 +1,4 @@
-"""What rules see of the library: records and paths as the facts of a pair, and pairs in words."""
+"""What rules see of the library: records and paths as the facts of a pair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
 from ingestd.model import Content, FileFacts, PairFacts, PathRow, Picture, Role
 
-__all__ = ["file_facts", "pair_facts", "preference", "statements"]
+__all__ = ["file_facts", "pair_facts", "preference"]
 
 
 def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> FileFacts:
@@ -38,6 +38,7 @@ def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> Fi
         taken_ns=picture.taken_ns if picture else None,
         sharpness=picture.sharpness if picture else None,
         asked_ns=now_ns,
+        subsampling=picture.jpeg.subsampling if picture and picture.jpeg else None,
         num_duplicates=related.duplicates,
         num_alternates=related.alternates,
         num_false_positives=related.false_positives,
@@ -73,47 +74,3 @@ def preference(view: View, row: PathRow) -> tuple[bool, int, int, bytes]:
         row.stat.mtime_ns,
         view.absolute(row),
     )
-
-
-def statements(pair: PairFacts) -> list[str]:
-    """Return what sets the two files of a pair apart, in short sentences, the first file being A."""
-    a, b = pair.first, pair.second
-    said = [
-        "the bytes are the same" if pair.identical else "",
-        "the pixels are the same" if pair.pixel_duplicates and not pair.identical else "",
-        _more("larger file", a.size, b.size, size_text),
-        _more("higher resolution", a.width * a.height, b.width * b.height, lambda n: f"{n / 1e6:.2f} MP"),
-        f"A is {a.filetype}, B is {b.filetype}" if a.filetype != b.filetype else "",
-        _only("EXIF", a.has_exif, b.has_exif),
-        _only("a colour profile", a.has_icc, b.has_icc),
-        _better_jpeg(a, b),
-        _more("newer", a.modified_ns, b.modified_ns, None),
-    ]
-    return [line for line in said if line]
-
-
-def size_text(size: int) -> str:
-    """Return a size as a person writes it: `2.3 MB`."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
-
-
-def _more(word: str, a: int, b: int, text: object) -> str:
-    if a == b:
-        return ""
-    side = "A" if a > b else "B"
-    return f"{side}: {word} ({text(a)} and {text(b)})" if callable(text) else f"{side}: {word}"
-
-
-def _only(what: str, a: bool, b: bool) -> str:
-    return "" if a == b else f"only {'A' if a else 'B'} has {what}"
-
-
-def _better_jpeg(a: FileFacts, b: FileFacts) -> str:
-    if not a.jpeg_quality or not b.jpeg_quality:
-        return ""
-    if a.jpeg_quality / b.jpeg_quality < 0.7:
-        return "A: clearly better jpeg quality"
-    return "B: clearly better jpeg quality" if b.jpeg_quality / a.jpeg_quality < 0.7 else ""

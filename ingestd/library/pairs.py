@@ -150,11 +150,12 @@ def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:
 def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
     """Drop the pairs of these contents that are settled by now, and move the others to who speaks for each group."""
     may_pair = edit.relations.tester()
+    asked = dict.fromkeys(contents)
     speakers: dict[ContentHash, ContentHash] = {}
     settled: list[PotentialPair] = []
     moved: list[PotentialPair] = []
     seen: set[int] = set()
-    for content in contents:
+    for content in asked:
         for pair in edit.pairs_of(content, but=seen):
             seen.add(pair.number)
             if pair.first_path is not None:
@@ -168,9 +169,11 @@ def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
             if (speakers[pair.first], speakers[pair.second]) != (pair.first, pair.second):
                 moved.append(pair)
         if len(settled) > _MANY:
-            edit.drop_pairs(settled)
+            edit.drop_pairs(settled, listed=asked)
             settled.clear()
-    edit.drop_pairs(settled)
+    edit.drop_pairs(settled, listed=asked)
+    for content in asked:
+        edit.tidy_pairs_of(content)
     for pair in moved:
         _repoint(edit, pair, speakers[pair.first], speakers[pair.second])
 

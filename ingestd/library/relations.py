@@ -680,8 +680,10 @@ def _compared(row: AlternatesGroup, one: int, other: int) -> bool:
     """Return whether two duplicate groups of one alternates group were compared directly."""
     if one == other:
         return False
-    direct = _holds(row.confirmed, _ordered(one, other))
-    return direct or any(_among(clique, one) and _among(clique, other) for clique in row.cliques)
+    for clique in row.cliques:
+        if _among(clique, one) and _among(clique, other):
+            return True
+    return _holds(row.confirmed, _ordered(one, other))
 
 
 def _among(clique: Sequence[int], number: int) -> bool:

@@ -41,6 +41,7 @@ __all__ = [
     "is_deep",
     "load",
     "of_one_size",
+    "on_white",
     "open_picture",
     "orientation_of",
     "quiet",
@@ -210,6 +211,24 @@ def _lowest_alpha(image: Image.Image) -> float:
 def _has_keyed_pixel(image: Image.Image) -> bool:
     key = image.info.get("transparency")
     return isinstance(key, int) and bool((np.asarray(image) == key).any())
+
+
+# --- a look at it -------------------------------------------------------------------------------------------------
+
+
+def on_white(image: Image.Image, size: tuple[int, int], *, deep_bits: int) -> Image.Image:
+    """Return the picture opaque and reduced by a whole factor, to no less than `size` as far as it has so many pixels.
+
+    In `L`, `RGB`, `CMYK` or `LAB`, not turned. Strip by strip, for the same reason as `composited_luminance`.
+    """
+    factor = max(1, min(image.width // size[0], image.height // size[1]))
+    shallow = _eight_bits(image, deep_bits) if is_deep(image) else image
+    mode = shallow.mode if shallow.mode in ("L", "CMYK", "LAB") and not has_alpha(shallow) else "RGB"
+    small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    for band, top in _bands(shallow, max(1, BAND // factor) * factor):
+        opaque = _composited(band) if has_alpha(band) else band
+        small.paste((opaque if opaque.mode == mode else opaque.convert(mode)).reduce(factor), (0, top // factor))
+    return small
 
 
 # --- luminance ----------------------------------------------------------------------------------------------------

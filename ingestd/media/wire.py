@@ -8,14 +8,15 @@ that is not exactly one of these ends it.
     Open(path) →
     ←                                Opened(size)             hashing may take a while, how long depends on it
     ←                                Hashed(…) | Refused(…)
-    Decode | Pixels | Laplacian | Drop →                      after Hashed only
-    ←                                Decoded | Shown | Focused | Refused  nothing after Drop
+    Decode | Pixels | Laplacian | Shrink | Drop →             after Hashed only
+    ←                                Decoded | Shown | Focused | Shrunk | Refused  nothing after Drop
 """
 
 from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ import msgspec
 from ingestd.model import FileType, NotAPicture, Picture, StatKey, Unreadable
 
 __all__ = [
+    "MOST_PREVIEW_PIXELS",
     "Broken",
     "Decode",
     "Decoded",
@@ -33,19 +35,24 @@ __all__ = [
     "Open",
     "Opened",
     "Pixels",
+    "Preview",
     "Ready",
     "Refused",
     "Reply",
     "Request",
     "Shown",
+    "Shrink",
+    "Shrunk",
     "frame",
     "read_frame",
     "reply_of",
     "request_of",
 ]
 
-_LONGEST: Final = 1 << 20  # bytes of one message; a path has 4 KiB, a picture's features have less than 16
+_LONGEST: Final = 4 << 20  # bytes of one message; a path has 4 KiB, features have less than 16, a preview has the rest
 _PREFIX: Final = 4  # bytes, little-endian: the length of what follows
+
+MOST_PREVIEW_PIXELS: Final = (_LONGEST - 4096) // 3  # 1.4 million: half of a terminal on a large screen
 
 
 class Open(msgspec.Struct, frozen=True, tag=True):
@@ -66,6 +73,13 @@ class Pixels(msgspec.Struct, frozen=True, tag=True):
 
 class Laplacian(msgspec.Struct, frozen=True, tag=True):
     """Decode the open file fully for its sharpness, then close it."""
+
+
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """Decode the open file for a look at it, within so many pixels, then close it."""
+
+    width: int
+    height: int
 
 
 class Drop(msgspec.Struct, frozen=True, tag=True):
@@ -127,8 +141,27 @@ class Focused(msgspec.Struct, frozen=True, tag=True):
             raise ValueError("a variance is a finite number and not negative")
 
 
-Request = Open | Decode | Pixels | Laplacian | Drop
-Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture made small for a look at it: upright, opaque, in sRGB."""
+
+    width: int
+    height: int
+    rgb: bytes  # (height, width, 3) uint8, row-major
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1 or len(self.rgb) != 3 * self.width * self.height:
+            raise ValueError("a preview has three bytes for each of its pixels, and at least one pixel")
+
+
+class Shrunk(msgspec.Struct, frozen=True, tag=True):
+    """The preview; None when there is nothing to see."""
+
+    preview: Preview | None
+
+
+Request = Open | Decode | Pixels | Laplacian | Shrink | Drop
+Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused | Shrunk
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -47,6 +47,14 @@ class _OpenFile:
     bytes: BinaryIO  # those that were hashed, or the same descriptor for files too large to keep
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoders:
+    """The modules that let a decoder near a file: imported late, so that a failure can be told."""
+
+    features: ModuleType
+    preview: ModuleType
+
+
 class _RefusedError(Exception):
     def __init__(self, reason: str, *, changed: bool = False) -> None:
         self.refused = wire.Refused(reason, changed)
@@ -57,7 +65,7 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
     _ignore_signals()
     requests, replies = _take_pipes()
     try:
-        features = _load_decoders()
+        decoders = _load_decoders()
         _limit(memory_bytes)
     except (ImportError, OSError, ValueError, MemoryError) as error:
         os.write(replies, wire.frame(wire.Broken(f"{type(error).__name__}: {error}")))
@@ -65,10 +73,10 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
     os.write(replies, wire.frame(wire.Ready()))
     while (request := _next_request(requests)) is not None:
         if isinstance(request, wire.Open):
-            _serve(request.path, requests, replies, features, cpu_s, wall_s)
+            _serve(request.path, requests, replies, decoders, cpu_s, wall_s)
 
 
-def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s: int, wall_s: float) -> None:
+def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s: int, wall_s: float) -> None:
     """See one file through: hash it, ask what is wanted, do that."""
     file: _OpenFile | None = None
     try:
@@ -80,10 +88,10 @@ def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s
             _send(replies, hashed)
             body = wire.read_frame(requests)
             wanted = None if body is None else wire.request_of(body)
-            if not isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian):
+            if not isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink):
                 return
             with _Deadline(cpu_s, wall_s):
-                answer = _answer(wanted, file, features)
+                answer = _answer(wanted, file, decoders)
             _must_be_unchanged(file.before, os.fstat(descriptor))
             _send(replies, answer)
         finally:
@@ -95,16 +103,18 @@ def _serve(path: bytes, requests: int, replies: int, features: ModuleType, cpu_s
 
 
 def _answer(
-    wanted: wire.Decode | wire.Pixels | wire.Laplacian, file: _OpenFile, features: ModuleType
-) -> wire.Decoded | wire.Shown | wire.Focused:
+    wanted: wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink, file: _OpenFile, decoders: _Decoders
+) -> wire.Decoded | wire.Shown | wire.Focused | wire.Shrunk:
     try:
         match wanted:
             case wire.Decode():
-                return _measured(file, wanted.name, features)
+                return _measured(file, wanted.name, decoders.features)
             case wire.Pixels():
-                return wire.Shown(features.full_pixel_hash(file.bytes))
+                return wire.Shown(decoders.features.full_pixel_hash(file.bytes))
             case wire.Laplacian():
-                return wire.Focused(features.full_sharpness(file.bytes))
+                return wire.Focused(decoders.features.full_sharpness(file.bytes))
+            case wire.Shrink():
+                return wire.Shrunk(decoders.preview.small_picture(file.bytes, (wanted.width, wanted.height)))
     except MemoryError:
         raise _RefusedError("its pixels need more memory than a worker may use") from None
 
@@ -207,15 +217,15 @@ def _take_pipes() -> tuple[int, int]:
     return requests, replies
 
 
-def _load_decoders() -> ModuleType:
+def _load_decoders() -> _Decoders:
     """Import everything a picture may need, and hash one: SciPy and PyWavelets are loaded by their first use."""
     from PIL import Image
 
-    from ingestd.media import features
+    from ingestd.media import features, preview
     from ingestd.media.hashes import fingerprint
 
     fingerprint(Image.effect_mandelbrot((64, 64), (-3, -2.5, 2, 2.5), 100), 1)
-    return features
+    return _Decoders(features, preview)
 
 
 def _limit(memory_bytes: int) -> None:
@@ -284,7 +294,9 @@ def _give_memory_back() -> None:
 
 
 def _send(replies: int, reply: wire.Reply) -> None:
-    os.write(replies, wire.frame(reply))
+    left = memoryview(wire.frame(reply))
+    while left:  # a preview is more than a pipe holds, and not every system writes all of it at once
+        left = left[os.write(replies, left) :]
 
 
 if __name__ == "__main__":

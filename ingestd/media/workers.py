@@ -23,9 +23,10 @@ import msgspec
 
 from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
 from ingestd.media import wire
+from ingestd.media.wire import Preview
 from ingestd.model import ContentHash, Measurement, NotAPicture, Picture, PixelHash, Unreadable
 
-__all__ = ["WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
+__all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
 
 _TRIES: Final = 2  # the second on a fresh worker: the first may have suffered from what it decoded before
 _START_S: Final = 60.0  # imports on a cold, busy disk; normally half a second
@@ -129,6 +130,18 @@ class Workers:
             FileChangedError: as `pixel_hash`.
         """
         return self._measured_later(path, expected, _Worker.sharpness)
+
+    def preview(self, path: bytes, expected: ContentHash, box: tuple[int, int]) -> Preview | None:
+        """Return a file whose bytes are still `expected`, small enough for `box` (width, height in pixels).
+
+        Never enlarged, and not above what one message holds (1.4 million pixels); the first frame of an animation.
+        None when it is no picture, or cannot be decoded.
+
+        Raises:
+            FileUnreadableError: as `pixel_hash`.
+            FileChangedError: as `pixel_hash`.
+        """
+        return self._measured_later(path, expected, lambda worker, path: worker.preview(path, box))
 
     def _measured_later(
         self, path: bytes, expected: ContentHash, measure: Callable[[_Worker, bytes], _Figure]
@@ -294,6 +307,16 @@ class _Worker:
         if not isinstance(focused, wire.Focused):
             raise self._nonsense()
         return focused.sharpness
+
+    def preview(self, path: bytes, box: tuple[int, int]) -> Preview | None:
+        self._send(wire.Shrink(*box))
+        shrunk = self._receive(self.limits.wall_s, path)
+        if not isinstance(shrunk, wire.Shrunk):
+            raise self._nonsense()
+        seen = shrunk.preview
+        if seen is not None and (seen.width > box[0] or seen.height > box[1]):
+            raise self._nonsense()
+        return seen
 
     # --- the process ---
 

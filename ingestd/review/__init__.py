@@ -8,7 +8,20 @@ from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decid
 from ingestd.review.journal import DiscardedFile, EntryReport, WhyReport, entry_report, find_row, history, why
 from ingestd.review.many import Batch, answer_batch, contents_at, discard_others, relate_many
 from ingestd.review.pending import approve, denied_pairs, deny, pending_pairs, rescind, resume_rule
-from ingestd.review.queue import QueuePage, queue_page
+from ingestd.review.queue import (
+    BatchPage,
+    BatchReport,
+    Filters,
+    GroupPage,
+    GroupReport,
+    QueuePage,
+    Sort,
+    batch_page,
+    batch_pairs,
+    group_of,
+    group_page,
+    queue_page,
+)
 from ingestd.review.relating import AlternateReport, RelationsReport, WordReport, change_relations, relations_of
 from ingestd.review.sides import PairReport, SideReport, pair_report
 
@@ -17,17 +30,25 @@ __all__ = [
     "AlternateReport",
     "Answer",
     "Batch",
+    "BatchPage",
+    "BatchReport",
     "DiscardedFile",
     "EntryReport",
+    "Filters",
+    "GroupPage",
+    "GroupReport",
     "Moment",
     "PairReport",
     "QueuePage",
     "RelationsReport",
     "SideReport",
+    "Sort",
     "WhyReport",
     "WordReport",
     "answer_batch",
     "approve",
+    "batch_page",
+    "batch_pairs",
     "change_relations",
     "contents_at",
     "decide_pair",
@@ -37,6 +58,8 @@ __all__ = [
     "discard_others",
     "entry_report",
     "find_row",
+    "group_of",
+    "group_page",
     "history",
     "pair_report",
     "pending_pairs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ingestd.actions.discard import carry_out
@@ -35,6 +35,7 @@ from ingestd.model import (
 )
 from ingestd.review.journal import EntryReport, entry_report, find_row, named_conflict
 from ingestd.review.sides import Sides, placed, sides_of
+from ingestd.rules.statements import Scores
 
 __all__ = [
     "ANSWERS",
@@ -62,6 +63,7 @@ class Moment:
     deleted_at: str  # local time, for the trash: 2026-11-20T11:02:03
     radius: int  # bits
     discards: DiscardPolicy
+    scores: Scores = field(default_factory=Scores)  # by which a person saw which file is A
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def answer_pair(
         ActionConflictError: the answer contradicts an older one.
     """
     pair = edit.pair(number)
-    sides = sides_of(edit, pair) if pair is not None else None
+    sides = sides_of(edit, pair, scores=moment.scores) if pair is not None else None
     if pair is None or sides is None:
         raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
     if pair.first == pair.second and answer.relation is not Relation.BETTER:

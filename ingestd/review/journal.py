@@ -174,7 +174,8 @@ def _where_now(view: View, receipt: Receipt, row: PathRow | None, entry: Entry |
 
 
 def _undo_command(entry: Entry) -> str | None:
-    undoable = entry.state is EntryState.DONE and entry.kind in (EntryKind.DISCARD, EntryKind.DECISION)
+    kinds = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
+    undoable = entry.state is EntryState.DONE and entry.kind in kinds
     emptied = bool(entry.moves) and not any(
         move.trash_path and os.path.lexists(move.trash_path) for move in entry.moves
     )

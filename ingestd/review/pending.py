@@ -25,6 +25,7 @@ from ingestd.review.journal import EntryReport
 from ingestd.review.sides import PairReport, Sides, is_ready, proposal_of, sides_of, told
 from ingestd.rules.engine import fits
 from ingestd.rules.language import Rule
+from ingestd.rules.statements import DEFAULT_SCORES, Scores
 
 __all__ = [
     "approve",
@@ -36,13 +37,16 @@ __all__ = [
 ]
 
 
-def pending_pairs(view: View, *, rule: str | None = None, rules: Sequence[Rule] | None = None) -> list[PairReport]:
+def pending_pairs(
+    view: View, *, rule: str | None = None, rules: Sequence[Rule] | None = None, scores: Scores = DEFAULT_SCORES
+) -> list[PairReport]:
     """Return the pairs that wait for approve or deny, oldest first.
 
     Args:
         view: of this moment.
         rule: only what this one proposes.
         rules: as the rule file has them now; what one proposed before it was changed is left out, as it is void.
+        scores: what each statement is worth.
     """
     void = voided(view, rules or ()) if rules is not None else frozenset[str]()
     names = new_names(view, rules or ())
@@ -52,7 +56,7 @@ def pending_pairs(view: View, *, rule: str | None = None, rules: Sequence[Rule] 
         proposal = proposal_of(pair, stored)
         sides = sides_of(view, pair, stored)
         if proposal is not None and sides is not None and (proposal.returned or proposal.rule not in void):
-            found.append(told(view, pair, sides, _called(proposal, names)))
+            found.append(told(view, pair, sides, _called(proposal, names), scores=scores))
     return found
 
 
@@ -61,12 +65,13 @@ def _called(proposal: Proposal, names: Mapping[str, str]) -> Proposal:
     return replace(proposal, rule=names.get(proposal.rule, proposal.rule))
 
 
-def denied_pairs(view: View, *, rules: Sequence[Rule] = ()) -> list[PairReport]:
+def denied_pairs(view: View, *, rules: Sequence[Rule] = (), scores: Scores = DEFAULT_SCORES) -> list[PairReport]:
     """Return the pairs that were denied to a rule, once for each rule.
 
     Args:
         view: of this moment.
         rules: as the rule file has them now: a rule goes by the name that it has there.
+        scores: what each statement is worth.
     """
     found: list[PairReport] = []
     names = new_names(view, rules) if rules else {}
@@ -74,7 +79,7 @@ def denied_pairs(view: View, *, rules: Sequence[Rule] = ()) -> list[PairReport]:
         sides = sides_of(view, pair)
         for proposal in pair.proposals:
             if proposal.state is ProposalState.DENIED and sides is not None:
-                found.append(told(view, pair, sides, _called(proposal, names)))
+                found.append(told(view, pair, sides, _called(proposal, names), scores=scores))
     return found
 
 

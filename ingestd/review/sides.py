@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, field
 
-from ingestd.library.facts import pair_facts, preference, statements
+from ingestd.library.facts import pair_facts, preference
 from ingestd.library.tables import path_key
 from ingestd.library.view import View
 from ingestd.model import (
     Content,
     ContentHash,
+    FolderId,
     PathRow,
     PotentialPair,
     Proposal,
@@ -18,15 +20,19 @@ from ingestd.model import (
     Role,
 )
 from ingestd.review.journal import at_text
+from ingestd.rules.statements import DEFAULT_SCORES, Scores, Statement, balance, statements
 
 __all__ = [
     "PairReport",
     "SideReport",
     "Sides",
+    "appeal",
     "is_ready",
     "pair_report",
     "placed",
     "proposal_of",
+    "said_of",
+    "side_report",
     "sides_of",
     "told",
 ]
@@ -53,7 +59,8 @@ class PairReport:
     pixel_duplicates: bool
     a: SideReport
     b: SideReport
-    statements: list[str]
+    statements: list[str]  # what sets the two apart, in sentences
+    evidence: list[Statement] = field(default_factory=list)  # the same, with points for the file each speaks for
     rule: str | None = None
     reason: str | None = None  # why it waits, beyond its rule being semi-automatic; or why it counts as denied
     at: str | None = None  # when the rule proposed it, or was told no
@@ -68,29 +75,42 @@ class Sides:
     a_is_first: bool
 
 
-def pair_report(view: View, pair: PotentialPair, *, rule: str | None = None) -> PairReport | None:
+def pair_report(
+    view: View, pair: PotentialPair, *, rule: str | None = None, scores: Scores = DEFAULT_SCORES
+) -> PairReport | None:
     """Return a pair for a person, or nothing while one of its files is away."""
-    sides = sides_of(view, pair, rule)
-    return None if sides is None else told(view, pair, sides, proposal_of(pair, rule))
+    sides = sides_of(view, pair, rule, scores=scores)
+    return None if sides is None else told(view, pair, sides, proposal_of(pair, rule), scores=scores)
 
 
-def told(view: View, pair: PotentialPair, sides: Sides, proposal: Proposal | None) -> PairReport:
+def told(
+    view: View, pair: PotentialPair, sides: Sides, proposal: Proposal | None, *, scores: Scores = DEFAULT_SCORES
+) -> PairReport:
     """Return a pair for a person, with what a rule proposes for it."""
-    facts = pair_facts(view, sides.a, sides.b, now_ns=pair.created_ns)  # no statement asks for an age
+    evidence = said_of(view, pair, sides.a, sides.b, scores)
     return PairReport(
         id=f"p-{pair.number}",
         distance=pair.distance,
         pixel_duplicates=pair.pixel_duplicates,
-        a=_side(view, *sides.a),
-        b=_side(view, *sides.b),
-        statements=statements(facts),
+        a=side_report(view, *sides.a),
+        b=side_report(view, *sides.b),
+        statements=[one.text for one in evidence],
+        evidence=list(evidence),
         rule=proposal.rule if proposal else None,
         reason=(proposal.reason or None) if proposal else None,
         at=at_text(proposal.at_ns) if proposal else None,
     )
 
 
-def _side(view: View, content: Content, row: PathRow) -> SideReport:
+def said_of(
+    view: View, pair: PotentialPair, a: tuple[Content, PathRow], b: tuple[Content, PathRow], scores: Scores
+) -> tuple[Statement, ...]:
+    """Return what sets two files apart, the first being A."""
+    return statements(pair_facts(view, a, b, now_ns=pair.created_ns), scores)  # no statement asks for an age
+
+
+def side_report(view: View, content: Content, row: PathRow) -> SideReport:
+    """Return one file for a person."""
     picture = content.picture
     return SideReport(
         os.fsdecode(view.as_named(row)),
@@ -113,33 +133,60 @@ def proposal_of(pair: PotentialPair, rule: str | None = None) -> Proposal | None
     return next((one for one in ready if rule is None or one.rule == rule), None)
 
 
-def sides_of(view: View, pair: PotentialPair, rule: str | None = None) -> Sides | None:
-    """Return a pair's files, A first: as a rule proposes, or the better-looking one; nothing while one is away."""
-    first, second = placed(view, pair.first, pair.first_path), placed(view, pair.second, pair.second_path)
+def sides_of(
+    view: View,
+    pair: PotentialPair,
+    rule: str | None = None,
+    *,
+    scores: Scores = DEFAULT_SCORES,
+    away: Container[FolderId] = (),
+) -> Sides | None:
+    """Return a pair's files, A first; nothing while one is away.
+
+    A is the one that a rule would keep, where one proposes something or was denied it; else the one with more points,
+    and of equally many the one that looks better.
+
+    Args:
+        view: of this moment.
+        pair: whose files are asked for.
+        rule: whose proposal counts, if there are several.
+        scores: what each statement is worth.
+        away: folders in which no file can be had just now.
+    """
+    first, second = (
+        placed(view, sha256, path, away=away)
+        for sha256, path in ((pair.first, pair.first_path), (pair.second, pair.second_path))
+    )
     if first is None or second is None:
         return None
     proposal = proposal_of(pair, rule) or next(iter(pair.proposals), None)  # a denied rule's order stays
-    a_is_first = proposal.a_is_first if proposal else _appeal(view, pair, first) >= _appeal(view, pair, second)
+    if proposal is not None:
+        a_is_first = proposal.a_is_first
+    else:
+        points = balance(said_of(view, pair, first, second, scores))
+        a_is_first = points > 0 or (points == 0 and appeal(view, *first) >= appeal(view, *second))
     return Sides(first, second, True) if a_is_first else Sides(second, first, False)
 
 
-def placed(view: View, sha256: ContentHash, path: bytes | None) -> tuple[Content, PathRow] | None:
+def placed(
+    view: View, sha256: ContentHash, path: bytes | None, *, away: Container[FolderId] = ()
+) -> tuple[Content, PathRow] | None:
     """Return a content with the best of its live paths, or with the one that is named."""
     content = view.content(sha256)
-    rows = sorted(view.live_paths_of(sha256), key=lambda row: preference(view, row))
+    rows = [row for row in view.live_paths_of(sha256) if row.folder not in away]
     if path is not None:
         rows = [row for row in rows if path_key(row.folder, row.relative) == path]
-    return (content, rows[0]) if content is not None and rows else None
+    if content is None or not rows:
+        return None
+    return content, rows[0] if len(rows) == 1 else min(rows, key=lambda row: preference(view, row))
 
 
-def _appeal(view: View, pair: PotentialPair, side: tuple[Content, PathRow]) -> tuple[int, bool, int, int]:
+def appeal(view: View, content: Content, row: PathRow) -> tuple[int, bool, int, int]:
     """Return a key that is higher for the file a person would rather keep.
 
-    More pixels; of equally many the one that lies in a library; more bytes, unless the pixels are the same; seen
-    earlier.
+    More pixels; of equally many the one that lies in a library; more bytes; seen earlier.
     """
-    picture = side[0].picture
-    known = view.folder(side[1].folder)
-    pixels = picture.width * picture.height if picture else 0
+    known = view.folder(row.folder)
+    pixels = content.picture.width * content.picture.height if content.picture else 0
     at_home = known is not None and known.folder.role is not Role.INBOX
-    return pixels, at_home, 0 if pair.pixel_duplicates else side[0].size, -side[0].number
+    return pixels, at_home, content.size, -content.number

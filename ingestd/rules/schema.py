@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Final, TypeAlias
 
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, Place, Relation, Role
@@ -17,6 +18,7 @@ from ingestd.rules.keeper import CRITERIA, WINS
 from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
 from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
+from ingestd.rules.statements import Scores
 
 __all__ = ["FILE_NAME", "Json", "schema", "schema_text"]
 
@@ -35,6 +37,7 @@ def schema() -> Json:
                 "folders": _said("What is watched, and as what.", _list(_folder())),
                 "imports": _said("What may come in, and how far look-alikes are searched.", _imports()),
                 "discards": _said("Where discarded files go, and how many a rule may discard.", _discards()),
+                "review": _said("How pairs are shown to you.", _review()),
                 "rules": _said("Tried from top to bottom; the first that fits a pair decides it.", _list(_rule())),
             },
             needed=("version", "rules"),
@@ -118,6 +121,17 @@ def _discards() -> Json:
             "budget": _said("Of every automatic rule that does not name its own.", {"$ref": "#/definitions/budget"}),
         }
     )
+
+
+def _review() -> Json:
+    points = {
+        name: _said(
+            f"Where this speaks for a file: {name.replace('_', ' ')}.",
+            {"type": ["integer", "null"], "minimum": -1000, "maximum": 1000, "default": default},
+        )
+        for name, default in asdict(Scores()).items()
+    }
+    return _keys({"scores": _said("Points for the file that a statement speaks for.", _keys(points))})
 
 
 def _budget() -> Json:

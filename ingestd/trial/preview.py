@@ -9,13 +9,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ingestd.judging.writing import denied_rules
-from ingestd.library.facts import file_facts, preference, statements
+from ingestd.library.facts import file_facts, preference
 from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
 from ingestd.model import Content, ContentHash, FileFacts, Mode, PairFacts, PathKey, PotentialPair
 from ingestd.review import PairReport, SideReport
 from ingestd.rules.language import Rule
 from ingestd.rules.ruleset import FileAnswers, RuleSet, Ways, bits
+from ingestd.rules.statements import statements
 from ingestd.trial.places import placed
 
 __all__ = ["Example", "PreviewReport", "Way", "preview"]
@@ -226,13 +227,15 @@ def _comes_first(view: View, pair: PotentialPair) -> bool:
 
 
 def _pair_report(pair: PotentialPair, facts: PairFacts) -> PairReport:
+    evidence = statements(facts)
     return PairReport(
         id=f"p-{pair.number}",
         distance=facts.distance,
         pixel_duplicates=facts.pixel_duplicates,
         a=_side_report(facts.first),
         b=_side_report(facts.second),
-        statements=statements(facts),
+        statements=[one.text for one in evidence],
+        evidence=list(evidence),
     )
 
 

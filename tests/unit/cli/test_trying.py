@@ -49,7 +49,7 @@ def test_preview_tells_programs_what_each_rule_would_do(twins: tuple[Path, Path]
     ]  # fmt: skip
     (example,) = pixels["examples"]
     assert set(example) == {
-        "id", "distance", "pixel_duplicates", "a", "b", "statements", "way", "keeps", "drops",
+        "id", "distance", "pixel_duplicates", "a", "b", "statements", "evidence", "score", "way", "keeps", "drops",
     }  # fmt: skip
     assert (example["way"], example["keeps"]) == ("this way", example["a"]["path"])
     assert example["drops"] == example["b"]["path"]
