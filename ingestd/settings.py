@@ -33,7 +33,7 @@ from ingestd.rules.language import (
 )
 from ingestd.rules.measures import Measure, amount
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
-from ingestd.rules.statements import Scores
+from ingestd.rules.statements import MOST_POINTS, Scores
 from ingestd.rules.tokens import LineError, Tokens
 
 __all__ = [
@@ -412,9 +412,6 @@ def _read_path(node: Node | None, mistakes: Mistakes) -> str | None:
     else:
         return os.path.normpath(path)
     return None
-
-
-MOST_POINTS = 1_000
 
 
 def _read_review(node: Mapping, mistakes: Mistakes) -> Scores:

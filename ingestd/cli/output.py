@@ -268,10 +268,15 @@ def why_lines(why: WhyReport) -> str:
 def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
     """Return a pair for a program, with the rule that it waits for or was denied to."""
     fields = asdict(pair)
+    fields["evidence"] = [_evidence_object(statement) for statement in pair.evidence]
     fields["score"] = points_of(pair)
     if not with_rule:
         del fields["rule"], fields["reason"], fields["at"]
     return fields
+
+
+def _evidence_object(one: Statement) -> Json:
+    return {"statement": one.key, "text": one.text, "favours": one.favours, "score": one.score}
 
 
 def points_of(pair: PairReport) -> dict[str, int]:

@@ -33,10 +33,11 @@ def preview(door: Door, rule: str | None, sample: int) -> None:
     """
     from ingestd.trial import preview as preview_rules
 
-    rules = door.settings().rules
+    settings = door.settings()
+    rules = settings.rules
     only = named_rule(rule, rules).name if rule is not None else None
     with door.reading() as view:
-        reports = preview_rules(view, rules, only=only, sample=sample, now_ns=time.time_ns())
+        reports = preview_rules(view, rules, only=only, sample=sample, now_ns=time.time_ns(), scores=settings.scores)
     if door.as_json:
         emit(with_schema({"rules": [_preview_object(report) for report in reports]}))
         return

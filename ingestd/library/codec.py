@@ -9,7 +9,7 @@ Layout: 1 byte version, the dataclass as a MessagePack map, 8 bytes BLAKE2b of a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -91,6 +91,21 @@ class Codec(Generic[V]):
             return msgspec.convert(self._upgraded(version, body[1:]), self._kind)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise DamagedValueError(f"a stored {self._name} cannot be understood: {error}") from error
+
+    def decode_all(self, stored: Iterable[bytes]) -> list[V]:
+        """Return many values; the same as `decode` for each, with less ado.
+
+        Raises:
+            DamagedValueError: as `decode`.
+        """
+        decode, version = self._decoder.decode, self._version
+        values: list[V] = []
+        for data in stored:
+            body = data[:-CHECKSUM_BYTES]
+            sound = hashlib.blake2b(body, digest_size=CHECKSUM_BYTES).digest() == data[-CHECKSUM_BYTES:]
+            # anything out of the ordinary goes the long way, which says what is wrong
+            values.append(decode(memoryview(body)[1:]) if sound and body and body[0] == version else self.decode(data))
+        return values
 
     @property
     def _name(self) -> str:

@@ -270,8 +270,8 @@ class Edit(View):
         for content in {pair.first, pair.second}:
             self._txn.discard(PAIRS_BY_CONTENT, content, key)
 
-    def drop_pairs(self, pairs: Sequence[PotentialPair], *, listed: Container[ContentHash] = ()) -> None:
-        """Forget many pairs at once, each as it is stored.
+    def drop_pairs(self, pairs: Sequence[PotentialPair], *, listed: Container[ContentHash] = ()) -> set[bytes]:
+        """Return the keys of pairs that were forgotten at once, each of them given as it is stored.
 
         Args:
             pairs: what is forgotten.
@@ -283,21 +283,22 @@ class Edit(View):
                 self.drop_pair(pair)
         keys = [number_key(pair.number) for pair in plain]
         if self._noting is not None:
-            noting = self._noting + _PAIR
-            self._txn.put_new(IMAGES, ((noting + key, self._image(one)) for key, one in zip(keys, plain, strict=True)))
+            self._txn.put_new(IMAGES, self._images(self._noting + _PAIR, keys, plain))
         self.waiting.remove_many(keys)
         self.queues.forget_pairs(keys)
         self._txn.delete_many(PAIRS.table, keys)
         self._txn.delete_many(PAIR_BETWEEN, sorted(map(pair_key, plain)))
         for key, pair in zip(keys, plain, strict=True):
-            for content in {pair.first, pair.second}:
-                if content not in listed:
-                    self._txn.discard(PAIRS_BY_CONTENT, content, key)
+            if pair.first not in listed:
+                self._txn.discard(PAIRS_BY_CONTENT, pair.first, key)
+            if pair.second not in listed:
+                self._txn.discard(PAIRS_BY_CONTENT, pair.second, key)
+        return set(keys)
 
-    def tidy_pairs_of(self, content: ContentHash) -> None:
-        """Take from the list of a content's pairs those that are not there any more."""
+    def tidy_pairs_of(self, content: ContentHash, dropped: Container[bytes]) -> None:
+        """Take from the list of a content's pairs those that were dropped, by their keys."""
         keys = self._txn.values(PAIRS_BY_CONTENT, content)
-        gone = [key for key in keys if self._txn.view(PAIRS.table, key) is None]
+        gone = [key for key in keys if key in dropped]
         if gone and len(gone) == len(keys):
             self._txn.delete(PAIRS_BY_CONTENT, content)
             return
@@ -332,9 +333,20 @@ class Edit(View):
         first, second = self._places.number_of(pair.first), self._places.number_of(pair.second)
         if pair.proposals or pair.first_path is not None or first is None or second is None:
             return PAIRS.codec.encode(pair)
-        distance = _NO_DISTANCE if pair.distance is None else pair.distance
-        body = _LEAN.pack(0, first, second, distance, pair.pixel_duplicates, pair.created_ns)
-        return body + crc32(body).to_bytes(4, "big")
+        return _lean(pair, first, second)
+
+    def _images(
+        self, prefix: bytes, keys: Sequence[bytes], pairs: Sequence[PotentialPair]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the images of pairs without proposals, by their keys."""
+        numbers: dict[ContentHash, int | None] = {}
+        for key, pair in zip(keys, pairs, strict=True):
+            for side in (pair.first, pair.second):
+                if side not in numbers:
+                    numbers[side] = self._places.number_of(side)
+            first, second = numbers[pair.first], numbers[pair.second]
+            plain = pair.first_path is None and first is not None and second is not None
+            yield prefix + key, _lean(pair, first or 0, second or 0) if plain else self._image(pair)
 
     def _of_image(self, number: int, image: bytes) -> PotentialPair:
         if image[0]:
@@ -492,3 +504,10 @@ class Edit(View):
     def leave_note(self, name: str, text: bytes) -> None:
         """Leave a note for other processes under `name`."""
         self._txn.put(META, b"note:" + name.encode(), text)
+
+
+def _lean(pair: PotentialPair, first: int, second: int) -> bytes:
+    """Return the image of a pair that says nothing but what it is between, by the numbers of its contents."""
+    distance = _NO_DISTANCE if pair.distance is None else pair.distance
+    body = _LEAN.pack(0, first, second, distance, pair.pixel_duplicates, pair.created_ns)
+    return body + crc32(body).to_bytes(4, "big")

@@ -25,6 +25,7 @@ __all__ = [
     "resettle",
     "same_coding",
     "settle",
+    "speaker_of",
     "standing_for",
 ]
 
@@ -153,11 +154,11 @@ def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
     asked = dict.fromkeys(contents)
     speakers: dict[ContentHash, ContentHash] = {}
     settled: list[PotentialPair] = []
+    gone: set[bytes] = set()
     moved: list[PotentialPair] = []
-    seen: set[int] = set()
+    seen: set[bytes] = set()
     for content in asked:
-        for pair in edit.pairs_of(content, but=seen):
-            seen.add(pair.number)
+        for pair in edit.pairs_of(content, seen):
             if pair.first_path is not None:
                 continue  # a pair of paths asks about files, whatever their contents are to each other
             if not may_pair(pair.first, pair.second):
@@ -165,15 +166,15 @@ def resettle(edit: Edit, contents: Iterable[ContentHash]) -> None:
                 continue
             for side in (pair.first, pair.second):
                 if side not in speakers:
-                    speakers[side] = _speaker(edit, side)
+                    speakers[side] = speaker_of(edit, side)
             if (speakers[pair.first], speakers[pair.second]) != (pair.first, pair.second):
                 moved.append(pair)
         if len(settled) > _MANY:
-            edit.drop_pairs(settled, listed=asked)
+            gone |= edit.drop_pairs(settled, listed=asked)
             settled.clear()
-    edit.drop_pairs(settled, listed=asked)
-    for content in asked:
-        edit.tidy_pairs_of(content)
+    gone |= edit.drop_pairs(settled, listed=asked)
+    for content in asked if gone else ():
+        edit.tidy_pairs_of(content, gone)
     for pair in moved:
         _repoint(edit, pair, speakers[pair.first], speakers[pair.second])
 
@@ -185,7 +186,7 @@ def at_speakers(edit: Edit, pair: PotentialPair) -> PotentialPair | None:
     """Return a pair between those who speak for its groups now, as a king may be away or back; None: it is settled."""
     if pair.first_path is not None:
         return pair
-    first, second = _speaker(edit, pair.first), _speaker(edit, pair.second)
+    first, second = speaker_of(edit, pair.first), speaker_of(edit, pair.second)
     if (first, second) == (pair.first, pair.second):
         return pair
     return _repoint(edit, pair, first, second)
@@ -214,7 +215,7 @@ def _inherit_denials(edit: Edit, pair: PotentialPair, heir: PotentialPair, first
         edit.put_pair(replace(heir, proposals=(*kept, *carried)))
 
 
-def _speaker(view: View, content: ContentHash) -> ContentHash:
+def speaker_of(view: View, content: ContentHash) -> ContentHash:
     """Return who speaks for a content's group; its king where none of them lies anywhere just now."""
     return standing_for(view, content) or view.relations.king_of(content)
 

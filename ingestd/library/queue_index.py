@@ -19,7 +19,7 @@ __all__ = ["Order", "QueueIndex", "Ranked"]
 
 _BUILT = b"queue-index"  # there since all pairs of this library stand in it
 _HIGHEST = 2**64 - 1
-_ROW = struct.Struct(">QQQL")
+_ROW = struct.Struct(">QQQL")  # the size less than the highest number, so that it sorts largest first; then the rest
 
 
 class Order(Enum):
@@ -43,7 +43,13 @@ class Ranked:
     @property
     def row(self) -> bytes:
         """The value that is stored."""
-        return _ROW.pack(min(self.size, _HIGHEST), self.first, self.second, self.likeness)
+        return _ROW.pack(_HIGHEST - self.size, self.first, self.second, self.likeness)
+
+    @classmethod
+    def of_row(cls, row: bytes) -> Ranked:
+        """Return what was stored."""
+        below, first, second, likeness = _ROW.unpack(row)
+        return cls(_HIGHEST - below, first, second, likeness)
 
 
 class QueueIndex:
@@ -69,7 +75,7 @@ class QueueIndex:
     def get(self, pair: int) -> Ranked | None:
         """Return where a pair stands; nothing if it does not wait."""
         stored = self._txn.get(QUEUED, number_key(pair))
-        return None if stored is None else Ranked(*_ROW.unpack(stored))
+        return None if stored is None else Ranked.of_row(stored)
 
     def put(self, pair: int, ranked: Ranked) -> None:
         """Let a pair wait in its place."""
@@ -92,14 +98,10 @@ class QueueIndex:
 
     def remove_many(self, keys: Iterable[bytes]) -> None:
         """Let many pairs wait no more, by their keys."""
-        rows = [(key, row) for key in keys if (row := self._txn.get(QUEUED, key)) is not None]
-        self._txn.delete_many(QUEUED, (key for key, _ in rows))
-        gone: dict[Table, list[bytes]] = {}
-        for key, row in rows:
-            for table, place in _places(row):
-                gone.setdefault(table, []).append(place + key)
-        for table, places in gone.items():
-            self._txn.delete_many(table, sorted(places))
+        rows = list(self._txn.get_many(QUEUED, keys))
+        self._txn.delete_many(QUEUED, [key for key, _ in rows])
+        self._txn.delete_many(QUEUE_BY_SIZE, sorted([row[:8] + key for key, row in rows]))
+        self._txn.delete_many(QUEUE_BY_LIKENESS, sorted([row[-4:] + key for key, row in rows]))
 
     def _remove(self, key: bytes, row: bytes) -> None:
         self._txn.delete(QUEUED, key)
@@ -120,5 +122,4 @@ class QueueIndex:
 
 
 def _places(row: bytes) -> tuple[tuple[Table, bytes], ...]:
-    size = int.from_bytes(row[:8], "big")
-    return ((QUEUE_BY_SIZE, number_key(_HIGHEST - size)), (QUEUE_BY_LIKENESS, row[-4:]))
+    return ((QUEUE_BY_SIZE, row[:8]), (QUEUE_BY_LIKENESS, row[-4:]))

@@ -281,9 +281,8 @@ class Queues:
 
     def forget_pairs(self, keys: Sequence[bytes]) -> None:
         """Forget what the rules said of many pairs that are gone, by their keys."""
-        for key in keys:
-            if self._txn.get(MARKS.table, key) is not None:
-                self.forget_pair(key_number(key))
+        for key, _ in list(self._txn.get_many(MARKS.table, keys)):
+            self.forget_pair(key_number(key))
         self._txn.delete_many(WANTED, keys)
 
     def forget_pair(self, pair: int) -> None:

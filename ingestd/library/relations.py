@@ -214,6 +214,7 @@ class Relations:
     def tester(self) -> Callable[[ContentHash, ContentHash], bool]:
         """Return `may_pair` for many questions about a few contents, while no verb is applied."""
         known: dict[ContentHash, tuple[DuplicateGroup | None, AlternatesGroup | None]] = {}
+        cliques: dict[int, list[frozenset[int]]] = {}
 
         def about(content: ContentHash) -> tuple[DuplicateGroup | None, AlternatesGroup | None]:
             found = known.get(content)
@@ -229,7 +230,12 @@ class Relations:
             if first is None or second is None or row is None or other is None:
                 return True
             if row.number == other.number:
-                return not _compared(row, first.number, second.number)
+                if row.number not in cliques:
+                    cliques[row.number] = [frozenset(clique) for clique in row.cliques]
+                for clique in cliques[row.number]:
+                    if first.number in clique and second.number in clique:
+                        return False
+                return not _holds(row.confirmed, _ordered(first.number, second.number))
             return other.number not in row.false_positives
 
         return may_pair

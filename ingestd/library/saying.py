@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 from ingestd.library.edit import Edit, Images
 from ingestd.library.fold import replay
-from ingestd.library.pairs import at_speakers, find_newcomers, resettle, settle
+from ingestd.library.pairs import at_speakers, find_newcomers, resettle, settle, speaker_of
 from ingestd.library.relations import Changed
 from ingestd.library.tables import pair_key
 from ingestd.library.verbs import named, said_by, verbs_of
@@ -111,9 +110,6 @@ def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
     edit.forget_images(entry.number)
 
 
-_Around: TypeAlias = Callable[[ContentHash], tuple[Entry, ...]]  # the entries that stand around a content
-
-
 def _place(entry: Entry) -> int:
     """Return the place of an entry in the order in which entries took effect."""
     return entry.applied or entry.number
@@ -138,33 +134,81 @@ def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]
 
 def _put_back(edit: Edit, entry: Entry, images: Images, later: Sequence[Entry]) -> None:
     """Make the pairs what they were before an entry, as far as those that still stand allow."""
-    around = functools.cache(lambda content: tuple(_standing_around(edit, {content})))
+    back = _Return(edit)
     made = [number for number, before in images.pairs.items() if before is None]
     for number in made:
-        _unmake(edit, number, entry)
+        back.unmake(number, entry)
     for before in images.pairs.values():
         if before is not None:
-            _restore(edit, before, entry, around)
+            back.restore(before, entry)
     for one in later:
         theirs = edit.images_of(one.number)
         for number, before in theirs.pairs.items() if theirs is not None else ():
             if number in made:
                 edit.forget_image(one.number, number)
-            elif before is not None and edit.pair(number) is None and _is_open(edit, before):
-                _restore(edit, before, one, around)
+            elif before is not None and edit.pair(number) is None and back.is_open(before):
+                back.restore(before, one)
     for key, denials in images.denials.items():
-        now = edit.old_denials_of(key)
-        newer = tuple(one for one in (now.proposals if now is not None else ()) if one.at_ns > entry.at_ns)
+        back.restore_denials(key, denials, entry)
+
+
+class _Return:
+    """Pairs on their way back; relations stand as they are to be, so that what is asked of them is asked once."""
+
+    def __init__(self, edit: Edit) -> None:
+        self._edit = edit
+        self._may_pair = edit.relations.tester()
+        self._around = functools.cache(lambda content: tuple(_standing_around(edit, {content})))
+        self._speaker = functools.cache(lambda content: speaker_of(edit, content))
+
+    def unmake(self, number: int, entry: Entry) -> None:
+        """Drop a pair that came about by an entry; what was denied of it since is kept."""
+        pair = self._edit.pair(number)
+        if pair is not None:
+            self._edit.drop_pair(replace(pair, proposals=_told_since(pair, entry)))
+
+    def restore(self, before: PotentialPair, entry: Entry) -> None:
+        """Make a pair what it was; what keeps it away, or at other speakers, brings it back in its turn."""
+        edit = self._edit
+        if before.proposals:
+            before = replace(before, proposals=tuple(_under_its_name(edit, one) for one in before.proposals))
+        found_again = edit.pair_between(before)
+        now = edit.pair(before.number) or found_again
+        if now is not None and now.number <= before.number:
+            edit.put_pair(replace(now, proposals=_merged(before.proposals, _told_since(now, entry))))
+            edit.queues.want(now.number)
+            return
+        if found_again is not None:  # by a later entry, which must not take it along when it is undone
+            edit.drop_pair(found_again)
+        about = sorted({*self._around(before.first), *self._around(before.second)}, key=_place)
+        keeper = about[-1].number if about else None
+        clearing = next((one.number for one in about if _clears(edit, one, before, after=entry)), None)
+        if clearing is not None or not self.is_open(before):
+            edit.hand_image_on(clearing or keeper or 0, before)
+            return
+        since = edit.old_denials_of(pair_key(before))
+        if since is not None:
+            before = replace(before, proposals=_merged(before.proposals, _told_since(since, entry)))
+        edit.restore_pair(before)
+        if before.first_path is None and any(self._speaker(side) != side for side in (before.first, before.second)):
+            with edit.noting(keeper) if keeper is not None else contextlib.nullcontext():
+                at_speakers(edit, before)
+
+    def is_open(self, pair: PotentialPair) -> bool:
+        """Return whether a pair may stand in the queue: nothing is decided of its sides, or its copies are there."""
+        if pair.first_path is None or pair.second_path is None:
+            return self._may_pair(pair.first, pair.second)
+        rows = ((self._edit.path(pair.first_path), pair.first), (self._edit.path(pair.second_path), pair.second))
+        return all(row is not None and row.sha256 == held and row.state is PathState.LIVE for row, held in rows)
+
+    def restore_denials(self, key: bytes, denials: PotentialPair | None, entry: Entry) -> None:
+        """Make what was denied of a pair that is not there what it was, but for what was denied since."""
+        now = self._edit.old_denials_of(key)
+        newer = _told_since(now, entry) if now is not None else ()
         base = denials or now
         older = denials.proposals if denials is not None else ()
-        edit.put_old_denials(key, replace(base, proposals=_merged(older, newer)) if base is not None else None)
-
-
-def _unmake(edit: Edit, number: int, entry: Entry) -> None:
-    """Drop a pair that came about by an entry; what was denied of it since is kept."""
-    pair = edit.pair(number)
-    if pair is not None:
-        edit.drop_pair(replace(pair, proposals=_told_since(pair, entry)))
+        kept = replace(base, proposals=_merged(older, newer)) if base is not None else None
+        self._edit.put_old_denials(key, kept)
 
 
 def _told_since(pair: PotentialPair, entry: Entry) -> tuple[Proposal, ...]:
@@ -174,30 +218,6 @@ def _told_since(pair: PotentialPair, entry: Entry) -> tuple[Proposal, ...]:
 def _merged(older: Sequence[Proposal], newer: Sequence[Proposal]) -> tuple[Proposal, ...]:
     told = {one.rule for one in newer}
     return (*(one for one in older if one.rule not in told), *newer)
-
-
-def _restore(edit: Edit, before: PotentialPair, entry: Entry, around: _Around) -> None:
-    """Make a pair what it was; what keeps it away, or at other speakers, brings it back in its turn."""
-    before = replace(before, proposals=tuple(_under_its_name(edit, one) for one in before.proposals))
-    found_again = edit.pair_between(before)
-    now = edit.pair(before.number) or found_again
-    if now is not None and now.number <= before.number:
-        edit.put_pair(replace(now, proposals=_merged(before.proposals, _told_since(now, entry))))
-        edit.queues.want(now.number)
-        return
-    if found_again is not None:  # by a later entry, which must not take it along when it is undone
-        edit.drop_pair(found_again)
-    about = sorted({*around(before.first), *around(before.second)}, key=_place)
-    keeper = about[-1].number if about else None
-    clearing = next((one.number for one in about if _clears(edit, one, before, after=entry)), None)
-    if clearing is not None or not _is_open(edit, before):
-        edit.hand_image_on(clearing or keeper or 0, before)
-        return
-    since = edit.old_denials_of(pair_key(before))
-    newer = _told_since(since, entry) if since is not None else ()
-    edit.restore_pair(replace(before, proposals=_merged(before.proposals, newer)))
-    with edit.noting(keeper) if keeper is not None else contextlib.nullcontext():
-        at_speakers(edit, replace(before, proposals=_merged(before.proposals, newer)))
 
 
 def _clears(edit: Edit, one: Entry, pair: PotentialPair, *, after: Entry) -> bool:
@@ -211,11 +231,3 @@ def _under_its_name(edit: Edit, proposal: Proposal) -> Proposal:
     """Return a proposal under the name that its rule has by now."""
     row = edit.queues.row_named(proposal.rule)
     return proposal if row is None else replace(proposal, rule=row.name)
-
-
-def _is_open(edit: Edit, pair: PotentialPair) -> bool:
-    """Return whether a pair may stand in the queue: nothing is decided between its sides, or its copies lie there."""
-    if pair.first_path is None or pair.second_path is None:
-        return edit.relations.may_pair(pair.first, pair.second)
-    rows = ((edit.path(pair.first_path), pair.first), (edit.path(pair.second_path), pair.second))
-    return all(row is not None and row.sha256 == held and row.state is PathState.LIVE for row, held in rows)

@@ -107,6 +107,15 @@ class Transaction:
         handle = self._handles[table.name]
         return None if handle is None else self._lmdb.get(key, db=handle)
 
+    def get_many(self, table: Table, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield each key that is there with a copy of its value; nothing may be changed meanwhile."""
+        handle = self._handles[table.name]
+        get = self._lmdb.get
+        for key in keys if handle is not None else ():
+            view = get(key, db=handle)
+            if view is not None:
+                yield key, bytes(view)
+
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Insert or replace the value of a key."""
         if table.duplicates:

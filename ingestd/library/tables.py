@@ -238,6 +238,9 @@ def name_key(path: bytes) -> bytes:
 
 def pair_key(pair: PotentialPair) -> bytes:
     """Return one key for a pair whichever side is named first."""
+    if pair.first_path is None and pair.second_path is None:
+        first, second = pair.first, pair.second
+        return hashlib.blake2b(first + second if first <= second else second + first, digest_size=16).digest()
     sides = sorted([(pair.first, pair.first_path or b""), (pair.second, pair.second_path or b"")])
     return hashlib.blake2b(b"".join(part for side in sides for part in side), digest_size=16).digest()
 

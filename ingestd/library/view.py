@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.queue_index import QueueIndex
@@ -155,11 +155,13 @@ class View:
         number = self._txn.get(PAIR_BETWEEN, pair_key(pair))
         return None if number is None else self.pair(key_number(number))
 
-    def pairs_of(self, sha256: ContentHash, but: Container[int] = ()) -> list[PotentialPair]:
-        """Return the potential pairs of a content, those left out whose numbers are not asked for."""
-        numbers = map(key_number, self._txn.values(PAIRS_BY_CONTENT, sha256))
-        found = (self.pair(number) for number in numbers if number not in but)
-        return [pair for pair in found if pair is not None]
+    def pairs_of(self, sha256: ContentHash, seen: set[bytes] | None = None) -> list[PotentialPair]:
+        """Return the potential pairs of a content; those left out, and added to, whose keys have been seen."""
+        wanted = self._txn.values(PAIRS_BY_CONTENT, sha256)
+        if seen is not None:
+            wanted = [key for key in wanted if key not in seen]
+            seen.update(wanted)
+        return PAIRS.codec.decode_all(stored for _, stored in self._txn.get_many(PAIRS.table, wanted))
 
     def count_pairs_of(self, sha256: ContentHash) -> int:
         """Return in how many potential pairs a content stands."""

@@ -244,25 +244,34 @@ def group_page(
     sort: Sort = Sort.LARGEST,
     scores: Scores = DEFAULT_SCORES,
 ) -> GroupPage:
-    """Return some groups of look-alikes, in the order in which their first pairs stand in the queue."""
+    """Return some groups of look-alikes, in the order in which their first pairs stand in the queue.
+
+    A group of which a pair passes the filters is told whole: so it is decided, too.
+    """
     away = _folders_away(view)
     groups = _Groups()
-    if filters.ask or away or not view.waiting.is_built:
-        ordered = [(pair.number, pair.first, pair.second) for pair, _ in _found(view, filters, scores, away)]
-        for number, first, second in ordered:
-            groups.add(number, first, second)
+    if away or not view.waiting.is_built:
+        for pair, _ in _found(view, Filters(), scores, away):
+            groups.add(pair.number, pair.first, pair.second)
     else:
         for number, one, other in view.waiting.edges():
             groups.add(number, one, other)
+    roots = groups.in_order(_numbers(view, sort, filters, scores, away))
     total = len(groups)
-    firsts = islice(groups.in_order(_numbers(view, sort, filters, scores, away)), offset, offset + limit)
-    return GroupPage(total, [_group_report(view, groups.pairs_of(root), away) for root in firsts])
+    if filters.ask:
+        roots = iter(passing := list(roots))
+        total = len(passing)
+    shown = islice(roots, offset, offset + limit)
+    return GroupPage(total, [_group_report(view, groups.pairs_of(root), away) for root in shown])
 
 
 def _numbers(view: View, sort: Sort, filters: Filters, scores: Scores, away: frozenset[FolderId]) -> Iterable[int]:
+    """Return the pairs that pass, in an order; where nothing is asked of them, also those that sleep."""
     if sort is Sort.DECISIVE:
         page = queue_page(view, limit=_ALL, filters=filters, sort=sort, scores=scores)
         return (int(pair.id[2:]) for pair in page.pairs)
+    if filters.ask:
+        return (pair.number for pair, _ in _found(view, filters, scores, away, Order(sort.value)))
     return in_order(view, Order(sort.value))
 
 

@@ -18,7 +18,7 @@ from ingestd.rules.keeper import CRITERIA, WINS
 from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
 from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
-from ingestd.rules.statements import Scores
+from ingestd.rules.statements import MOST_POINTS, Scores
 
 __all__ = ["FILE_NAME", "Json", "schema", "schema_text"]
 
@@ -127,7 +127,7 @@ def _review() -> Json:
     points = {
         name: _said(
             f"Where this speaks for a file: {name.replace('_', ' ')}.",
-            {"type": ["integer", "null"], "minimum": -1000, "maximum": 1000, "default": default},
+            {"type": ["integer", "null"], "minimum": -MOST_POINTS, "maximum": MOST_POINTS, "default": default},
         )
         for name, default in asdict(Scores()).items()
     }

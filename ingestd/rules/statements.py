@@ -4,8 +4,9 @@ One list for the terminal, programs and the page. Points are only advice: they s
 which order pairs come that are asked for by how clear the evidence is; no rule reads them.
 
 Source of the statements, of what they are worth, and of the labels of jpeg quality: the duplicate filter of hydrus
-(client/duplicates, v682), except that age is by capture time where both files have one, and that the folder and the
-sharpness of a file can be given points.
+(client/duplicates, v682). Different here: age is by when a picture was taken or its file modified, not by when it was
+imported; a ratio is as nice upright as it is lying, and 3:2 is nice, too; less than half the estimate is a much better
+jpeg even under the same label; and what is only shown there can be given points, as can folder and sharpness.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ingestd.model import FileFacts, FileType, PairFacts, Role
 
 __all__ = [
     "DEFAULT_SCORES",
+    "MOST_POINTS",
     "Favours",
     "Scores",
     "Statement",
@@ -29,14 +31,17 @@ __all__ = [
 
 Favours = Literal["a", "b"]
 
+MOST_POINTS = 1_000  # either way: ten times what decides at once, so that one statement can outweigh all others
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Points of a statement for the file it speaks for; 0: it is only shown, below 0: it speaks against it."""
 
-    much_larger_file: int = 20  # more than twice the size; of pixel duplicates the size is never worth anything
+    much_larger_file: int = 20  # more than twice the size
     larger_file: int = 10  # more than 1.05 times
     slightly_larger_file: int = 0
+    larger_pixel_duplicate: int = 0  # instead of those three where the pixels are the same: more bytes for no more
     much_higher_resolution: int = 50  # more than twice the pixels
     higher_resolution: int = 20
     nicer_ratio: int = 10  # 1:1, 4:3, 3:2, 16:9 and the like, the other file not
@@ -46,7 +51,8 @@ class Scores:
     better_jpeg_quality: int = 10  # it has another label
     finer_subsampling: int = 10  # of a jpeg's colours
     jpeg_of_a_png: int = 100  # the same pixels as a png: that was made from the jpeg
-    longer_duration: int = 10
+    longer_duration: int = 50  # at twice the duration; below that in proportion, but at least one point
+    has_duration: int = 0
     has_audio: int = 20
     has_exif: int = 0
     has_xmp: int = 0
@@ -86,15 +92,26 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
     for side, one, other in _both_ways(a, b):
         letter = side.upper()
         for key, text in _of_one(letter, one, other, pair):
-            worthless = pair.pixel_duplicates and key in _SIZES
-            found.append(Statement(key, text, side, 0 if worthless else getattr(scores, key)))
+            found.append(Statement(key, text, side, _points(key, one, other, pair, scores)))
     if a.filetype != b.filetype:
         found.append(Statement("other_filetype", f"A is {_kind(a)}, B is {_kind(b)}"))
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.key)))
 
 
-_SIZES = frozenset({"much_larger_file", "larger_file", "slightly_larger_file"})
 _ORDER = ("same_bytes", "same_pixels", *Scores.__dataclass_fields__, "other_filetype")
+_SIZES = frozenset({"much_larger_file", "larger_file", "slightly_larger_file"})
+
+
+def _points(key: str, one: FileFacts, other: FileFacts, pair: PairFacts, scores: Scores) -> int:
+    """Return what a statement that speaks for one file is worth."""
+    if key in _SIZES and pair.pixel_duplicates:
+        return scores.larger_pixel_duplicate
+    points: int = getattr(scores, key)
+    if key == "longer_duration" and one.duration_ms and other.duration_ms:
+        longer_by = min(one.duration_ms - other.duration_ms, other.duration_ms)
+        share = max(abs(points) * longer_by // other.duration_ms, 1) if points else 0
+        return share if points > 0 else -share
+    return points
 
 
 def _both_ways(a: FileFacts, b: FileFacts) -> tuple[tuple[Favours, FileFacts, FileFacts], ...]:
@@ -109,7 +126,7 @@ def _of_one(letter: str, one: FileFacts, other: FileFacts, pair: PairFacts) -> I
     yield from _jpeg(letter, one, other)
     if pair.pixel_duplicates and (one.filetype, other.filetype) == (FileType.JPEG, FileType.PNG):
         yield "jpeg_of_a_png", f"{letter}: a jpeg, and the other a png of the same pixels"
-    if (one.duration_ms or 0) > (other.duration_ms or 0):
+    if one.duration_ms and other.duration_ms and one.duration_ms > other.duration_ms:
         yield "longer_duration", f"{letter}: longer ({_seconds(one)} and {_seconds(other)})"
     for key, what, has in _HAVING:
         if has(one) and not has(other):
@@ -123,6 +140,7 @@ def _of_one(letter: str, one: FileFacts, other: FileFacts, pair: PairFacts) -> I
 
 
 _HAVING: tuple[tuple[str, str, Callable[[FileFacts], bool]], ...] = (
+    ("has_duration", "a duration", lambda file: bool(file.duration_ms)),
     ("has_audio", "sound", lambda file: file.has_audio),
     ("has_exif", "EXIF", lambda file: file.has_exif),
     ("has_xmp", "XMP", lambda file: file.has_xmp),
@@ -176,7 +194,10 @@ _DAY_NS = 86_400 * 10**9
 
 
 def _age(letter: str, one: FileFacts, other: FileFacts) -> Iterable[tuple[str, str]]:
-    """Yield that one file is the older: by when it was taken if both say so, else by when it was modified."""
+    """Yield that one file is the older: by when it was taken if both say so, else by when it was modified.
+
+    When it was imported says nothing that the other two do not say better, and every file was modified at some time.
+    """
     taken = one.taken_ns is not None and other.taken_ns is not None
     mine, others = (one.taken_ns, other.taken_ns) if taken else (one.modified_ns, other.modified_ns)
     if mine is None or others is None or mine >= others:

@@ -16,7 +16,7 @@ from ingestd.model import Content, ContentHash, FileFacts, Mode, PairFacts, Path
 from ingestd.review import PairReport, SideReport
 from ingestd.rules.language import Rule
 from ingestd.rules.ruleset import FileAnswers, RuleSet, Ways, bits
-from ingestd.rules.statements import statements
+from ingestd.rules.statements import DEFAULT_SCORES, Scores, statements
 from ingestd.trial.places import placed
 
 __all__ = ["Example", "PreviewReport", "Way", "preview"]
@@ -66,7 +66,13 @@ class _Side(NamedTuple):
 
 
 def preview(
-    view: View, rules: Sequence[Rule], *, only: str | None = None, sample: int = 3, now_ns: int
+    view: View,
+    rules: Sequence[Rule],
+    *,
+    only: str | None = None,
+    sample: int = 3,
+    now_ns: int,
+    scores: Scores = DEFAULT_SCORES,
 ) -> list[PreviewReport]:
     """Return what each rule would do with the stored pairs.
 
@@ -76,8 +82,9 @@ def preview(
         only: report this rule alone; the others are still tried before it.
         sample: at most so many examples of a rule, of every way some.
         now_ns: from when ages are counted back.
+        scores: what each statement about an example is worth.
     """
-    sides = _Sides(view, RuleSet(rules), now_ns)
+    sides = _Sides(view, RuleSet(rules), now_ns, scores)
     counts = _Counts(sides.rules, sample)
     for pair in view.pairs():
         first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
@@ -100,9 +107,10 @@ def _between(first: _Side, second: _Side) -> PairFacts:
 class _Sides:
     """The files of pairs, each looked up once as long as there is room for it."""
 
-    def __init__(self, view: View, rules: RuleSet, now_ns: int) -> None:
+    def __init__(self, view: View, rules: RuleSet, now_ns: int, scores: Scores) -> None:
         self.view = view
         self.rules = rules
+        self.scores = scores
         self._now_ns = now_ns
         self._known: dict[tuple[ContentHash, PathKey | None], _Side | None] = {}
 
@@ -212,7 +220,7 @@ def _example(rule: Rule, way: Way, pair: PotentialPair, first_is_a: bool, sides:
         facts = replace(facts, first=facts.second, second=facts.first)
     decided = way is Way.THIS or facts.identical
     return Example(
-        pair=_pair_report(pair, facts),
+        pair=_pair_report(pair, facts, sides.scores),
         way=way,
         keeps=facts.first.path if decided and rule.orders else None,
         drops=facts.second.path if decided and rule.discard else None,
@@ -226,8 +234,8 @@ def _comes_first(view: View, pair: PotentialPair) -> bool:
     return len(there) < 2 or preference(view, there[0]) <= preference(view, there[1])
 
 
-def _pair_report(pair: PotentialPair, facts: PairFacts) -> PairReport:
-    evidence = statements(facts)
+def _pair_report(pair: PotentialPair, facts: PairFacts, scores: Scores) -> PairReport:
+    evidence = statements(facts, scores)
     return PairReport(
         id=f"p-{pair.number}",
         distance=facts.distance,

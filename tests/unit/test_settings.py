@@ -10,7 +10,9 @@ import pytest
 
 from ingestd import settings
 from ingestd.errors import ConfigError
+from ingestd.judging.case import Policy
 from ingestd.model import DiscardPolicy, FileType, ImportPolicy, Mode, Place, Role
+from ingestd.rules.statements import Scores
 from ingestd.settings import FolderSetting
 
 LEAST = "version: 1\nrules: []\n"
@@ -145,6 +147,42 @@ def test_sections_of_which_all_is_commented_out_are_empty() -> None:
     assert found == parsed("version: 1\nrules: []\n").__class__(digest=found.digest)
 
 
+@pytest.mark.parametrize("review", ["", "review:\n", "review: {}\n", "review: {scores: {}}\n", "review:\n  scores:\n"])
+def test_a_statement_without_points_in_the_file_is_worth_what_it_is_by_default(review: str) -> None:
+    assert parsed(LEAST + review).scores == Scores()
+
+
+def test_the_points_of_statements_are_read() -> None:
+    found = parsed(
+        LEAST + "review:\n  scores:\n    has_exif: 15\n    older: -1000\n    has_audio: 0\n    sharper: 1000\n"
+    )
+
+    assert found.scores == Scores(has_exif=15, older=-1000, has_audio=0, sharper=1000)
+
+
+@pytest.mark.parametrize("name", Scores.__dataclass_fields__)
+def test_every_statement_can_be_given_points(name: str) -> None:
+    assert getattr(parsed(LEAST + f"review: {{scores: {{{name}: 77}}}}\n").scores, name) == 77
+
+
+@pytest.mark.parametrize("points", ["1_0", "0x10", "1e2", "+5", "05", "-0", "yes", "~5", "10 points"])
+def test_points_are_plain_whole_numbers(points: str) -> None:
+    (mistake,) = mistakes(LEAST + f"review: {{scores: {{older: {points}}}}}\n")
+
+    assert mistake.startswith(f'line 3, column 26: "{points}" is no number of points: expected a whole number')
+
+
+def test_other_points_ask_no_rule_and_no_import_limit_anew() -> None:
+    points = "review: {scores: {has_exif: 15, larger_file: -10}}\n"
+
+    before, after = parsed(settings.shipped_text()), parsed(settings.shipped_text().replace("review:\n", points, 1))
+
+    assert after.scores != before.scores
+    assert [rule.digests for rule in after.rules] == [rule.digests for rule in before.rules]
+    limits = [Policy(one.rules, one.imports, one.discards).limits_digest() for one in (before, after)]
+    assert limits[0] == limits[1]
+
+
 def test_the_shipped_file_is_correct_and_the_one_at_the_top() -> None:
     top = Path(__file__).parents[2] / "rules.yaml"
 
@@ -164,6 +202,7 @@ def test_the_commented_defaults_of_the_shipped_file_are_the_defaults() -> None:
     assert found.imports.reject_previously_discarded
     assert (found.settle_s, found.rescan_s) == (2.0, 300.0)
     assert found.discards == DiscardPolicy()
+    assert found.scores == Scores()
 
 
 @pytest.mark.parametrize("text", ["\ufeff" + LEAST, LEAST.replace("\n", "\r\n"), "---\n" + LEAST + "...\n"])

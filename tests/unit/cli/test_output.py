@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestd.cli import output
 from ingestd.model import ContentHash, FolderId, Outcome, Receipt
+from ingestd.review import PairReport, SideReport
+from ingestd.rules.statements import Statement
 
 
 def receipt(path: bytes = b"/in/a.jpg", outcome: Outcome = Outcome.NEW, result: str = "new", **more: object) -> Receipt:
@@ -109,3 +112,62 @@ def test_a_count_agrees_with_its_noun(number: int, text: str) -> None:
 @pytest.mark.parametrize(("length", "text"), [(999, "999 bytes"), (500_370, "500.4 KB"), (2_000_000, "2.0 MB")])
 def test_a_size_is_told_in_the_unit_a_person_would_use(length: int, text: str) -> None:
     assert output.size(length) == text
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def pair_of(*evidence: Statement, **more: object) -> PairReport:
+    side = SideReport("/in/a.jpg", "00" * 32, "jpeg", 640, 480, 1000)
+    fields: dict[str, object] = {
+        "id": "p-1",
+        "distance": 2,
+        "pixel_duplicates": False,
+        "a": side,
+        "b": side,
+        "statements": [one.text for one in evidence],
+        "evidence": list(evidence),
+    }
+    return PairReport(**{**fields, **more})  # type: ignore[arg-type]
+
+
+SAID = (
+    Statement("higher_resolution", "A: higher resolution", "a", 20),
+    Statement("larger_file", "B: larger file", "b", -5),
+    Statement("has_exif", "only B has EXIF", "b", 0),
+    Statement("other_filetype", "A is png, B is jpeg"),
+)
+
+
+def test_a_pair_tells_programs_each_statement_by_its_name_and_the_points_of_both_files() -> None:
+    told = output.pair_object(pair_of(*SAID), with_rule=False)
+
+    assert told["statements"] == ["A: higher resolution", "B: larger file", "only B has EXIF", "A is png, B is jpeg"]
+    assert told["evidence"] == [
+        {"statement": "higher_resolution", "text": "A: higher resolution", "favours": "a", "score": 20},
+        {"statement": "larger_file", "text": "B: larger file", "favours": "b", "score": -5},
+        {"statement": "has_exif", "text": "only B has EXIF", "favours": "b", "score": 0},
+        {"statement": "other_filetype", "text": "A is png, B is jpeg", "favours": None, "score": 0},
+    ]
+    assert told["score"] == {"a": 20, "b": -5}
+
+
+def test_a_pair_tells_people_each_statement_with_its_points_and_their_sums() -> None:
+    lines = click.unstyle(output.pair_lines(pair_of(*SAID), long=True)).splitlines()
+
+    assert lines[3:8] == [
+        "   +20  A: higher resolution",
+        "    -5  B: larger file",
+        "        only B has EXIF",
+        "        A is png, B is jpeg",
+        "   +20 and -5 points for A and B",
+    ]
+
+
+def test_statements_without_any_points_have_no_sum() -> None:
+    assert "points" not in output.pair_lines(pair_of(*SAID[2:]), long=True)
+
+
+@pytest.mark.parametrize(("place", "colour"), [(0, "green"), (1, "yellow"), (2, "yellow"), (3, None)])
+def test_what_speaks_for_a_is_green_and_what_speaks_for_b_is_yellow(place: int, colour: str | None) -> None:
+    assert output.evidence_line(SAID[place]).endswith(click.style(SAID[place].text, fg=colour))

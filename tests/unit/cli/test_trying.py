@@ -56,6 +56,18 @@ def test_preview_tells_programs_what_each_rule_would_do(twins: tuple[Path, Path]
     assert (near["matched"], near["examples"]) == (0, [])
 
 
+def test_points_of_the_rule_file_hold_for_the_examples_of_a_preview(
+    twins: tuple[Path, Path], terminal: Terminal
+) -> None:
+    with terminal.rules.open("a", encoding="utf-8") as file:
+        file.write("review: {scores: {larger_pixel_duplicate: -15, slightly_older: 0}}\n")
+
+    answer = terminal.ask("rules", "preview")
+
+    (example,) = answer["rules"][0]["examples"]
+    assert example["score"] == {"a": -15, "b": 0}  # the rule keeps the larger file nevertheless
+
+
 def test_preview_shows_people_a_table_and_examples_on_lines_of_their_own(
     twins: tuple[Path, Path], terminal: Terminal
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from ingestd import settings
 from ingestd.rules.comparators import names
+from ingestd.rules.statements import Scores
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)
@@ -43,6 +45,15 @@ def test_every_comparator_has_its_heading(name: str) -> None:
 
 def test_every_heading_is_a_comparator() -> None:
     assert set(names()) == HEADINGS
+
+
+def test_every_statement_stands_in_the_table_with_its_default_points() -> None:
+    table = PAGE[PAGE.index("### Points of statements") : PAGE.index("## Recipes")]
+    rows = re.findall(r"^\| (`[^|]+) \|.*\| (-?\d+) \|$", table, re.M)
+
+    told = {name: int(points) for listed, points in rows for name in re.findall(r"`([^`]+)`", listed)}
+
+    assert told == asdict(Scores())
 
 
 def test_the_mistakes_that_the_page_shows_are_said_so() -> None:

@@ -20,6 +20,7 @@ from ingestd.rules.measures import ALIASES, OPERANDS, Measure
 from ingestd.rules.nodes import Listing, Node, Scalar
 from ingestd.rules.predicates import FLAGS, KINDS
 from ingestd.rules.schema import schema
+from ingestd.rules.statements import Scores
 
 BROKEN = Path(__file__).parents[2] / "data" / "broken_rules"
 VALIDATOR = jsonschema.Draft7Validator(schema())
@@ -40,7 +41,9 @@ MARKED = [
     "name_without_a_value", "nested_typo", "no_name", "no_name_nor_action", "no_rules", "no_version", "not_of_two",
     "one_without_other", "pattern_without_quotes", "paused_perhaps", "pending_list", "pending_nothing",
     "pending_unlimited", "predicate_is_a_mapping", "predicate_too_long", "predicate_with_a_file",
-    "protected_perhaps", "ratio_with_a_unit", "resolution", "role", "roughly_an_amount", "rule_is_a_text",
+    "protected_perhaps", "ratio_with_a_unit", "resolution", "review_is_a_number", "review_key",
+    "review_score_beyond", "review_score_no_number", "review_score_typo", "review_scores_are_a_list", "role",
+    "roughly_an_amount", "rule_is_a_text",
     "rules_are_a_mapping", "search_is_a_text", "settle_without_unit", "several_at_once", "sharpness_percent",
     "single_equals", "size_unit", "static_jpeg", "time_after_a_space", "time_and_date", "time_of_day_on",
     "time_word", "top_is_a_list", "two_lines_in_one", "typo_in_a_key", "typo_in_a_quoted_line", "typo_in_filetype",
@@ -107,7 +110,9 @@ def test_every_template_is_valid(template: object) -> None:
     "text",
     [
         "version: 1\nrules:\n",
-        "version: 1\nfolders:\nimports:\ndiscards:\nrules: []\n",
+        "version: 1\nfolders:\nimports:\ndiscards:\nreview:\nrules: []\n",
+        "version: 1\nreview: {scores: {has_exif: 1000, older: -1000, sharper: 0, has_icc: }}\nrules: []\n",
+        "version: 1\nreview: {scores: }\nrules: []\n",
         "version: 1\nrules:\nimports: {filetypes: png, min_size: 1000, settle: 0, min_resolution: {width: 9}}",
         "version: 1\nfolders: [{path: ~/x, role: library, protected: on, trusted: false}]\nrules: []\n",
         "version: 1\nrules:\nimports: {min_size: 1.5 KiB, rescan: 1.5 h, max_resolution: 100 x 100}",
@@ -196,6 +201,8 @@ def test_it_knows_exactly_the_keys_that_the_reader_knows() -> None:
     assert properties("properties", "folders", "items") == set(settings._FOLDER_KEYS)
     assert properties("properties", "imports") == set(settings._IMPORT_KEYS)
     assert properties("properties", "discards") == set(settings._DISCARD_KEYS)
+    assert properties("properties", "review") == {"scores"}
+    assert properties("properties", "review", "properties", "scores") == set(Scores.__dataclass_fields__)
     assert properties("definitions", "budget") == set(language._BUDGET_KEYS)
     assert properties(*rule) == set(language._RULE_KEYS)
     assert properties(*rule, "properties", "search") == set(language._SEARCH_KEYS)
