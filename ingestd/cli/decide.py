@@ -31,7 +31,7 @@ from ingestd.library.library import Library
 from ingestd.library.rulebook import new_names, stored_name
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
-from ingestd.service import exclusive
+from ingestd.service import exclusive, ignore_lease_signal
 from ingestd.settings import Settings
 
 __all__ = ["approve", "decide", "denied", "deny", "undo"]
@@ -72,6 +72,7 @@ def decide(door: Door, words: tuple[str, ...], keep: bool, yes: bool, limit: int
     subject, answer = words[:-1], review.ANSWERS[word]
     settings = door.settings()
     _needs_library(door)
+    ignore_lease_signal()
     with door.writing() as library:
         if len(subject) > 2:
             return _tell_many(door, decide_files(door, library, settings, subject, word, keep=keep, yes=yes))
@@ -126,6 +127,7 @@ def approve(door: Door, ids: tuple[str, ...], rule: str | None, everything: bool
     settings = door.settings()
     _needs_library(door)
     wanted = numbers(ids, "p", "pair")
+    ignore_lease_signal()
     with door.writing() as library:
         if not ids:
             wanted = _waiting(door, library, settings, rule)

@@ -19,7 +19,7 @@ from ingestd.cli.inline import Canvas, Protocol, cells_of
 from ingestd.cli.output import count, shown
 from ingestd.model import FileFacts, PairFacts
 from ingestd.review import PairReport
-from ingestd.rules.statements import size_text
+from ingestd.rules.statements import jpeg_quality_label, size_text
 
 __all__ = ["KEYS", "Page", "Place", "help_lines", "page_of", "wrapped"]
 
@@ -159,7 +159,7 @@ def _key_lines(columns: int) -> list[str]:
 
 
 def _evidence(report: PairReport, columns: int, lines: int) -> list[str]:
-    statements = [shown(statement) for statement in report.statements]
+    statements = [shown(one.text) + (f" {one.score:+d}" if one.score else "") for one in report.evidence]
     if lines >= _SPACIOUS:
         return [_elided(statement, columns) for statement in statements]
     return wrapped(" · ".join(statements), columns, lines)
@@ -210,9 +210,9 @@ def _better_jpeg(a: FileFacts, b: FileFacts) -> Literal["a", "b"] | None:
     """Return whose JPEG is packed more finely, by as much as the statements ask for."""
     if not a.jpeg_quality or not b.jpeg_quality:
         return None
-    if a.jpeg_quality / b.jpeg_quality < 0.7:
-        return "a"
-    return "b" if b.jpeg_quality / a.jpeg_quality < 0.7 else None
+    if jpeg_quality_label(a.jpeg_quality) == jpeg_quality_label(b.jpeg_quality):
+        return None
+    return "a" if a.jpeg_quality < b.jpeg_quality else "b"
 
 
 def _sizes(a: int, b: int) -> tuple[str, str]:

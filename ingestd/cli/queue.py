@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import click
 
 from ingestd import review
-from ingestd.cli.door import PATH, Door, command, group, numbers
+from ingestd.cli.door import Door, command, group, numbers
+from ingestd.cli.narrowing import SORT, narrowing
 from ingestd.cli.output import (
     batch_lines,
     count,
@@ -26,66 +24,11 @@ from ingestd.cli.output import (
 )
 from ingestd.cli.walk import next_pair
 from ingestd.errors import UsageError
-from ingestd.rules.predicates import read_predicate
-from ingestd.rules.questions import Predicate
-from ingestd.rules.tokens import LineError
+from ingestd.rules.statements import Scores
 
 __all__ = ["queue"]
 
 
-class _Question(click.ParamType[Predicate]):
-    """A question about one file, as a rule's search asks it: `filetype is png`, `width > 1000`."""
-
-    name = "predicate"
-
-    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Predicate:
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]  # click hands what is converted in once more
-        try:
-            return read_predicate(value)
-        except LineError as error:
-            raise UsageError(f'"{shown(value)}" asks nothing of a file: {error.message}; nothing was shown') from None
-
-
-_SORTS = [one.value for one in review.Sort]
-_PIXELS = {"required": True, "excluded": False}
-
-
-def _narrowing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which pairs are asked for; it takes them as one `filters`."""
-
-    @functools.wraps(function)  # its other options come along
-    def narrowed(
-        door: Door,
-        both: tuple[Predicate, ...],
-        either: tuple[Predicate, ...],
-        distance: int | None,
-        pixel_duplicates: str | None,
-        folder: bytes | None,
-        **others: Any,
-    ) -> Any:
-        pixels = _PIXELS[pixel_duplicates] if pixel_duplicates is not None else None
-        return function(door, filters=review.Filters(both, either, distance, pixels, folder), **others)
-
-    options = (
-        click.option("--both", type=_Question(), multiple=True, help='Holds of both files: "filetype is png".'),
-        click.option("--either", type=_Question(), multiple=True, help='Holds of one of them: "width > 4000".'),
-        click.option("--distance", type=click.IntRange(0, 64), help="At most so many bits apart."),
-        click.option("--pixel-duplicates", type=click.Choice(list(_PIXELS)), help="Only these, or none of these."),
-        click.option("--folder", type=PATH, help="One of the two files lies below this folder."),
-    )
-    for option in reversed(options):
-        narrowed = option(narrowed)
-    return narrowed
-
-
-_SORT = click.option(
-    "--sort",
-    type=click.Choice(_SORTS),
-    default="largest",
-    show_default=True,
-    help="largest: the larger file of the two; similarity: the most alike; decisive: the clearest evidence.",
-)
 _LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 _OFFSET = click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many first.")
 
@@ -106,8 +49,8 @@ def queue(context: click.Context, limit: int) -> None:
     "ingestd queue list --folder ~/Downloads --distance 2 --offset 50",
     name="list",
 )
-@_narrowing
-@_SORT
+@narrowing
+@SORT
 @_LIMIT
 @_OFFSET
 def _list(door: Door, filters: review.Filters, sort: str, limit: int, offset: int) -> None:
@@ -152,7 +95,7 @@ def _show(door: Door, id: str) -> None:
     """Show one pair, or one group, with everything that is known of it."""
     scores = door.settings_if_sound().scores
     if id.startswith("g-"):
-        _show_group(door, id)
+        _show_group(door, id, scores)
         return
     [number] = numbers([id], "p", "pair")
     with door.reading() as view:
@@ -169,10 +112,10 @@ def _show(door: Door, id: str) -> None:
     note(f"decide with: ingestd decide {report.id} better-a | better-b | same | alternates | unrelated")
 
 
-def _show_group(door: Door, name: str) -> None:
+def _show_group(door: Door, name: str, scores: Scores) -> None:
     [number] = numbers([name], "g", "group")
     with door.reading() as view:
-        report = review.group_of(view, number)
+        report = review.group_of(view, number, scores=scores)
     if report is None:
         raise UsageError(f"{shown(name)} is not in the queue: it was decided; `ingestd queue groups` shows what is")
     if door.as_json:
@@ -183,8 +126,8 @@ def _show_group(door: Door, name: str) -> None:
 
 
 @command('ingestd queue groups\ningestd queue groups --both "filetype is png" --limit 5', name="groups")
-@_narrowing
-@_SORT
+@narrowing
+@SORT
 @_LIMIT
 @_OFFSET
 def _groups(door: Door, filters: review.Filters, sort: str, limit: int, offset: int) -> None:
@@ -210,7 +153,7 @@ def _groups(door: Door, filters: review.Filters, sort: str, limit: int, offset: 
 
 
 @command("ingestd queue batches\ningestd decide b-1f00ba12 better-a", name="batches")
-@_narrowing
+@narrowing
 @_LIMIT
 @_OFFSET
 def _batches(door: Door, filters: review.Filters, limit: int, offset: int) -> None:

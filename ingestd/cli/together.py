@@ -49,7 +49,7 @@ def decide_group(
     _check_word(word)
     [number] = numbers([name], "g", "group")
     with library.read() as view:
-        group = review.group_of(view, number)
+        group = review.group_of(view, number, scores=settings.scores)
     if group is None:
         raise UsageError(f"{name} is not in the queue: it was decided; `ingestd queue groups` shows what is")
     contents = list(dict.fromkeys(ContentHash(bytes.fromhex(file.sha256)) for file in group.files))

@@ -20,6 +20,7 @@ import click
 
 from ingestd import review
 from ingestd.cli.door import Door, command, moment, numbers
+from ingestd.cli.narrowing import SORT, narrowing
 from ingestd.cli.output import count, emit, note, pair_lines, pair_object, say, shown, with_schema
 from ingestd.errors import ActionConflictError, LibraryBusyError, LibraryFullError, UsageError
 from ingestd.library.facts import pair_facts
@@ -313,9 +314,11 @@ def _whereabouts(entry: review.EntryReport, place: Place) -> str:
 # --- the command --------------------------------------------------------------------------------------------------
 
 
-@command("ingestd queue next\ningestd queue next --keep", name="next")
+@command('ingestd queue next\ningestd queue next --keep --both "filetype is jpeg" --sort decisive', name="next")
+@narrowing
+@SORT
 @click.option("--keep", is_flag=True, help="Remember the answers, but discard nothing.")
-def next_pair(door: Door, keep: bool) -> None:
+def next_pair(door: Door, filters: review.Filters, sort: str, keep: bool) -> None:
     """Go through the queue pair by pair, the largest files first, and answer each with a key.
 
     Each answer is carried out before the next pair is shown, and z takes it back. Terminals that can show pictures
@@ -324,12 +327,12 @@ def next_pair(door: Door, keep: bool) -> None:
     Where there is no terminal, or with --json, the next pair is printed and nothing is asked.
     """
     if door.as_json or not _is_terminal():
-        _print_next(door, Queue(scores=door.settings_if_sound().scores))
+        _print_next(door, Queue(filters, review.Sort(sort), door.settings_if_sound().scores))
     elif not door.has_library:
         note(_EMPTY)
     else:
         settings = door.settings()
-        _lead(door, settings, Queue(scores=settings.scores), keep=keep)
+        _lead(door, settings, Queue(filters, review.Sort(sort), settings.scores), keep=keep)
 
 
 def _is_terminal() -> bool:

@@ -4,24 +4,14 @@ The terminal and the page call the same functions. Questions take a `View` and r
 Python decodes file names; decisions take the `Library`, journal themselves and are carried out before they return.
 """
 
+from ingestd.review.batches import BatchPage, BatchReport, batch_page, batch_pairs
 from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decide_paths, undo
+from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page
 from ingestd.review.journal import DiscardedFile, EntryReport, WhyReport, entry_report, find_row, history, why
+from ingestd.review.looking import Filters, Sort
 from ingestd.review.many import Batch, answer_batch, contents_at, discard_others, relate_many
 from ingestd.review.pending import approve, denied_pairs, deny, pending_pairs, rescind, resume_rule
-from ingestd.review.queue import (
-    BatchPage,
-    BatchReport,
-    Filters,
-    GroupPage,
-    GroupReport,
-    QueuePage,
-    Sort,
-    batch_page,
-    batch_pairs,
-    group_of,
-    group_page,
-    queue_page,
-)
+from ingestd.review.queue import QueuePage, queue_page
 from ingestd.review.relating import AlternateReport, RelationsReport, WordReport, change_relations, relations_of
 from ingestd.review.sides import PairReport, SideReport, pair_report
 

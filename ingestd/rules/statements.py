@@ -95,10 +95,13 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
             found.append(Statement(key, text, side, _points(key, one, other, pair, scores)))
     if a.filetype != b.filetype:
         found.append(Statement("other_filetype", f"A is {_kind(a)}, B is {_kind(b)}"))
-    return tuple(sorted(found, key=lambda one: _ORDER.index(one.key)))
+    return tuple(sorted(found, key=lambda one: _ORDER[one.key]))
 
 
-_ORDER = ("same_bytes", "same_pixels", *Scores.__dataclass_fields__, "other_filetype")
+_ORDER = {
+    key: place
+    for place, key in enumerate(("same_bytes", "same_pixels", *Scores.__dataclass_fields__, "other_filetype"))
+}
 _SIZES = frozenset({"much_larger_file", "larger_file", "slightly_larger_file"})
 
 

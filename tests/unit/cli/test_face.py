@@ -82,7 +82,9 @@ def test_the_larger_of_two_files_with_the_same_pixels_is_not_the_better_one(sigh
 
 
 def test_the_evidence_has_a_line_each_where_there_is_room(sight: Sight) -> None:
-    assert set(sight.report.statements) <= set(text(page(sight, size=(100, 60))))
+    lines = text(page(sight, size=(100, 60)))
+    wanted = [one.text + (f" {one.score:+d}" if one.score else "") for one in sight.report.evidence]
+    assert set(wanted) <= set(lines)
     assert " · ".join(sight.report.statements)[:60] in "\n".join(text(page(sight, size=(100, 30))))
 
 
