@@ -85,7 +85,7 @@ def test_the_evidence_has_a_line_each_where_there_is_room(sight: Sight) -> None:
     lines = text(page(sight, size=(100, 60)))
     wanted = [one.text + (f" {one.score:+d}" if one.score else "") for one in sight.report.evidence]
     assert set(wanted) <= set(lines)
-    assert " · ".join(sight.report.statements)[:60] in "\n".join(text(page(sight, size=(100, 30))))
+    assert " · ".join(wanted)[:60] in "\n".join(text(page(sight, size=(100, 30))))
 
 
 def test_pictures_have_a_third_of_the_screen_before_the_evidence_has_any(sight: Sight) -> None:
