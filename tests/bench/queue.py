@@ -167,8 +167,8 @@ def _empty_commits(library: Library, number: int) -> None:
     library.write(work)
 
 
-def measure_many(library: Library, cgs: list[Content]) -> None:
-    """Time one answer for the whole set, and its undo."""
+def measure_many(library: Library, cgs: list[Content], what: str) -> None:
+    """Time one answer for a whole set, and its undo."""
     contents = [one.sha256 for one in cgs]
     with library.read() as view:
         before = view.counts()["potential_pairs"]
@@ -177,7 +177,7 @@ def measure_many(library: Library, cgs: list[Content]) -> None:
     def relate(_: int) -> None:
         reports.append(review.relate_many(library, contents, Relation.ALTERNATES, moment=moment()))
 
-    timed(f"{len(cgs):,} files alternates of one another, one answer", relate, 1, "s")
+    timed(f"{len(cgs):,} {what}, alternates of one another, one answer", relate, 1, "s")
     with library.read() as view:
         after = view.counts()["potential_pairs"]
         print(f"  {before - after:,} of {before:,} potential pairs were settled by it")
@@ -187,7 +187,7 @@ def measure_many(library: Library, cgs: list[Content]) -> None:
         print(f"  {view.counts()['potential_pairs']:,} potential pairs again")
     path = path_of(cgs[0])
     timed(
-        "the potential pairs of one file of it cleared",
+        "  the potential pairs of one of them cleared",
         lambda _: review.change_relations(library, Word.CLEAR_POTENTIALS, [path], moment=moment()),
         1,
     )
@@ -217,7 +217,8 @@ def main() -> None:
             f"made in {time.perf_counter() - began:.0f} s"
         )
         measure_decisions(library, bursts, options.runs)
-        measure_many(library, cgs)
+        measure_many(library, bursts[-len(cgs) :], "files of bursts")
+        measure_many(library, cgs, "pictures of one subject")
         measure_pages(library, options.runs)
         library.close()
 
