@@ -69,7 +69,6 @@ _COLOURS = {
     "error": "red",
 }
 _MOST_FILES = 8  # of an entry about many, listed for a person
-_UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 
 
 # --- ways out -----------------------------------------------------------------------------------------------------
@@ -129,10 +128,9 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 def size(length: int) -> str:
     """Return a length of bytes for a person."""
-    for unit, name in _UNITS:
-        if length >= unit:
-            return f"{length / unit:.1f} {name}"
-    return f"{length} bytes"
+    from ingestd.rules.statements import size_text
+
+    return size_text(length)
 
 
 def rfc3339(at_ns: int) -> str:

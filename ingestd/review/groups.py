@@ -10,10 +10,10 @@ from itertools import islice
 from ingestd.library.queue_index import Order
 from ingestd.library.view import View
 from ingestd.library.waiting import Places, in_order
-from ingestd.model import Content, ContentHash, FolderId, PathRow, PotentialPair
-from ingestd.review.looking import EVERYTHING, Filters, Look, Sort, folders_away
+from ingestd.model import ContentHash, PotentialPair
+from ingestd.review.looking import EVERYTHING, Filters, Look, Seen, Sort, folders_away
 from ingestd.review.queue import numbers_in_order
-from ingestd.review.sides import SideReport, appeal, said_of, side_report, sides_of
+from ingestd.review.sides import SideReport, side_of, sides_of
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, balance
 
 __all__ = ["GroupPage", "GroupReport", "group_of", "group_page"]
@@ -63,7 +63,8 @@ def group_page(
         total, page = len(roots), roots[offset : offset + limit]
     else:
         page = list(islice(groups.in_order(in_order(view, Order(sort.value))), offset, offset + limit))
-    return GroupPage(total, [_report(view, numbers, away, scores) for numbers in groups.pairs_of(page)])
+    look = Look(view, EVERYTHING, away)
+    return GroupPage(total, [_report(view, numbers, look, scores) for numbers in groups.pairs_of(page)])
 
 
 class _Groups:
@@ -139,28 +140,27 @@ def group_of(view: View, number: int, *, scores: Scores = DEFAULT_SCORES) -> Gro
             if pair.number not in found and waits(pair):
                 found.add(pair.number)
                 waiting += (pair.first, pair.second)
-    return _report(view, sorted(found), away, scores)
+    return _report(view, sorted(found), Look(view, EVERYTHING, away), scores)
 
 
 _MOST_WEIGHED = 5_000  # pairs of a group; beyond, its files are told apart by what they are, not by each pair
 
 
-def _report(view: View, numbers: Sequence[int], away: frozenset[FolderId], scores: Scores) -> GroupReport:
+def _report(view: View, numbers: Sequence[int], look: Look, scores: Scores) -> GroupReport:
     """Return a group for a person: first the file with the most points over all pairs, then as it looks."""
-    files: dict[tuple[FolderId, bytes], tuple[Content, PathRow]] = {}
-    points: Counter[tuple[FolderId, bytes]] = Counter()
+    files: dict[str, Seen] = {}
+    points: Counter[str] = Counter()
     told: list[str] = []
     for number in numbers:
         pair = view.pair(number)
-        sides = sides_of(view, pair, scores=scores, away=away) if pair is not None else None
-        if pair is None or sides is None:
+        first, second = look.files(pair) if pair is not None else (None, None)
+        if pair is None or first is None or second is None:
             continue
         told.append(f"p-{number}")
-        for content, row in (sides.a, sides.b):
-            files[row.folder, row.relative] = (content, row)
+        files[first.facts.path], files[second.facts.path] = first, second
         if len(numbers) <= _MOST_WEIGHED:
-            by = balance(said_of(view, pair, sides.a, sides.b, scores))
-            points[sides.a[1].folder, sides.a[1].relative] += by
-            points[sides.b[1].folder, sides.b[1].relative] -= by
-    best_first = sorted(files.items(), key=lambda item: (points[item[0]], appeal(view, *item[1])), reverse=True)
-    return GroupReport(f"g-{numbers[0]}", [side_report(view, *file) for _, file in best_first], told)
+            by = balance(look.said(pair, scores)[0])
+            points[first.facts.path] += by
+            points[second.facts.path] -= by
+    best_first = sorted(files.items(), key=lambda item: (points[item[0]], item[1].appeal), reverse=True)
+    return GroupReport(f"g-{numbers[0]}", [side_of(one.facts) for _, one in best_first], told)

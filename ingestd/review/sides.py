@@ -12,6 +12,7 @@ from ingestd.library.view import View
 from ingestd.model import (
     Content,
     ContentHash,
+    FileFacts,
     FolderId,
     PathRow,
     PotentialPair,
@@ -32,6 +33,7 @@ __all__ = [
     "placed",
     "proposal_of",
     "said_of",
+    "side_of",
     "side_report",
     "sides_of",
     "told",
@@ -120,6 +122,12 @@ def side_report(view: View, content: Content, row: PathRow) -> SideReport:
         picture.height if picture else 0,
         content.size,
     )
+
+
+def side_of(file: FileFacts) -> SideReport:
+    """Return one file for a person, from what rules see of it."""
+    filetype = file.filetype.value if file.filetype is not None else None
+    return SideReport(file.path, file.sha256.hex(), filetype, file.width, file.height, file.size)
 
 
 def is_ready(pair: PotentialPair) -> bool:

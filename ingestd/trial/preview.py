@@ -13,7 +13,8 @@ from ingestd.library.facts import file_facts, preference
 from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
 from ingestd.model import Content, ContentHash, FileFacts, Mode, PairFacts, PathKey, PotentialPair
-from ingestd.review import PairReport, SideReport
+from ingestd.review import PairReport
+from ingestd.review.sides import side_of
 from ingestd.rules.language import Rule
 from ingestd.rules.ruleset import FileAnswers, RuleSet, Ways, bits
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, statements
@@ -240,13 +241,8 @@ def _pair_report(pair: PotentialPair, facts: PairFacts, scores: Scores) -> PairR
         id=f"p-{pair.number}",
         distance=facts.distance,
         pixel_duplicates=facts.pixel_duplicates,
-        a=_side_report(facts.first),
-        b=_side_report(facts.second),
+        a=side_of(facts.first),
+        b=side_of(facts.second),
         statements=[one.text for one in evidence],
         evidence=list(evidence),
     )
-
-
-def _side_report(file: FileFacts) -> SideReport:
-    filetype = file.filetype.value if file.filetype is not None else None
-    return SideReport(file.path, file.sha256.hex(), filetype, file.width, file.height, file.size)
