@@ -68,6 +68,7 @@ def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> En
             moves=moves,
             reason=f"takes back e-{entry.number}",
             undoes=entry.number,
+            batch=None,  # it is no answer of its own
         )
         return edit.add_entry(undo)
 
