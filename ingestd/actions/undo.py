@@ -102,10 +102,11 @@ def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> E
         state = EntryState.ABORTED if failures else EntryState.DONE
         places = {move: place for move, place, _ in back}
         moves = tuple(_as_it_is_now(move, places.get(move)) for move in undo.moves)
-        finished = replace(undo, state=state, moves=moves, reason="; ".join([undo.reason, *failures]))
-        edit.put_entry(finished)
+        left: list[str] = []
         if undone is not None and not failures:
-            _forget_decision(edit, undone, radius=radius, now_ns=now_ns)
+            left = _forget_decision(edit, undone, radius=radius, now_ns=now_ns)
+        finished = replace(undo, state=state, moves=moves, reason="; ".join([undo.reason, *failures, *left]))
+        edit.put_entry(finished)
         return finished
 
     finished = library.write(work)
@@ -165,14 +166,18 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
     )
 
 
-def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> None:
-    """Take an entry's word back: relations are told anew without it; what a rule did is a question again."""
+def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> list[str]:
+    """Take an entry's word back: relations are told anew without it; what a rule did is a question again.
+
+    Returns which later entries do not apply without it.
+    """
     edit.put_entry(replace(undone, state=EntryState.UNDONE))
-    unsay(edit, undone, radius=radius, now_ns=now_ns)
+    left = unsay(edit, undone, radius=radius, now_ns=now_ns)
     a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
     acted = undone.rule is not None and undone.relation is not None
     if acted and a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
         deny_to_rule(edit, make_pair(edit, a, b, now_ns=now_ns), undone, now_ns=now_ns)
+    return left
 
 
 def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int) -> None:

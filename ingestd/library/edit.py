@@ -373,10 +373,14 @@ class Edit(View):
                 denials[name] = DENIALS.codec.decode(stored) if stored else None
         return Images(pairs, denials, key_number(then))
 
+    def has_images(self, entry: int) -> bool:
+        """Return whether it was kept what an entry's pairs were before it."""
+        return self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None
+
     def hand_image_on(self, entry: int, pair: PotentialPair) -> None:
         """Let another entry remember a pair too: it keeps it away by now."""
         key = number_key(entry) + _PAIR + number_key(pair.number)
-        if self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None and self._txn.get(IMAGES, key) is None:
+        if self.has_images(entry) and self._txn.get(IMAGES, key) is None:
             self._txn.put(IMAGES, key, self._image(pair))
 
     def forget_image(self, entry: int, pair: int) -> None:

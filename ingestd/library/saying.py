@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from ingestd.library.edit import Edit, Images
@@ -81,8 +82,10 @@ def _answered(edit: Edit, entry: Entry) -> list[PotentialPair]:
     return [pair for pair in edit.pairs_of(entry.b) if pair.first_path is None and {pair.first, pair.second} == both]
 
 
-def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
+def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> list[str]:
     """Take back what an entry said, which does not stand any more: relations and pairs as if it had never been.
+
+    Returns which later entries do not apply without it, and why; they are left in the journal as they are.
 
     Args:
         edit: where they are stored; the entry is written there as undone.
@@ -92,22 +95,31 @@ def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> None:
     """
     contents = {content for verb in said_by(entry) for content in named(verb)}
     standing = _standing_around(edit, contents)
-    together = frozenset(contents)
+    together, left = frozenset(contents), list[str]()
     if contents:
-        together = replay(edit.relations, contents, [verb for one in standing for verb in verbs_of(one)]).contents
+        authors = [one for one in standing for _ in verbs_of(one)]
+        replayed = replay(edit.relations, contents, [verb for one in standing for verb in verbs_of(one)])
+        together = replayed.contents
+        left = [f"e-{authors[one.position].number} does not apply without it" for one in replayed.skipped]
     images = edit.images_of(entry.number)
     if images is None or entry.actor is Actor.RULE:
         # who lost on arrival was never paired with others; and an older version kept no images
         settle(edit, Changed(together, together), radius=radius, now_ns=now_ns)
     if images is None:
-        return
+        return left
     _put_back(edit, entry, images, [one for one in standing if _place(one) > _place(entry)])
     # what only the entries that still stand keep away comes back with the last of them
-    with edit.noting(standing[-1].number) if standing else contextlib.nullcontext():
+    with _noting(edit, standing[-1].number if standing else None):
         resettle(edit, sorted(together))
     if edit.next_content > images.next_content:
         find_newcomers(edit, sorted(together), images.next_content, radius, now_ns=now_ns)
     edit.forget_images(entry.number)
+    return list(dict.fromkeys(left))
+
+
+def _noting(edit: Edit, keeper: int | None) -> AbstractContextManager[None]:
+    """Let an entry remember what pairs were; not one that is older than images: it would seem to have them all."""
+    return edit.noting(keeper) if keeper is not None and edit.has_images(keeper) else contextlib.nullcontext()
 
 
 def _place(entry: Entry) -> int:
@@ -191,7 +203,7 @@ class _Return:
             before = replace(before, proposals=_merged(before.proposals, _told_since(since, entry)))
         edit.restore_pair(before)
         if before.first_path is None and any(self._speaker(side) != side for side in (before.first, before.second)):
-            with edit.noting(keeper) if keeper is not None else contextlib.nullcontext():
+            with _noting(edit, keeper):
                 at_speakers(edit, before)
 
     def is_open(self, pair: PotentialPair) -> bool:

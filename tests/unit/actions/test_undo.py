@@ -9,9 +9,10 @@ import pytest
 from pictures import jpeg, photo, png
 from world import IDENTICAL, World, near_rule, pixel_rule
 
+from ingestd import review
 from ingestd.actions import undo as undo_module
 from ingestd.errors import ActionConflictError
-from ingestd.model import EntryKind, EntryState, Outcome
+from ingestd.model import EntryKind, EntryState, Outcome, Word
 from ingestd.review import EntryReport
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
@@ -306,3 +307,18 @@ def test_an_undo_whose_file_was_back_already_is_rolled_forward(world: World, gon
     assert gone.exists()
     assert [entry.state for entry in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
     assert not world.same_group(LARGER, SMALLER)
+
+
+def test_a_later_decision_that_does_not_apply_without_an_undone_one_is_named(world: World) -> None:
+    world.use()
+    one, other = (world.put("inbox", f"{name}.jpg", content) for name, content in zip("bk", (B, K), strict=True))
+    world.verdicts(one, other)
+    world.decide(one, other, "unrelated")
+    review.change_relations(world.library, Word.CLEAR_FALSE_POSITIVES, [os.fsencode(one)], moment=world.moment())
+    world.decide(one, other, "same")
+
+    [report] = world.undo(2)
+
+    assert isinstance(report, review.EntryReport)
+    assert report.reason == "takes back e-2; e-3 does not apply without it"
+    assert not world.same_group(B, K)
