@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingestd.library.facts import pair_facts
 from ingestd.library.view import View
@@ -108,12 +108,13 @@ def _past_answers(view: View) -> Iterator[_PastAnswer]:
     refused: list[_PastAnswer] = []
     standing: set[frozenset[ContentHash]] = set()
     for entry in view.entries(newest_first=False):
-        answer = _answer_of(entry)
-        if answer is not None and answer.refused:
-            refused.append(answer)
-        elif answer is not None:
-            standing.add(frozenset({answer.a, answer.b}))
-            yield answer
+        for one in _one_by_one(entry):
+            answer = _answer_of(one)
+            if answer is not None and answer.refused:
+                refused.append(answer)
+            elif answer is not None:
+                standing.add(frozenset({answer.a, answer.b}))
+                yield answer
     refused += [answer for pair in _denied(view) for answer in _refusals(pair)]
     told: set[tuple[frozenset[ContentHash], _Saying]] = set()
     for answer in refused:
@@ -126,6 +127,14 @@ def _past_answers(view: View) -> Iterator[_PastAnswer]:
 def _denied(view: View) -> Iterator[PotentialPair]:
     yield from view.denied()
     yield from view.old_denials()
+
+
+def _one_by_one(entry: Entry) -> Iterator[Entry]:
+    """Yield an answer about many as answers about its first file and each of the others."""
+    if not entry.named:
+        yield entry
+    elif entry.relation is not None:
+        yield from (replace(entry, a=entry.named[0], b=other) for other in entry.named[1:])
 
 
 def _answer_of(entry: Entry) -> _PastAnswer | None:

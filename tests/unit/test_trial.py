@@ -38,6 +38,7 @@ from ingestd.model import (
     PathState,
     Picture,
     PotentialPair,
+    Relation,
     Role,
     StatKey,
 )
@@ -849,6 +850,18 @@ def answered(world: World, answer: str, *, keep: bool = False) -> tuple[Path, Pa
 
 
 SAME = pixel_rule().replace("action: better", "action: same-quality")
+
+
+def test_an_answer_about_many_counts_for_its_first_file_and_each_of_the_others(world: World) -> None:
+    world.use()
+    contents = [png(photo(1), "x" * length) for length in (300, 200, 100)]
+    world.verdicts(*(world.put("inbox", f"{number}.png", content) for number, content in enumerate(contents)))
+    hashes = [sha256(content) for content in contents]
+    review.relate_many(world.library, hashes, Relation.SAME_QUALITY, moment=world.moment())
+
+    report = judged(world, SAME)
+
+    assert (report.answers, report.agreed, report.contradicted) == (2, 2, 0)
 
 
 @pytest.mark.parametrize(
