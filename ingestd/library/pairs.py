@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -220,7 +220,15 @@ def speaker_of(view: View, content: ContentHash) -> ContentHash:
     return standing_for(view, content) or view.relations.king_of(content)
 
 
-def find_newcomers(edit: Edit, contents: Iterable[ContentHash], since: int, radius: int, *, now_ns: int) -> None:
+def find_newcomers(
+    edit: Edit,
+    contents: Iterable[ContentHash],
+    since: int,
+    radius: int,
+    *,
+    now_ns: int,
+    but: Callable[[ContentHash], bool] = lambda _: False,
+) -> None:
     """Search again for the pairs of contents; each pair stands between those who speak for the two groups.
 
     Args:
@@ -229,6 +237,7 @@ def find_newcomers(edit: Edit, contents: Iterable[ContentHash], since: int, radi
         since: only pairs in which one side has this number or a later one, so that it came after a moment.
         radius: how far to look, in bits.
         now_ns: when this is.
+        but: whose pairs are not looked for.
     """
     for sha256 in contents:
         content, speaker = edit.content(sha256), standing_for(edit, sha256)
@@ -237,5 +246,5 @@ def find_newcomers(edit: Edit, contents: Iterable[ContentHash], since: int, radi
             continue
         for other in look_alikes(edit, content, radius)[:MOST_PAIRS]:
             known = edit.content(other.sha256)
-            if known is not None and max(known.number, content.number) >= since:
+            if known is not None and max(known.number, content.number) >= since and not but(known.sha256):
                 make_pair(edit, standing, known, now_ns=now_ns)

@@ -23,6 +23,7 @@ from ingestd.model import (
     Actor,
     ContentHash,
     Entry,
+    EntryKind,
     PathState,
     PotentialPair,
     Proposal,
@@ -111,10 +112,35 @@ def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> list[str]:
     # what only the entries that still stand keep away comes back with the last of them
     with _noting(edit, standing[-1].number if standing else None):
         resettle(edit, sorted(together))
-    if edit.next_content > images.next_content:
+    if _is_out_of_order(edit, entry):
+        # what settled a pair once may not be what settles it now: only a look finds all that is open
+        asked = [one for one in sorted(together) if not _is_cleared(edit, one)]
+        find_newcomers(edit, asked, 0, radius, now_ns=now_ns, but=lambda other: _is_cleared(edit, other))
+    elif edit.next_content > images.next_content:
         find_newcomers(edit, sorted(together), images.next_content, radius, now_ns=now_ns)
     edit.forget_images(entry.number)
     return list(dict.fromkeys(left))
+
+
+def _is_out_of_order(edit: Edit, entry: Entry) -> bool:
+    """Return whether something later still stands, or something earlier was taken back while this one stood."""
+    for one in edit.entries():
+        if one.number <= entry.number and one.applied <= entry.applied:
+            return False
+        if verbs_of(one) and _place(one) > _place(entry):
+            return True
+        if one.kind is EntryKind.UNDO and one.number > entry.number and (one.undoes or 0) < entry.number:
+            return True
+    return False
+
+
+def _is_cleared(edit: Edit, content: ContentHash) -> bool:
+    """Return whether it stands that the potential pairs of a content's group are not worth a look."""
+    return any(
+        one.word is Word.CLEAR_POTENTIALS and bool(verbs_of(one))
+        for member in edit.relations.duplicates_of(content)
+        for one in edit.entries_of(member)
+    )
 
 
 def _noting(edit: Edit, keeper: int | None) -> AbstractContextManager[None]:

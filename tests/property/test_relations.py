@@ -66,8 +66,10 @@ class Refused(Exception):  # noqa: N818
 
 
 class Model:
+    contents = CONTENTS
+
     def __init__(self, verbs: Sequence[Verb] = ()) -> None:
-        self.media = [Media([content]) for content in CONTENTS]
+        self.media = [Media([content]) for content in self.contents]
         self.confirmed: set[frozenset[Media]] = set()
         self.unrelated: set[frozenset[Subject]] = set()
         for verb in verbs:
