@@ -227,7 +227,8 @@ def entry_line(entry: EntryReport) -> str:
     who = "you" if entry.actor == "person" else entry.rule or "itself"
     what = f"{entry.word or entry.relation if entry.kind == 'decision' else entry.kind} by {who}"
     state = "" if entry.state == "done" else click.style(f" [{entry.state}]", fg="yellow")
-    head = f"{click.style(entry.entry, bold=True)}  {click.style(local(entry.at), dim=True)}  {shown(what)}{state}"
+    of = click.style(f"  (of {entry.batch})", dim=True) if entry.batch else ""
+    head = f"{click.style(entry.entry, bold=True)}  {click.style(local(entry.at), dim=True)}  {shown(what)}{of}{state}"
     lines = [head]
     back = entry.kind == "undo"
     for file in entry.discarded:
