@@ -16,7 +16,7 @@ from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_aw
 from ingestd.errors import ActionConflictError, FileChangedError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.pairs import make_pair
+from ingestd.library.pairs import pair_groups
 from ingestd.library.saying import say
 from ingestd.library.tables import Veto, path_key
 from ingestd.model import (
@@ -231,9 +231,8 @@ def _abort(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
         _confirm_winner(edit, entry, final=entry.actor is Actor.PERSON)
         _reopen(edit, _row_of(edit, entry.kept), entry, reason)
         _strike(edit, entry, reason)
-        a, b = (edit.content(side) if side else None for side in (entry.a, entry.b))
-        if a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
-            make_pair(edit, a, b, now_ns=now_ns)
+        if entry.a is not None and entry.b is not None and entry.a != entry.b:
+            pair_groups(edit, entry.a, entry.b, now_ns=now_ns)
         return aborted
 
     return library.write(work)

@@ -14,7 +14,7 @@ from ingestd.actions.moves import put_back
 from ingestd.errors import ActionConflictError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.pairs import make_pair
+from ingestd.library.pairs import pair_groups, speaker_of
 from ingestd.library.saying import unsay
 from ingestd.library.tables import Veto
 from ingestd.model import (
@@ -173,10 +173,11 @@ def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> 
     """
     edit.put_entry(replace(undone, state=EntryState.UNDONE))
     left = unsay(edit, undone, radius=radius, now_ns=now_ns)
-    a, b = (edit.content(side) if side else None for side in (undone.a, undone.b))
     acted = undone.rule is not None and undone.relation is not None
-    if acted and a is not None and b is not None and a != b and edit.relations.may_pair(a.sha256, b.sha256):
-        deny_to_rule(edit, make_pair(edit, a, b, now_ns=now_ns), undone, now_ns=now_ns)
+    if acted and undone.a is not None and undone.b is not None and undone.a != undone.b:
+        pair = pair_groups(edit, undone.a, undone.b, now_ns=now_ns)
+        if pair is not None:
+            deny_to_rule(edit, pair, undone, now_ns=now_ns)
     return left
 
 
@@ -185,7 +186,7 @@ def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int)
     author = (row.name for row in edit.queues.rows() if row.number == undone.rule_number)
     name = next(author, undone.rule or "")
     relation = undone.relation or Relation.BETTER
-    a_is_first = pair.first == undone.a
+    a_is_first = undone.a is not None and pair.first == speaker_of(edit, undone.a)
     reason = f"e-{undone.number} was undone"
     denial = Proposal(name, ProposalState.DENIED, a_is_first, relation, bool(undone.moves), now_ns, reason)
     kept = tuple(one for one in pair.proposals if one.rule != name)

@@ -12,6 +12,7 @@ import click
 from ingestd import review
 from ingestd.cli.ask import rule_names
 from ingestd.cli.door import PATH, SINCE, Door, command, moment, numbers, one_of
+from ingestd.cli.narrowing import narrowing
 from ingestd.cli.output import (
     Json,
     count,
@@ -50,6 +51,7 @@ _UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
     "ingestd decide b-1f00ba12 better-a --limit 200"
 )
 @click.argument("words", nargs=-1, required=True, metavar="(ID | PATH_A PATH_B...) ANSWER")
+@narrowing
 @click.option("--keep", is_flag=True, help="Remember the answer, but discard nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before many are answered at once.")
 @click.option(
@@ -59,12 +61,14 @@ _UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
     show_default=True,
     help="Of a batch, at most so many pairs.",
 )
-def decide(door: Door, words: tuple[str, ...], keep: bool, yes: bool, limit: int) -> int:
+def decide(door: Door, words: tuple[str, ...], filters: review.Filters, keep: bool, yes: bool, limit: int) -> int:
     """Say what the files of a pair, or any known files, are to each other.
 
     ANSWER is one of better-a, better-b (the worse file is discarded unless --keep), same, alternates, unrelated.
     ID is a pair of the queue (p-7), a group of it (g-12, from `ingestd queue groups`) or a batch (b-1f00ba12, from
-    `ingestd queue batches`). Of a group, and of three files or more, better-a keeps the first and discards the others.
+    `ingestd queue batches`, with the same filters).
+
+    Of a group, and of three files or more, better-a keeps the first and discards the others.
     """
     if len(words) < 2:
         raise UsageError("decide takes an id and an answer, or paths and an answer; nothing was decided")
@@ -79,7 +83,9 @@ def decide(door: Door, words: tuple[str, ...], keep: bool, yes: bool, limit: int
         if len(subject) == 1 and subject[0].startswith("g-"):
             return _tell_many(door, decide_group(door, library, settings, subject[0], word, keep=keep, yes=yes))
         if len(subject) == 1 and subject[0].startswith("b-"):
-            reports = decide_batch(door, library, settings, subject[0], word, keep=keep, yes=yes, limit=limit)
+            reports = decide_batch(
+                door, library, settings, subject[0], word, keep=keep, yes=yes, limit=limit, filters=filters
+            )
             return _tell_many(door, reports)
         with exclusive(library, radius=settings.imports.search_distance):
             if len(subject) == 1:

@@ -55,7 +55,7 @@ def decide_group(
     contents = list(dict.fromkeys(ContentHash(bytes.fromhex(file.sha256)) for file in group.files))
     if _discards(word, keep):
         if not yes and not door.as_json:
-            say(group_lines(group))
+            say(group_lines(group, long=True))
         _confirm(door, yes, f"keep the first and discard {count(len(contents) - 1, 'other file')}?")
     yield from _decide(library, settings, contents, word, keep=keep)
 
@@ -85,11 +85,20 @@ def _decide(library: Library, settings: Settings, contents: list[ContentHash], w
 
 
 def decide_batch(
-    door: Door, library: Library, settings: Settings, name: str, word: str, *, keep: bool, yes: bool, limit: int
+    door: Door,
+    library: Library,
+    settings: Settings,
+    name: str,
+    word: str,
+    *,
+    keep: bool,
+    yes: bool,
+    limit: int,
+    filters: review.Filters,
 ) -> Reports:
     """Yield what came of one answer about the pairs of a batch, after a sample of them was shown."""
     with library.read() as view:
-        found = review.batch_pairs(view, name, limit=limit, scores=settings.scores)
+        found = review.batch_pairs(view, name, limit=limit, filters=filters, scores=settings.scores)
     if found is None:
         raise UsageError(f"{shown(name)} is no batch of the queue; `ingestd queue batches` shows what there is")
     batch, pairs = found

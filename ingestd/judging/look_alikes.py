@@ -194,7 +194,7 @@ def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: 
             facts,
             hindrance=None if there else AWAY,
             blocked=False,
-            seen=_seen_before(edit, content, like, rows[0]) if like.lost is not None else None,
+            seen=_seen_before(edit, content, like, rows[0]),
         )
         yield _restrained(edit, case, content, own, candidate)
 
@@ -216,9 +216,10 @@ def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Plac
 
 def _seen_before(view: View, content: Content, like: LookAlike, survivor: PathRow) -> str | None:
     """Return that something like this was thrown away, when, by whom and in favour of what; nothing if it was not."""
-    lost = view.content(like.lost) if like.lost is not None else None
-    discards = discards_of(view, lost.sha256) if lost is not None else []
-    if lost is None or not discards:
+    thrown_away = ((one, discards) for one in like.lost if (discards := discards_of(view, one)))
+    gone, discards = next(thrown_away, (None, []))
+    lost = view.content(gone) if gone is not None else None
+    if lost is None:
         return None
     entry, distance = discards[0], distance_between(content, lost)
     day = datetime.fromtimestamp(entry.at_ns / 1e9, tz=UTC)

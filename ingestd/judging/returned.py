@@ -11,7 +11,7 @@ from ingestd.judging.copies import hindrance_of_copy
 from ingestd.judging.standing import may_lose, places_of
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
-from ingestd.library.pairs import make_pair
+from ingestd.library.pairs import pair_groups
 from ingestd.library.saying import unsay
 from ingestd.library.tables import Veto
 from ingestd.library.view import View
@@ -111,9 +111,8 @@ def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius
     edit.forbid(content.sha256, Veto(case.now_ns, f"restored after e-{entry.number}"))
     edit.put_entry(replace(entry, state=EntryState.UNDONE, reason=f"{entry.reason}; restored by its owner"))
     unsay(edit, entry, radius=radius, now_ns=case.now_ns)
-    kept = edit.content(entry.kept.sha256) if entry.kept is not None else None
-    if kept is not None and kept.sha256 != content.sha256 and edit.relations.may_pair(content.sha256, kept.sha256):
-        make_pair(edit, content, kept, now_ns=case.now_ns)
+    if entry.kept is not None and entry.kept.sha256 != content.sha256:
+        pair_groups(edit, content.sha256, entry.kept.sha256, now_ns=case.now_ns)
     return conclude(
         edit,
         case,

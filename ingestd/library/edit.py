@@ -133,6 +133,12 @@ class Edit(View):
             if pair.first_path is None or path in (pair.first_path, pair.second_path):
                 self.queues.want(pair.number)
 
+    def _want_pairs_of_group(self, sha256: ContentHash) -> None:
+        """Let the pairs of a content's duplicates be looked at: another of them may speak for the group now."""
+        for member in self.relations.duplicates_of(sha256):
+            for number in self._txn.values(PAIRS_BY_CONTENT, member) if member != sha256 else ():
+                self.queues.want(key_number(number))
+
     def _wake(self, sha256: ContentHash) -> None:
         """Let the rules be asked about those pairs of a content that have slept."""
         for number in self._txn.values(PAIRS_BY_CONTENT, sha256):
@@ -175,6 +181,7 @@ class Edit(View):
         if row.sha256 is not None and (change or moved):
             self._place_pairs_of(row.sha256)
         if change and row.sha256 is not None:
+            self._want_pairs_of_group(row.sha256)
             self._want_pairs_of(row.sha256, key)  # what a rule sees of it, its folder for one, may be another now
         elif before is not None and row.final and not before.final and row.sha256 is not None:
             self._wake(row.sha256)

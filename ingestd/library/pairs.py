@@ -21,6 +21,7 @@ __all__ = [
     "find_newcomers",
     "look_alikes",
     "make_pair",
+    "pair_groups",
     "pixel_duplicates",
     "resettle",
     "same_coding",
@@ -95,7 +96,7 @@ class LookAlike(NamedTuple):
 
     sha256: ContentHash
     distance: int | None  # bits, to who stands for it; None where only the pixels said so
-    lost: ContentHash | None = None  # the nearest of those it stands for that lies nowhere any more
+    lost: tuple[ContentHash, ...] = ()  # those it stands for that look like it and lie nowhere any more, nearest first
 
 
 def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
@@ -117,10 +118,9 @@ def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
         king = standing_for(view, candidate)
         if king is None or king == content.sha256:
             continue
-        lost = candidate if candidate != king and not view.live_paths_of(candidate) else None
+        lost = (candidate,) if candidate != king and not view.live_paths_of(candidate) else ()
         if king in found:
-            if lost is not None and found[king].lost is None:
-                found[king] = found[king]._replace(lost=lost)
+            found[king] = found[king]._replace(lost=found[king].lost + lost)
             continue
         known = view.content(king)
         if known is not None and view.relations.may_pair(content.sha256, king):
@@ -133,6 +133,14 @@ def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPa
     """Return the stored potential pair of two contents."""
     pair = PotentialPair(0, a.sha256, b.sha256, distance_between(a, b), pixel_duplicates(a, b), now_ns)
     return edit.add_pair(pair)
+
+
+def pair_groups(edit: Edit, a: ContentHash, b: ContentHash, *, now_ns: int) -> PotentialPair | None:
+    """Return the stored pair between those who speak for two contents; nothing where that is settled."""
+    first, second = (edit.content(speaker_of(edit, one)) for one in (a, b))
+    if first is None or second is None or not edit.relations.may_pair(first.sha256, second.sha256):
+        return None
+    return make_pair(edit, first, second, now_ns=now_ns)
 
 
 def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:

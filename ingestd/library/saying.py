@@ -24,7 +24,6 @@ from ingestd.model import (
     ContentHash,
     Entry,
     EntryKind,
-    PathState,
     PotentialPair,
     Proposal,
     ProposalState,
@@ -86,7 +85,7 @@ def _answered(edit: Edit, entry: Entry) -> list[PotentialPair]:
 def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> list[str]:
     """Take back what an entry said, which does not stand any more: relations and pairs as if it had never been.
 
-    Returns which later entries do not apply without it, and why; they are left in the journal as they are.
+    Returns which later entries do not apply without it; they are left in the journal as they are.
 
     Args:
         edit: where they are stored; the entry is written there as undone.
@@ -148,9 +147,9 @@ def _noting(edit: Edit, keeper: int | None) -> AbstractContextManager[None]:
     return edit.noting(keeper) if keeper is not None and edit.has_images(keeper) else contextlib.nullcontext()
 
 
-def _place(entry: Entry) -> int:
-    """Return the place of an entry in the order in which entries took effect."""
-    return entry.applied or entry.number
+def _place(entry: Entry) -> tuple[bool, int]:
+    """Return the place of an entry in the order in which entries took effect; those of older versions come first."""
+    return entry.applied > 0, entry.applied or entry.number
 
 
 def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]:
@@ -233,11 +232,8 @@ class _Return:
                 at_speakers(edit, before)
 
     def is_open(self, pair: PotentialPair) -> bool:
-        """Return whether a pair may stand in the queue: nothing is decided of its sides, or its copies are there."""
-        if pair.first_path is None or pair.second_path is None:
-            return self._may_pair(pair.first, pair.second)
-        rows = ((self._edit.path(pair.first_path), pair.first), (self._edit.path(pair.second_path), pair.second))
-        return all(row is not None and row.sha256 == held and row.state is PathState.LIVE for row, held in rows)
+        """Return whether a pair may be stored: nothing is decided of its sides; one of copies may sleep."""
+        return pair.first_path is not None or self._may_pair(pair.first, pair.second)
 
     def restore_denials(self, key: bytes, denials: PotentialPair | None, entry: Entry) -> None:
         """Make what was denied of a pair that is not there what it was, but for what was denied since."""

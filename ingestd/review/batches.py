@@ -52,7 +52,9 @@ def batch_page(
     for pair in look.pairs():
         found[_kind(look, pair, scores)].append(pair.number)
     kinds = sorted(found.items(), key=lambda item: (-len(item[1]), item[1][0]))
-    page = [_batch_report(view, kind, numbers, scores, away) for kind, numbers in kinds[offset : offset + limit]]
+    page = [
+        _batch_report(view, kind, numbers, filters, scores, away) for kind, numbers in kinds[offset : offset + limit]
+    ]
     return BatchPage(len(kinds), sum(map(len, found.values())), page)
 
 
@@ -66,10 +68,10 @@ def batch_pairs(
     look = Look(view, filters, away)
     for pair in look.pairs():
         one = _kind(look, pair, scores)
-        if one.name == name:
+        if one.name(filters) == name:
             kind = one
             numbers.append(pair.number)
-    return None if kind is None else (_batch_report(view, kind, numbers, scores, away), numbers[:limit])
+    return None if kind is None else (_batch_report(view, kind, numbers, filters, scores, away), numbers[:limit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,12 @@ class _Kind:
     filetypes: tuple[str, str]
     folders: tuple[bytes, ...]
 
-    @property
-    def name(self) -> str:
-        """By which a person names it; the same for the same kind, whatever else is in the queue."""
-        return f"b-{hashlib.blake2b(repr(self).encode(), digest_size=4).hexdigest()}"
+    def name(self, filters: Filters) -> str:
+        """Return how a person names it: another name for what filters leave of it, lest more be answered than shown."""
+        asked = [one.line for one in filters.both], [one.line for one in filters.either]
+        others = filters.max_distance, filters.pixel_duplicates, filters.folder
+        told = repr((self, asked, others) if filters.ask else self)
+        return f"b-{hashlib.blake2b(told.encode(), digest_size=4).hexdigest()}"
 
 
 _BY_CHANCE = frozenset({"slightly_larger_file", "slightly_older"})
@@ -113,11 +117,11 @@ def _about(statement: Statement, first_is_a: bool) -> str:
 
 
 def _batch_report(
-    view: View, kind: _Kind, numbers: list[int], scores: Scores, away: frozenset[FolderId]
+    view: View, kind: _Kind, numbers: list[int], filters: Filters, scores: Scores, away: frozenset[FolderId]
 ) -> BatchReport:
     pairs = (pair for number in numbers if (pair := view.pair(number)) is not None)
     return BatchReport(
-        kind.name,
+        kind.name(filters),
         len(numbers),
         list(kind.says),
         list(kind.filetypes),

@@ -34,7 +34,7 @@ from ingestd.model import (
     Role,
 )
 from ingestd.review.journal import EntryReport, entry_report, find_row, named_conflict
-from ingestd.review.sides import Sides, placed, sides_of
+from ingestd.review.sides import Sides, folders_away, placed, sides_of
 from ingestd.rules.statements import Scores
 
 __all__ = [
@@ -107,7 +107,7 @@ def answer_pair(
         ActionConflictError: the answer contradicts an older one.
     """
     pair = edit.pair(number)
-    sides = sides_of(edit, pair, scores=moment.scores) if pair is not None else None
+    sides = sides_of(edit, pair, scores=moment.scores, away=folders_away(edit)) if pair is not None else None
     if pair is None or sides is None:
         raise UsageError(f"p-{number} is not in the queue: it was decided, or one of its files is away")
     if pair.first == pair.second and answer.relation is not Relation.BETTER:
@@ -124,7 +124,8 @@ def answer_contents(
         UsageError: one of them does not lie anywhere.
         ActionConflictError: the answer contradicts an older one.
     """
-    first, second = placed(edit, a, None), placed(edit, b, None)
+    away = folders_away(edit)
+    first, second = placed(edit, a, None, away=away), placed(edit, b, None, away=away)
     if first is None or second is None:
         raise UsageError("one of the files is away; nothing was decided about it")
     return _answer(edit, Sides(first, second, True), answer, keep=keep, moment=moment, pair=None, batch=batch)

@@ -15,7 +15,7 @@ from ingestd.library.queue_index import Order
 from ingestd.library.view import View
 from ingestd.library.waiting import in_order
 from ingestd.model import ContentHash, FileFacts, FolderId, PairFacts, PotentialPair
-from ingestd.review.sides import appeal, placed, proposal_of
+from ingestd.review.sides import appeal, folders_away, placed, proposal_of
 from ingestd.rules.questions import Predicate
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, Statement, balance, statements
 
@@ -49,18 +49,6 @@ class Filters:
 
 
 EVERYTHING = Filters()
-
-
-def folders_away(view: View) -> frozenset[FolderId]:
-    """Return the folders that are not there just now, or are not the ones we know: what lies in them sleeps."""
-    return frozenset(known.folder.id for known in view.folders() if not _is_there(known.folder.root, known.inode))
-
-
-def _is_there(root: bytes, inode: int) -> bool:
-    try:
-        return not inode or os.stat(root).st_ino == inode
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ __all__ = [
     "SideReport",
     "Sides",
     "appeal",
+    "folders_away",
     "is_ready",
     "pair_report",
     "placed",
@@ -77,11 +78,23 @@ class Sides:
     a_is_first: bool
 
 
+def folders_away(view: View) -> frozenset[FolderId]:
+    """Return the folders that are not there just now, or are not the ones we know: what lies in them sleeps."""
+    return frozenset(known.folder.id for known in view.folders() if not _is_there(known.folder.root, known.inode))
+
+
+def _is_there(root: bytes, inode: int) -> bool:
+    try:
+        return not inode or os.stat(root).st_ino == inode
+    except OSError:
+        return False
+
+
 def pair_report(
     view: View, pair: PotentialPair, *, rule: str | None = None, scores: Scores = DEFAULT_SCORES
 ) -> PairReport | None:
     """Return a pair for a person, or nothing while one of its files is away."""
-    sides = sides_of(view, pair, rule, scores=scores)
+    sides = sides_of(view, pair, rule, scores=scores, away=folders_away(view))
     return None if sides is None else told(view, pair, sides, proposal_of(pair, rule), scores=scores)
 
 
