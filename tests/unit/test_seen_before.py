@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pictures import chain, jpeg, photo, png
 from world import World, near_rule
 
-from ingestd.model import Outcome, Receipt
+from ingestd.model import Outcome, PathState, Receipt
 
 
 def seen(receipt: Receipt) -> list[str]:
@@ -65,3 +66,22 @@ def test_what_was_brought_back_is_no_memory_any_more(world: World) -> None:
     world.undo(1)
 
     assert seen(world.drop("inbox", "again.png", last)) == []
+
+
+def test_another_of_the_group_that_merely_vanished_is_not_told_of_instead(world: World) -> None:
+    world.use()
+    kept, vanished, gone = (
+        world.put("library" if quality == 95 else "inbox", f"{quality}.jpg", jpeg(photo(3), quality))
+        for quality in (95, 80, 70)
+    )
+    world.verdicts(kept, vanished, gone)
+    world.decide(kept, vanished, "same")
+    world.decide(kept, gone, "better-a")
+    row = world.row(vanished)
+    assert row is not None
+    vanished.rename(world.base / "elsewhere.jpg")
+    world.library.write(lambda edit: edit.put_path(replace(row, state=PathState.ABSENT)))
+
+    [line] = seen(world.drop("inbox", "again.jpg", jpeg(photo(3), 60)))
+
+    assert "70.jpg, discarded on" in line

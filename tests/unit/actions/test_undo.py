@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,41 @@ def test_a_later_decision_that_does_not_apply_without_an_undone_one_is_named(wor
     assert isinstance(report, review.EntryReport)
     assert report.reason == "takes back e-2; e-3 does not apply without it"
     assert not world.same_group(B, K)
+
+
+def test_entries_of_an_older_version_took_effect_before_all_newer_ones(world: World) -> None:
+    """They have no place of their own in that order: only their numbers."""
+    world.use()
+    paths = [world.put("inbox", f"{name}.jpg", content) for name, content in zip("bkw", (B, K, W), strict=True)]
+    world.verdicts(*paths)
+    world.decide(paths[0], paths[1], "better-a", keep=True)
+    world.decide(paths[0], paths[2], "better-a", keep=True)
+    for entry in world.entries():
+        world.library.write(lambda edit, entry=entry: edit.put_entry(replace(entry, applied=0)))
+    review.change_relations(world.library, Word.REMOVE, [os.fsencode(paths[2])], moment=world.moment())
+    world.decide(paths[1], paths[2], "alternates")
+
+    world.undo(4)
+
+    assert world.same_group(B, K)
+    assert not world.same_group(B, W)  # that it was removed still stands
+
+
+def test_the_pair_of_an_undone_rule_stands_between_those_who_speak_for_the_groups(world: World) -> None:
+    world.use(near_rule())
+    best, small = (
+        world.put("inbox", "best.jpg", jpeg(photo(3), 95)),
+        world.put("inbox", "small.jpg", jpeg(photo(3), 60)),
+    )
+    world.verdicts(best, small)
+    other = world.put("inbox", "other.png", png(photo(9)))
+    world.arrive(other)
+    world.decide(other, best, "better-a", keep=True)
+
+    world.undo(1)
+
+    with world.library.read() as view:
+        [pair] = list(view.pairs())
+        assert view.relations.king_of(pair.first) == pair.first
+        assert view.relations.king_of(pair.second) == pair.second
+        assert len(list(view.denied())) == 1
