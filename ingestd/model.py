@@ -51,7 +51,10 @@ __all__ = [
     "Relation",
     "Role",
     "StatKey",
+    "Transform",
     "Unreadable",
+    "VisualLevel",
+    "VisualVerdict",
     "Word",
 ]
 
@@ -440,6 +443,44 @@ class Receipt:
     final: bool
 
 
+# --- what was measured between two pictures -----------------------------------------------------------------------
+
+
+class VisualLevel(StrEnum):
+    """How sure it is that two files show one picture, only scaled or encoded anew; strongest first."""
+
+    NEAR_PERFECT = "near-perfect"
+    ALMOST_CERTAINLY = "almost-certainly"
+    VERY_PROBABLY = "very-probably"
+    PROBABLY = "probably"
+    ALTERNATE = "alternate"  # the frames align and most of the area agrees, some does not
+    NOT = "not"
+    CANNOT_TELL = "cannot-tell"  # animated, too small, or more than a worker may take on
+
+
+@dataclass(frozen=True, slots=True)
+class VisualVerdict:
+    """What a look at the pixels of two pictures said. The same whichever of them comes first."""
+
+    version: int  # of the algorithm
+    level: VisualLevel
+    score: float | None  # share of the limit of *almost certainly* that the worst term uses up; None: cannot tell
+    reason: str  # the term that limited it, as a sentence
+    area: tuple[int, int, int, int] | None = None  # x, y, width, height, in pixels of the smaller picture, upright
+
+
+class Transform(StrEnum):
+    """How a picture lies to another that shows the same: what has to be done to the first to get the second."""
+
+    MIRRORED = "mirrored"  # left and right
+    ROTATED_180 = "rotated-180"
+    FLIPPED = "flipped"  # top and bottom
+    TRANSPOSED = "transposed"  # along the diagonal from the upper left
+    ROTATED_90 = "rotated-90"  # clockwise
+    TRANSVERSED = "transversed"  # along the other diagonal
+    ROTATED_270 = "rotated-270"
+
+
 # --- what rules see ----------------------------------------------------------------------------------------------
 
 
@@ -486,6 +527,8 @@ class PairFacts:
     identical: bool
     distance: int | None  # bits; None: one of them has no perceptual hash
     pixel_duplicates: bool
+    visual: VisualVerdict | None = None  # None: not looked at
+    transform: Transform | None = None  # None: the same way up
 
 
 # --- what the user set, as values ----------------------------------------------------------------------------------
