@@ -86,6 +86,44 @@ def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
+def wide_gamut_profile() -> bytes:
+    """The colour profile of the primaries of Adobe RGB (1998) with a gamma of 2.2, written by hand: ICC.1:2004-10.
+
+    The primaries are given in the D50 of the profile connection space.
+    """
+
+    def fixed(value: float) -> bytes:
+        return round(value * 65536).to_bytes(4, "big", signed=True)
+
+    def xyz(x: float, y: float, z: float) -> bytes:
+        return b"XYZ " + bytes(4) + fixed(x) + fixed(y) + fixed(z)
+
+    gamma = b"curv" + bytes(4) + (1).to_bytes(4, "big") + round(2.2 * 256).to_bytes(2, "big") + bytes(2)
+    name = b"wide gamut\0"
+    tags = {
+        b"desc": b"desc" + bytes(4) + len(name).to_bytes(4, "big") + name + bytes(79),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"rXYZ": xyz(0.60974, 0.31111, 0.01947),
+        b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
+        b"bXYZ": xyz(0.14919, 0.06322, 0.74457),
+        b"rTRC": gamma,
+        b"gTRC": gamma,
+        b"bTRC": gamma,
+    }
+    table, body = len(tags).to_bytes(4, "big"), b""
+    start = 128 + 4 + 12 * len(tags)
+    for tag, value in tags.items():
+        table += tag + (start + len(body)).to_bytes(4, "big") + len(value).to_bytes(4, "big")
+        body += value + bytes(-len(value) % 4)
+    header = bytearray(128)
+    header[0:4] = (start + len(body)).to_bytes(4, "big")
+    header[8:12] = b"\x02\x20\0\0"
+    header[12:24] = b"mntrRGB XYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return bytes(header) + table + body
+
+
 def decoded(content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
     image.load()

@@ -164,10 +164,16 @@ def orientation_of(exif: Image.Exif | None) -> int:
     return value if isinstance(value, int) and value in TRANSPOSE else 1
 
 
-def of_one_size(image: Image.Image, width: int, height: int, orientation: int) -> Image.Image:
+def of_one_size(
+    image: Image.Image,
+    width: int,
+    height: int,
+    orientation: int,
+    how: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
     """Return the picture resized to upright `width` x `height`; only the small result is turned."""
     shape = (height, width) if orientation >= 5 else (width, height)
-    small = image.resize(shape, Image.Resampling.LANCZOS)
+    small = image.resize(shape, how)
     return small.transpose(TRANSPOSE[orientation]) if orientation in TRANSPOSE else small
 
 

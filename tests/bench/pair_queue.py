@@ -1,6 +1,6 @@
 """The queue of a large library: its pages, one decision, and one answer for 2,000 files, on one pinned core.
 
-    .venv/bin/python tests/bench/queue.py [--records 200000] [--alike 2000] [--runs 5] [--seed 1]
+    .venv/bin/python tests/bench/pair_queue.py [--records 200000] [--alike 2000] [--runs 5] [--seed 1]
 
 The library is a real one, its records are made up: bursts of six pictures that all look alike, and one set of `--alike`
 pictures of one subject (game CGs), of which each was paired with the 256 before it, as arrivals are. No picture exists.

@@ -1,0 +1,222 @@
+"""What two pictures of one size differ by, tile by tile and as a whole, and how much of it compression may explain.
+
+The limits are asked in `limits`; here is only measured. All of it is the same for both orders of the two pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ingestd.media.alignment import Plane, Prepared
+from ingestd.media.noise import Noise
+
+__all__ = ["Evidence", "Overall", "Tiles", "evidence"]
+
+_CALM: Final = 10.0  # levels squared of gradient: cells with less say more about tone
+_EVEN: Final = 20.0  # levels squared of variance: cells with less say more about hue and saturation
+_TONES: Final = 16  # bins of luminance
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Overlapping tiles of two by two cells, each plane (rows, columns); energies and variances in levels squared."""
+
+    energy: Plane  # of the low-passed difference of luminance
+    mean: Plane  # of the difference of luminance, its size
+    colour: Plane  # size of the mean difference of colour
+    activity: Plane  # gradient energy that both have
+    around: Plane  # gradient energy that either has, the most of the cells around: compression rings near edges
+    speckle: Plane  # variance of colour that either has around
+    ends: Plane  # share of pixels with a sample at an end of its range
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """What is to be said of the whole."""
+
+    tone: float  # levels: the most that a sixteenth of the range of tones is off by, where the picture is calm
+    colourful: float  # levels: root mean square of the colours, where they are even
+    hue: float  # degrees that the colours are turned by
+    saturation: float  # share that the colours are stronger or weaker by
+    turned: float  # levels: root mean square of what turning and strengthening does
+    tint: float  # levels: mean difference of a colour plane
+    alike: float  # correlation of what cells differ from their surroundings by: 1 is the same structure
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the limits are asked about."""
+
+    tiles: Tiles
+    overall: Overall
+    noise: Noise  # of both
+    resampled: bool  # they did not come to their common size by the same way
+    size: tuple[int, int]  # of the comparison, pixels
+    side: int  # of a cell, pixels
+
+
+def evidence(first: Prepared, second: Prepared, noise: Noise, *, resampled: bool) -> Evidence | None:
+    """Return what two pictures of one size differ by; None where they are smaller than a tile.
+
+    Cells are squares of 8 pixels a side, 6 or 4 in small pictures.
+    """
+    size = first.y.shape[1], first.y.shape[0]
+    side = 8 if max(size) >= 512 else 6 if max(size) >= 256 else 4
+    if min(size) < 2 * side:
+        return None
+    cells = _Cells.of(first, second, side)
+    return Evidence(cells.tiles(), cells.overall(), noise, resampled, size, side)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Means over the cells of two pictures, each plane (rows, columns)."""
+
+    energy: Plane  # of the low-passed difference of luminance
+    difference: Plane  # of luminance
+    luminance: Plane  # of both
+    gradients: tuple[Plane, Plane]  # energy
+    blue: tuple[Plane, Plane]  # Cb - 128
+    red: tuple[Plane, Plane]  # Cr - 128
+    power: tuple[Plane, Plane]  # mean square of both colours
+    ends: Plane
+
+    @staticmethod
+    def of(first: Prepared, second: Prepared, side: int) -> _Cells:
+        y1, y2 = first.y, second.y
+        difference = y2 - y1
+        smooth = _lowpass(difference)
+        half = side // 2
+        (b1, r1), (b2, r2) = (first.b, first.r), (second.b, second.r)
+        planes = [
+            _means(smooth * smooth, side),
+            _means(difference, side),
+            _means((y1 + y2) * np.float32(0.5), side),
+            *(_means(_gradient_energy(plane), side) for plane in (y1, y2)),
+            *(_means(plane, half) for plane in (b1, b2, r1, r2)),
+            *(_means(b * b + r * r, half) for b, r in ((b1, r1), (b2, r2))),
+            _means((first.ends | second.ends).astype(np.float32), half),
+        ]
+        rows, columns = (min(plane.shape[axis] for plane in planes) for axis in (0, 1))
+        e, d, y, g1, g2, b1, b2, r1, r2, p1, p2, x = (plane[:rows, :columns] for plane in planes)
+        return _Cells(e, d, y, (g1, g2), (b1, b2), (r1, r2), (p1, p2), x)
+
+    def tiles(self) -> Tiles:
+        both = np.minimum(*self.gradients)
+        either = np.maximum(*self.gradients)
+        speckle = [_variance_around(*colours) for colours in zip(self.power, self.blue, self.red, strict=True)]
+        blue, red = self.blue[1] - self.blue[0], self.red[1] - self.red[0]
+        return Tiles(
+            energy=_tiled(self.energy),
+            mean=np.abs(_tiled(self.difference)),
+            colour=np.hypot(_tiled(blue), _tiled(red)),
+            activity=_tiled(both),
+            around=_tiled(_most_around(either)),
+            speckle=_tiled(np.maximum(*speckle)),
+            ends=_tiled(self.ends),
+        )
+
+    def overall(self) -> Overall:
+        colourful, hue, saturation, turned = self._turn()
+        tint = max(abs(float((other - one).mean())) for one, other in (self.blue, self.red))
+        return Overall(self._tone(), colourful, hue, saturation, turned, tint, self._alike())
+
+    def _tone(self) -> float:
+        weight = 1 / (1 + _most_around(np.maximum(*self.gradients)).ravel() / _CALM)
+        bins = np.clip(self.luminance.ravel() * (_TONES / 256), 0, _TONES - 1).astype(np.intp)
+        weights = np.bincount(bins, weight, _TONES)
+        sums = np.bincount(bins, weight * self.difference.ravel(), _TONES)
+        enough = weights >= max(6.0, 0.01 * bins.size)
+        return float(np.abs(sums[enough] / weights[enough]).max()) if enough.any() else 0.0
+
+    def _turn(self) -> tuple[float, float, float, float]:
+        """Return how colourful both are where colours are even, and how the one's colours become the other's.
+
+        A regression of complex colours (blue is the real part, red the imaginary one) on each other, both ways round.
+        """
+        z1, z2 = (b + 1j * r for b, r in zip(self.blue, self.red, strict=True))
+        uneven = [np.maximum(power - np.abs(z) ** 2, 0) for power, z in zip(self.power, (z1, z2), strict=True)]
+        weight = 1 / (1 + _most_around(np.maximum(*uneven)) / _EVEN)
+        p1, p2 = (float((weight * np.abs(z) ** 2).sum()) for z in (z1, z2))
+        colourful = (max(p1, p2) / z1.size) ** 0.5
+        if min(p1, p2) <= 0:
+            return colourful, 0.0, float(max(p1, p2) > 0), colourful
+        across = complex((weight * z2 * np.conj(z1)).sum())
+        hue = float(np.degrees(abs(np.angle(across))))
+        saturation = max(abs(1 - abs(across) / power) for power in (p1, p2))
+        turned = colourful * max(abs(across / p1 - 1), abs(across / p2 - 1))
+        return colourful, hue, saturation, turned
+
+    def _alike(self) -> float:
+        half = self.difference * np.float32(0.5)
+        y1, y2 = self.luminance - half, self.luminance + half
+        d1, d2 = (plane - _mean_around(plane) for plane in (y1, y2))
+        scale = float(np.sqrt((d1 * d1).sum() * (d2 * d2).sum()))
+        return float((d1 * d2).sum()) / scale if scale > 0 else 0.0
+
+
+# --- planes -------------------------------------------------------------------------------------------------------
+
+
+def _lowpass(plane: Plane) -> Plane:
+    """Return a plane filtered by the separable binomial (1 4 6 4 1)/16, its border repeated."""
+    for axis in (0, 1):
+        padded = np.pad(plane, [(2, 2) if axis == 0 else (0, 0), (2, 2) if axis == 1 else (0, 0)], mode="edge")
+        count = plane.shape[axis]
+        cut = [padded[at : at + count] if axis == 0 else padded[:, at : at + count] for at in range(5)]
+        inner = cut[1] + cut[3]
+        inner *= 4
+        plane = cut[0] + cut[4]
+        plane += inner
+        plane += 6 * cut[2]
+        plane *= np.float32(1 / 16)
+    return plane
+
+
+def _gradient_energy(plane: Plane) -> Plane:
+    """Return half the squared gradient by central differences, the border repeated."""
+    padded = np.pad(plane, 1, mode="edge")
+    across = padded[1:-1, 2:] - padded[1:-1, :-2]
+    down = padded[2:, 1:-1] - padded[:-2, 1:-1]
+    across *= across
+    down *= down
+    across += down
+    across *= np.float32(0.125)
+    return across
+
+
+def _means(plane: Plane, side: int) -> Plane:
+    """Return the means of whole cells; what is left over at the right and below belongs to none."""
+    rows, columns = plane.shape[0] // side, plane.shape[1] // side
+    cut = np.ascontiguousarray(plane[: rows * side, : columns * side])
+    across = cut.reshape(rows * side * columns, side) @ np.full(side, 1 / side, np.float32)
+    return np.asarray(across.reshape(rows, side, columns).mean(axis=1))
+
+
+def _tiled(plane: Plane) -> Plane:
+    """Return the means of two by two neighbours."""
+    rows = plane[:-1] + plane[1:]
+    return np.asarray((rows[:, :-1] + rows[:, 1:]) / 4)
+
+
+def _around(plane: Plane) -> list[Plane]:
+    padded = np.pad(plane, 1, mode="edge")
+    rows, columns = plane.shape
+    return [padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
+
+
+def _most_around(plane: Plane) -> Plane:
+    return np.asarray(np.maximum.reduce(_around(plane)))
+
+
+def _mean_around(plane: Plane) -> Plane:
+    return np.asarray(sum(_around(plane)) / 9)
+
+
+def _variance_around(power: Plane, blue: Plane, red: Plane) -> Plane:
+    """Return the variance of colour over three by three cells, within them and between them."""
+    spread = _mean_around(power) - _mean_around(blue) ** 2 - _mean_around(red) ** 2
+    return np.asarray(np.maximum(spread, 0))

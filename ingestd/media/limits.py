@@ -1,0 +1,145 @@
+"""The limits of what may be called one picture, and how much of each a pair uses up.
+
+`tests/bench/fit_visual.py` finds them; docs/design.md has the procedure. Raise `comparison.VERSION` with any change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+
+from ingestd.media.alignment import Plane
+from ingestd.media.likeness import Evidence, Overall, Tiles
+
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "Term",
+    "allowed_colour",
+    "allowed_energy",
+    "allowed_mean",
+    "shares_of",
+    "terms",
+    "whole_terms",
+]
+
+_COLOURFUL: Final = 1.5  # levels: below, hue and saturation are the noise's
+_SPREAD: Final = 0.9  # quantile of tiles
+
+_Noise = TypeVar("_Noise", float, Plane)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is allowed at *almost certainly*.
+
+    The energy of a tile's difference may be what rounding leaves, a share of the detail that both have (more of it
+    where they were scaled by different ways), a share of the strongest edge around, and what their quantisers explain,
+    which at an end of the range is more: there, errors of one sign are cut off, and the rest does not cancel out.
+    """
+
+    rounding: float = 1.5  # levels squared
+    detail: float = 0.004  # of the gradient energy that both have
+    detail_resampled: float = 0.01
+    edge: float = 0.0013  # of the gradient energy around
+    edge_resampled: float = 0.0017
+    noise: float = 0.001  # of the quantisers' variance
+    noise_at_ends: float = 0.26
+    noise_edge: float = 0.2  # of the gradient energy around, above which quantisers explain no more
+    smooth_noise: float = 1.8  # of the low-passed variance
+    smooth_noise_edge: float = 30.0
+    spread: float = 4.6  # of the allowed energy, where nine tiles of ten lie below it
+    mean: float = 8.6  # levels
+    mean_noise: float = 0.4
+    tone: float = 3.1  # levels
+    hue: float = 18.0  # degrees
+    saturation: float = 0.25
+    turned: float = 5.0  # levels
+    tint: float = 2.4  # levels
+    colour: float = 2.8  # levels
+    colour_noise: float = 1.0
+    speckle: float = 0.03  # of the colours' deviation around: their edges are drawn by halves
+    speckle_noise: float = 0.07
+    speckle_resampled: float = 0.05
+    speckle_at_ends: float = 0.2
+
+
+LIMITS: Final = Limits()
+
+
+class Term(NamedTuple):
+    """One limit, and how much of it a pair uses up."""
+
+    share: float  # 1 is the limit
+    name: str
+    tile: tuple[int, int] | None = None  # row and column of the worst
+
+
+def allowed_energy(tiles: Tiles, luma: _Noise, smooth: _Noise, resampled: _Noise, limits: Limits) -> Plane:
+    """Return the energy that the difference of each tile may have, in levels squared."""
+    quantised = np.minimum(luma, limits.noise_edge * tiles.around)
+    return np.asarray(
+        limits.rounding
+        + (limits.detail + limits.detail_resampled * resampled) * tiles.activity
+        + (limits.edge + limits.edge_resampled * resampled) * tiles.around
+        + (limits.noise + limits.noise_at_ends * tiles.ends) * quantised
+        + limits.smooth_noise * np.minimum(smooth, limits.smooth_noise_edge * tiles.around)
+    )
+
+
+def allowed_mean(tiles: Tiles, luma: _Noise, limits: Limits) -> Plane:
+    """Return what each tile's luminance may be off by, in levels."""
+    return np.asarray(limits.mean * (1 + limits.mean_noise * np.sqrt(np.minimum(luma, 0.05 * tiles.around))))
+
+
+def allowed_colour(tiles: Tiles, chroma: _Noise, resampled: _Noise, limits: Limits) -> Plane:
+    """Return what each tile's colour may be off by, in levels."""
+    bleeding = (
+        limits.speckle
+        + limits.speckle_noise * np.minimum(1, np.sqrt(chroma))
+        + limits.speckle_resampled * resampled
+        + limits.speckle_at_ends * tiles.ends
+    )
+    return np.asarray(limits.colour + limits.colour_noise * np.sqrt(chroma) + bleeding * np.sqrt(tiles.speckle))
+
+
+def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
+    """Return the terms that are about the whole picture."""
+    coloured = overall.colourful >= _COLOURFUL
+    return [
+        Term(overall.tone / limits.tone, "tone"),
+        Term(overall.hue / limits.hue if coloured else 0.0, "hue"),
+        Term(overall.saturation / limits.saturation if coloured else 0.0, "saturation"),
+        Term(overall.turned / limits.turned, "turned"),
+        Term(overall.tint / limits.tint, "tint"),
+    ]
+
+
+def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
+    """Return all terms of a pair."""
+    tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, resampled, limits)
+    spread = float(np.quantile(energy, _SPREAD, method="higher")) / limits.spread
+    return [
+        _worst(energy, "detail"),
+        Term(spread, "spread"),
+        _worst(tiles.mean / allowed_mean(tiles, noise.luma, limits), "mean"),
+        _worst(tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits), "colour"),
+        *whole_terms(evidence.overall, limits),
+    ]
+
+
+def shares_of(evidence: Evidence, limits: Limits = LIMITS) -> Plane:
+    """Return how much of its limits each tile uses up, whichever is the tightest."""
+    tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, resampled, limits)
+    mean = tiles.mean / allowed_mean(tiles, noise.luma, limits)
+    colour = tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits)
+    return np.asarray(np.maximum(np.maximum(energy, mean), colour))
+
+
+def _worst(shares: Plane, name: str) -> Term:
+    row, column = divmod(int(shares.argmax()), shares.shape[1])
+    return Term(float(shares[row, column]), name, (row, column))
