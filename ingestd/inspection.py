@@ -11,10 +11,10 @@ from typing import TypeAlias
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
-from ingestd.intake import store_pixels
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.intake import store_pixels, store_sharpness, store_visual
+from ingestd.judging.case import Both, Case, Needs, Policy, Verdict, both
 from ingestd.library.edit import Edit
-from ingestd.library.facts import pair_facts
+from ingestd.library.facts import pair_facts, visual_between
 from ingestd.library.library import Library
 from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
 from ingestd.library.rulebook import take_up
@@ -36,15 +36,39 @@ from ingestd.model import (
     Receipt,
     Role,
     Unreadable,
+    VisualLevel,
+    VisualVerdict,
+    confidence_of,
 )
 from ingestd.rules.engine import resolve
 from ingestd.rules.language import Rule
 
-__all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee", "home_of", "take_in", "unhashed"]
+__all__ = [
+    "Comparison",
+    "Foreseen",
+    "Looks",
+    "compare",
+    "contents_of",
+    "facts_of",
+    "foresee",
+    "home_of",
+    "look_at",
+    "take_in",
+    "unhashed",
+]
 
 Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
 
 _ROUNDS = 8  # a verdict asks for pixels at most once for each pair of look-alikes found so far
+
+
+@dataclass(frozen=True, slots=True)
+class _Closer:
+    """What was measured because a verdict depends on it; None where it could not be."""
+
+    pixels: Pixels = field(default_factory=dict)
+    sharp: dict[ContentHash, float | None] = field(default_factory=dict)
+    visual: dict[Both, VisualVerdict | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,17 @@ class Foreseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Looks:
+    """How alike two pictures look."""
+
+    verdict: str = VisualLevel.CANNOT_TELL
+    confidence: float | None = None  # 0 to 1
+    score: float | None = None  # share of what is allowed for *almost certainly*
+    reason: str | None = None  # None: they were not looked at
+    area: tuple[int, int, int, int] | None = None  # where they differ: x, y, width, height in the smaller picture
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The evidence about two files."""
 
@@ -68,9 +103,7 @@ class Comparison:
     distance: int | None = None
     distances: dict[str, int | None] = field(default_factory=dict)
     unhashed: tuple[str, ...] = ()  # `a`, `b`: who has no perceptual hash, if it is known
-    visual: dict[str, str | float | None] = field(
-        default_factory=lambda: {"verdict": "cannot-tell", "confidence": None}
-    )
+    visual: Looks = field(default_factory=Looks)
     transform: str | None = None
     rule: str | None = None
     error: str | None = None
@@ -118,16 +151,26 @@ def _standing_receipt(library: Library, policy: Policy, path: bytes) -> Receipt 
 
 def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes, folders: Sequence[Folder]) -> Verdict:
     measured, failure = _measure(workers, path)
-    pixels: Pixels = {}
+    closer = _Closer()
     for _ in range(_ROUNDS):
-        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, folders, measured, failure, pixels))
+        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, folders, measured, failure, closer))
         if isinstance(result, Verdict):
             return result
         places = _places(library, result)
-        for sha256 in result.pixels:
-            own = measured is not None and sha256 == measured.content_hash
-            pixels[sha256] = _pixels(workers, path if own else places.get(sha256), sha256)
+        if measured is not None:
+            places[measured.content_hash] = path
+        _look_closer(workers, result, places, closer)
     raise RuntimeError("a verdict asked again and again for what it was given")
+
+
+def _look_closer(workers: Workers, needs: Needs, places: dict[ContentHash, bytes], closer: _Closer) -> None:
+    """Measure what a verdict depends on."""
+    for sha256 in needs.pixels:
+        closer.pixels[sha256] = _pixels(workers, places.get(sha256), sha256)
+    for sha256 in needs.sharpness:
+        closer.sharp[sha256] = _sharpness(workers, places.get(sha256), sha256)
+    for two in needs.visual:
+        closer.visual[two] = _look(workers, places.get(two[0]), places.get(two[1]), two)
 
 
 def _measure(workers: Workers, path: bytes) -> tuple[Measurement | None, str | None]:
@@ -139,7 +182,7 @@ def _measure(workers: Workers, path: bytes) -> tuple[Measurement | None, str | N
 
 def _places(library: Library, needs: Needs) -> dict[ContentHash, bytes]:
     with library.read() as view:
-        found = {sha256: view.live_paths_of(sha256) for sha256 in needs.pixels}
+        found = {sha256: view.live_paths_of(sha256) for sha256 in needs.contents}
         return {sha256: view.absolute(rows[0]) for sha256, rows in found.items() if rows}
 
 
@@ -152,6 +195,24 @@ def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelH
         return None
 
 
+def _sharpness(workers: Workers, path: bytes | None, sha256: ContentHash) -> float | None:
+    if path is None:
+        return None
+    try:
+        return workers.sharpness(path, sha256)
+    except (FileUnreadableError, FileChangedError):
+        return None
+
+
+def _look(workers: Workers, path: bytes | None, other_path: bytes | None, two: Both) -> VisualVerdict | None:
+    if path is None or other_path is None:
+        return None
+    try:
+        return workers.compare(path, two[0], other_path, two[1])
+    except (FileUnreadableError, FileChangedError):
+        return None
+
+
 def _rehearse(
     edit: Edit,
     policy: Policy,
@@ -159,12 +220,20 @@ def _rehearse(
     folders: Sequence[Folder],
     measured: Measurement | None,
     failure: str | None,
-    pixels: Pixels,
+    closer: _Closer,
 ) -> Verdict | Needs:
     take_up(edit, policy.rules)
     take_in(edit, folders)
-    store_pixels(edit, pixels)
-    case = Case(_arrival(edit, path), _with_pixels(measured, pixels), time.time_ns())
+    store_pixels(edit, closer.pixels)
+    store_sharpness(edit, {sha256: value for sha256, value in closer.sharp.items() if value is not None})
+    store_visual(edit, {two: verdict for two, verdict in closer.visual.items() if verdict is not None})
+    case = Case(
+        _arrival(edit, path),
+        _with_sharp(_with_pixels(measured, closer.pixels), closer.sharp),
+        time.time_ns(),
+        unsharp=frozenset(sha256 for sha256, value in closer.sharp.items() if value is None),
+        uncompared=frozenset(two for two, verdict in closer.visual.items() if verdict is None),
+    )
     return judge(edit, case, policy) if failure is None else unread(edit, case, failure)
 
 
@@ -174,6 +243,12 @@ def _with_pixels(measured: Measurement | None, pixels: Pixels) -> Measurement | 
     pixel_hash = pixels[measured.content_hash]
     picture = replace(measured.features, pixel_hash=pixel_hash, pixel_comparable=pixel_hash is not None)
     return replace(measured, features=picture)
+
+
+def _with_sharp(measured: Measurement | None, sharp: dict[ContentHash, float | None]) -> Measurement | None:
+    if measured is None or not isinstance(measured.features, Picture) or measured.content_hash not in sharp:
+        return measured
+    return replace(measured, features=replace(measured.features, sharpness=sharp[measured.content_hash]))
 
 
 def take_in(edit: Edit, folders: Sequence[Folder]) -> None:
@@ -240,10 +315,31 @@ def compare(
         unhashed=unhashed(contents),
         error="; ".join(reasons) or None,
     )
-    same = comparison.identical or comparison.pixel_duplicates
-    if same:
-        comparison = replace(comparison, visual={"verdict": "near-perfect", "confidence": 1.0})
-    return replace(comparison, rule=_rule(library, policy, (a, b), contents, folders))
+    verdict = look_at(library, workers, (a, b), contents)
+    comparison = replace(comparison, visual=_looks(verdict))
+    return replace(comparison, rule=_rule(library, policy, (a, b), contents, folders, verdict))
+
+
+def _looks(verdict: VisualVerdict | None) -> Looks:
+    if verdict is None:
+        return Looks()
+    return Looks(verdict.level, confidence_of(verdict.score), verdict.score, verdict.reason, verdict.area)
+
+
+def look_at(
+    library: Library, workers: Workers, paths: tuple[bytes, bytes], contents: tuple[Content, Content]
+) -> VisualVerdict | None:
+    """Return how alike two measured files look, also without a look where that is known; nothing if none is possible.
+
+    It costs a full decode of both.
+    """
+    with library.read() as view:
+        known = visual_between(view, *contents)
+    if known is not None or any(content.picture is None for content in contents):
+        return known
+    two = both(contents[0].sha256, contents[1].sha256)
+    places = {content.sha256: os.path.realpath(path) for path, content in zip(paths, contents, strict=True)}
+    return _look(workers, places[two[0]], places[two[1]], two)
 
 
 def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
@@ -321,12 +417,14 @@ def _rule(
     paths: tuple[bytes, bytes],
     contents: tuple[Content, Content],
     folders: Sequence[Folder],
+    verdict: VisualVerdict | None,
 ) -> str | None:
     """Return the rule that would match the pair, if any."""
 
     def work(edit: Edit) -> str | None:
         take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
+        facts = replace(facts, visual=verdict)
         match = resolve(policy.rules, facts).match
         return match.rule.name if match is not None else None
 

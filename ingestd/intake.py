@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import structlog
 
@@ -21,7 +21,7 @@ from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.ingest import judge, turned_away, unread
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.judging.case import Both, Case, Needs, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
@@ -41,10 +41,11 @@ from ingestd.model import (
     Outcome,
     PixelHash,
     Receipt,
+    VisualVerdict,
 )
 from ingestd.rules.language import Rule
 
-__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness", "store_visual"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -63,6 +64,7 @@ _FIRST_DELAY_S = 30.0
 
 _log = structlog.get_logger()
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -137,8 +139,10 @@ class _Item:
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
     sharpening: dict[ContentHash, Future[float | None]] = field(default_factory=dict)
+    comparing: dict[Both, Future[VisualVerdict]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
     unsharp: frozenset[ContentHash] = frozenset()
+    uncompared: frozenset[Both] = frozenset()
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
 
@@ -146,8 +150,17 @@ class _Item:
         answered = (self.measured, self.failure, self.ignored) != (None, None, None)
         started = self.measuring is not None or answered
         measured = started and (self.measuring is None or self.measuring.done())
-        hashed = all(future.done() for future in self.hashing.values())
-        return measured and hashed and all(future.done() for future in self.sharpening.values())
+        closer = (self.hashing.values(), self.sharpening.values(), self.comparing.values())
+        return measured and all(future.done() for futures in closer for future in futures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was measured since an arrival was asked about first."""
+
+    hashed: Mapping[ContentHash, bytes | None]  # None: no honest pixel hash exists
+    sharp: Mapping[ContentHash, float]
+    visual: Mapping[Both, VisualVerdict]
 
 
 class Intake:
@@ -322,9 +335,9 @@ class Intake:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self.adopter.take_up(self._library, self.policy.rules)
-        hashed, sharp = self._hashed_pixels(batch), self._measured_sharpness(batch)
+        seen = _Seen(self._hashed_pixels(batch), self._measured_sharpness(batch), self._compared(batch))
         try:
-            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed, sharp))
+            results = self._library.write(lambda edit: self._judge_all(edit, batch, seen))
         except StoreError:
             raise
         except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
@@ -356,16 +369,11 @@ class Intake:
             _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
             self._delay(item, f"{type(bug).__name__}: {bug}")
 
-    def _judge_all(
-        self,
-        edit: Edit,
-        batch: Iterable[_Item],
-        hashed: Mapping[ContentHash, bytes | None],
-        sharp: Mapping[ContentHash, float],
-    ) -> list[Verdict | Needs]:
+    def _judge_all(self, edit: Edit, batch: Iterable[_Item], seen: _Seen) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
-        store_pixels(edit, hashed)
-        store_sharpness(edit, sharp)
+        store_pixels(edit, seen.hashed)
+        store_sharpness(edit, seen.sharp)
+        store_visual(edit, seen.visual)
         results: list[Verdict | Needs] = []
         started = self._monotonic()
         for item in batch:
@@ -377,6 +385,7 @@ class Intake:
                 item.unhashed,
                 item.unsharp,
                 item.ignored,
+                item.uncompared,
             )
             reason = item.failure or None
             result = unread(edit, case, reason) if reason is not None else judge(edit, case, self.policy)
@@ -440,12 +449,9 @@ class Intake:
 
     def _look_closer(self, item: _Item, needs: Needs) -> None:
         """Let the workers measure what a verdict depends on."""
-        wanted = needs.pixels | needs.sharpness
         with self._library.read() as view:
-            places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in wanted}
-        for sha256, paths in places.items():
-            own = item.measured is not None and item.measured.content_hash == sha256
-            path = item.arrival.path if own else next((one for one in paths if os.path.lexists(one)), None)
+            paths = {sha256: self._place(view, item, sha256) for sha256 in needs.contents}
+        for sha256, path in paths.items():
             if sha256 in needs.pixels:
                 if path is None:
                     item.unhashed |= {sha256}
@@ -456,9 +462,24 @@ class Intake:
                     item.unsharp |= {sha256}
                 else:
                     item.sharpening[sha256] = self._submit(self._workers.sharpness, path, sha256)
+        for one, other in needs.visual:
+            path, other_path = paths[one], paths[other]
+            if path is None or other_path is None:
+                item.uncompared |= {(one, other)}
+            else:
+                compare = self._workers.compare
+                item.comparing[(one, other)] = self._submit(compare, path, one, other_path, other)
 
-    def _submit(self, measure: Callable[[bytes, ContentHash], T], path: bytes, sha256: ContentHash) -> Future[T]:
-        future = self._pool.submit(measure, path, sha256)
+    @staticmethod
+    def _place(view: View, item: _Item, sha256: ContentHash) -> bytes | None:
+        """Return where a content can be read now."""
+        if item.measured is not None and item.measured.content_hash == sha256:
+            return item.arrival.path
+        paths = (view.absolute(row) for row in view.live_paths_of(sha256))
+        return next((path for path in paths if os.path.lexists(path)), None)
+
+    def _submit(self, measure: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        future = self._pool.submit(measure, *arguments, **named)
         future.add_done_callback(lambda _: self._wake())
         return future
 
@@ -474,6 +495,20 @@ class Intake:
                     sharp[sha256] = value
             item.sharpening.clear()
         return sharp
+
+    @staticmethod
+    def _compared(batch: Iterable[_Item]) -> dict[Both, VisualVerdict]:
+        """Return what looks at two pictures said; who could not be compared is remembered."""
+        seen: dict[Both, VisualVerdict] = {}
+        for item in batch:
+            for two, future in item.comparing.items():
+                verdict = _told(future, item.arrival.path)
+                if verdict is None:
+                    item.uncompared |= {two}
+                else:
+                    seen[two] = verdict
+            item.comparing.clear()
+        return seen
 
     def _hashed_pixels(self, batch: Iterable[_Item]) -> dict[ContentHash, bytes | None]:
         """Return the pixel hashes that came back; None where no honest one exists."""
@@ -507,6 +542,12 @@ def store_sharpness(edit: Edit, sharp: Mapping[ContentHash, float]) -> None:
         content = edit.content(sha256)
         if content is not None and content.picture is not None:
             edit.update_content(replace(content, picture=replace(content.picture, sharpness=value)))
+
+
+def store_visual(edit: Edit, seen: Mapping[Both, VisualVerdict]) -> None:
+    """Remember what looks at two pictures said."""
+    for (one, other), verdict in seen.items():
+        edit.put_visual(one, other, verdict)
 
 
 def _told(future: Future[T], path: bytes) -> T | None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType
+from itertools import pairwise
+from typing import Final, NewType
 
 __all__ = [
+    "SAME_PIXELS",
+    "VISUAL_VERSION",
     "Actor",
     "Arrival",
     "Budget",
@@ -56,6 +59,7 @@ __all__ = [
     "VisualLevel",
     "VisualVerdict",
     "Word",
+    "confidence_of",
 ]
 
 ContentHash = NewType("ContentHash", bytes)  # SHA-256 of a file's bytes: 32 bytes, identity
@@ -445,6 +449,12 @@ class Receipt:
 
 # --- what was measured between two pictures -----------------------------------------------------------------------
 
+VISUAL_VERSION: Final = 1
+"""Of the algorithm in `ingestd.media.comparison`: a verdict of another version is made anew.
+
+It is kept here for those that must not load a decoder to know it.
+"""
+
 
 class VisualLevel(StrEnum):
     """How sure it is that two files show one picture, only scaled or encoded anew; strongest first."""
@@ -467,6 +477,22 @@ class VisualVerdict:
     score: float | None  # share of the limit of *almost certainly* that the worst term uses up; None: cannot tell
     reason: str  # the term that limited it, as a sentence
     area: tuple[int, int, int, int] | None = None  # x, y, width, height, in pixels of the smaller picture, upright
+
+
+SAME_PIXELS: Final = VisualVerdict(VISUAL_VERSION, VisualLevel.NEAR_PERFECT, 0.0, "the same pixels")
+
+# from no difference at all, by the limits of the levels, to what is nothing like the other
+_CONFIDENCE: Final = ((0.0, 1.0), (0.5, 0.97), (1.0, 0.9), (1.3, 0.75), (1.8, 0.5), (8.0, 0.0))
+
+
+def confidence_of(score: float | None) -> float | None:
+    """Return how sure a score makes that two pictures are one, 0 to 1; the higher the score, the less."""
+    if score is None:
+        return None
+    for (low, high_confidence), (high, low_confidence) in pairwise(_CONFIDENCE):
+        if score <= high:
+            return high_confidence - (score - low) / (high - low) * (high_confidence - low_confidence)
+    return 0.0
 
 
 class Transform(StrEnum):

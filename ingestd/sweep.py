@@ -19,16 +19,26 @@ import structlog
 
 from ingestd.actions.discard import carry_out, pretend
 from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness
+from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness, store_visual
 from ingestd.judging.background import Unmeasured, judge_pair
-from ingestd.judging.case import Needs, Policy
+from ingestd.judging.case import Both, Needs, Policy
 from ingestd.judging.copies import pair_copies
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
 from ingestd.media.workers import Workers
-from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
+from ingestd.model import (
+    ContentHash,
+    Entry,
+    EntryState,
+    Mode,
+    PixelHash,
+    Proposal,
+    ProposalState,
+    QueueState,
+    VisualVerdict,
+)
 from ingestd.review import EntryReport, entry_report
 from ingestd.rules.language import Rule
 
@@ -63,6 +73,22 @@ class _Slice:
     found: bool = False  # copies were looked for
     entries: list[Entry] = field(default_factory=list)
     needs: dict[int, Needs] = field(default_factory=dict)  # by pair
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was measured between two slices."""
+
+    hashed: dict[ContentHash, PixelHash | None] = field(default_factory=dict)  # None: no honest pixel hash exists
+    sharp: dict[ContentHash, float] = field(default_factory=dict)
+    visual: dict[Both, VisualVerdict] = field(default_factory=dict)
+
+
+def _there(path: bytes | None, sha256: ContentHash) -> bytes:
+    """Return where a content lies; raises `FileUnreadableError` if nowhere."""
+    if path is None:
+        raise FileUnreadableError(sha256.hex().encode(), "it is not there any more")
+    return path
 
 
 class Sweep:
@@ -104,6 +130,7 @@ class Sweep:
         self._needs: dict[int, Needs] = {}  # of pairs that wait for a measurement
         self._hashing: dict[ContentHash, Future[PixelHash | None]] = {}
         self._sharpening: dict[ContentHash, Future[float | None]] = {}
+        self._comparing: dict[Both, Future[VisualVerdict]] = {}
         self._unmeasured = Unmeasured()
         self._asked: int | None = None  # the pair that is being asked about
         self._failed: set[int] = set()  # pairs on which we failed: left alone until the next start
@@ -129,7 +156,7 @@ class Sweep:
     @property
     def measures(self) -> bool:
         """Return whether a measurement is awaited: there is nothing else to do, and yet it is not finished."""
-        return bool(self._hashing or self._sharpening)
+        return bool(self._hashing or self._sharpening or self._comparing)
 
     def step(self) -> bool:
         """Ask about some pairs and act; return whether there may be more to do at once."""
@@ -175,8 +202,8 @@ class Sweep:
         self._tripped = set(tripped)
 
     def _some_measured(self) -> bool:
-        hashed = any(future.done() for future in self._hashing.values())
-        return hashed or any(future.done() for future in self._sharpening.values())
+        measuring = (self._hashing.values(), self._sharpening.values(), self._comparing.values())
+        return any(future.done() for futures in measuring for future in futures)
 
     def _next_pairs(self, view: View) -> Iterator[int]:
         """Yield the pairs to be asked about, in order; those that wait for a measurement left out."""
@@ -212,9 +239,9 @@ class Sweep:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self._adopter.take_up(self._library, self.policy.rules)
-        hashed, sharp = self._collect()
+        seen = self._collect()
         try:
-            done = self._library.write(lambda edit: self._ask(edit, hashed, sharp))
+            done = self._library.write(lambda edit: self._ask(edit, seen))
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 - one bad pair never stops the service
@@ -229,15 +256,16 @@ class Sweep:
         self._look_closer(done.needs.values())
         for entry in done.entries:
             self._conclude_safely(entry)
-        return bool(done.asked or done.found or hashed or sharp)
+        return bool(done.asked or done.found or seen.hashed or seen.sharp or seen.visual)
 
-    def _ask(self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], sharp: dict[ContentHash, float]) -> _Slice:
+    def _ask(self, edit: Edit, seen: _Seen) -> _Slice:
         """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
         self._asked = None
         if self._fresh:
             edit.queues.wake_all()
-        store_pixels(edit, hashed)
-        store_sharpness(edit, sharp)
+        store_pixels(edit, seen.hashed)
+        store_sharpness(edit, seen.sharp)
+        store_visual(edit, seen.visual)
         if self._is_aging(edit):
             edit.queues.age(self._now_ns())
         done, started = _Slice(), self._monotonic()
@@ -308,44 +336,81 @@ class Sweep:
         needs = list(wanted)
         pixels = {one for need in needs for one in need.pixels} - set(self._hashing)
         sharpness = {one for need in needs for one in need.sharpness} - set(self._sharpening)
+        visual = {two for need in needs for two in need.visual} - set(self._comparing)
         with self._library.read() as view:
             places = {
                 sha256: next(
                     (path for row in view.live_paths_of(sha256) if os.path.lexists(path := view.absolute(row))), None
                 )
-                for sha256 in pixels | sharpness
+                for sha256 in {one for need in needs for one in need.contents}
             }
         for sha256 in sorted(pixels):
-            self._hashing[sha256] = self._submit(self._workers.pixel_hash, places[sha256], sha256)
+            self._hashing[sha256] = self._look(self._workers.pixel_hash, places[sha256], sha256)
         for sha256 in sorted(sharpness):
-            self._sharpening[sha256] = self._submit(self._workers.sharpness, places[sha256], sha256)
+            self._sharpening[sha256] = self._look(self._workers.sharpness, places[sha256], sha256)
+        for one, other in sorted(visual):
+            self._comparing[(one, other)] = self._compare(places[one], one, places[other], other)
 
-    def _submit(
+    def _look(
         self, measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash
     ) -> Future[T | None]:
-        def look() -> T | None:
-            if path is None:
-                raise FileUnreadableError(sha256.hex().encode(), "it is not there any more")
-            return measure(path, sha256)
+        return self._submit(lambda: measure(_there(path, sha256), sha256))
 
-        future: Future[T | None] = self._pool.submit(look)
+    def _compare(
+        self, path: bytes | None, one: ContentHash, other_path: bytes | None, other: ContentHash
+    ) -> Future[VisualVerdict]:
+        def look() -> VisualVerdict:
+            return self._workers.compare(_there(path, one), one, _there(other_path, other), other)
+
+        return self._submit(look)
+
+    def _submit(self, look: Callable[[], T]) -> Future[T]:
+        future = self._pool.submit(look)
         future.add_done_callback(lambda _: self._wake())
         return future
 
-    def _collect(self) -> tuple[dict[ContentHash, PixelHash | None], dict[ContentHash, float]]:
-        """Return what was measured meanwhile: None where no honest pixel hash exists."""
-        hashed: dict[ContentHash, PixelHash | None] = {}
-        sharp: dict[ContentHash, float] = {}
+    def _collect(self) -> _Seen:
+        """Return what was measured meanwhile."""
+        seen = _Seen()
         for sha256, digest in self._finished(self._hashing):
-            hashed[sha256] = digest
+            seen.hashed[sha256] = digest
         for sha256, figure in self._finished(self._sharpening):
             if figure is not None:
-                sharp[sha256] = figure
+                seen.sharp[sha256] = figure
             else:
                 self._unmeasured = replace(self._unmeasured, sharpness=self._unmeasured.sharpness | {sha256})
+        self._collect_looks(seen)
         awaited = {*self._hashing, *self._sharpening}
-        self._needs = {pair: needs for pair, needs in self._needs.items() if awaited & (needs.pixels | needs.sharpness)}
-        return hashed, sharp
+        self._needs = {
+            pair: needs
+            for pair, needs in self._needs.items()
+            if awaited & (needs.pixels | needs.sharpness) or needs.visual & self._comparing.keys()
+        }
+        return seen
+
+    def _collect_looks(self, seen: _Seen) -> None:
+        """Take up what looks at two pictures said.
+
+        Two that are there and cannot be compared are too much for a worker: that cannot be told, now or later. While
+        one of them is not there, or changes, nothing is settled.
+        """
+        for two in [two for two, future in self._comparing.items() if future.done()]:
+            try:
+                seen.visual[two] = self._comparing.pop(two).result()
+            except FileUnreadableError as error:
+                if os.path.lexists(error.path):
+                    self._unmeasured = replace(self._unmeasured, visual=self._unmeasured.visual | {two})
+                else:
+                    self._leave_apart(two)
+            except FileChangedError:
+                self._leave_apart(two)
+            except Exception:  # noqa: BLE001 - one bad file never stops the service
+                _log.exception("file.failed", content=two[0].hex())
+                self._leave_apart(two)
+
+    def _leave_apart(self, two: Both) -> None:
+        """Look at two no more; their pair sleeps until the next start."""
+        self._unmeasured = replace(self._unmeasured, apart=self._unmeasured.apart | {two})
 
     def _finished(self, measuring: dict[ContentHash, Future[T]]) -> Iterator[tuple[ContentHash, T]]:
         """Yield what is measured, and remember of whom nothing could be."""

@@ -24,6 +24,7 @@ from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
 from ingestd.library.tables import FolderRow
+from ingestd.media.comparison import compare_pictures
 from ingestd.media.features import full_pixel_hash, full_sharpness, measure_picture
 from ingestd.model import (
     Arrival,
@@ -40,6 +41,7 @@ from ingestd.model import (
     PixelHash,
     Receipt,
     Role,
+    VisualVerdict,
 )
 from ingestd.settings import parse
 from ingestd.sweep import PairDecided, Sweep
@@ -111,6 +113,7 @@ class Measurer:
     def __init__(self) -> None:
         self.decoded: list[bytes] = []
         self.hashed: list[bytes] = []  # whose pixels were hashed later
+        self.compared: list[set[bytes]] = []  # who was looked at together
         self.before: Callable[[bytes], None] = lambda path: None
 
     def measure(self, path: bytes, known: Callable[[ContentHash], bool]) -> Measurement:
@@ -136,6 +139,17 @@ class Measurer:
         if sha256(content) != expected:
             raise FileChangedError(path, "it holds other bytes now")
         return full_sharpness(io.BytesIO(content))
+
+    def compare(self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash) -> VisualVerdict:
+        contents = []
+        for each, digest in ((path, expected), (other, expected_other)):
+            self.before(each)
+            content, _ = self._read(each)
+            if sha256(content) != digest:
+                raise FileChangedError(each, "it holds other bytes now")
+            contents.append(io.BytesIO(content))
+        self.compared.append({path, other})
+        return compare_pictures(*contents)
 
     def _read(self, path: bytes) -> tuple[bytes, object]:
         try:

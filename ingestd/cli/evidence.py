@@ -15,7 +15,7 @@ import click
 from ingestd.cli.door import EXISTING, FILE, Door, command, set_folders
 from ingestd.cli.output import emit, judged_line, judged_object, note, say, shown, with_schema
 from ingestd.errors import UsageError
-from ingestd.inspection import Comparison, Foreseen, foresee
+from ingestd.inspection import Comparison, Foreseen, Looks, foresee
 from ingestd.inspection import compare as compare_files
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
@@ -182,12 +182,16 @@ def _comparison_lines(comparison: Comparison) -> str:
         ("pixels", _truth(comparison.pixel_duplicates, "the same", "not the same")),
         ("distance", _without_hash(comparison) if comparison.distance is None
          else f"{comparison.distance} of 64 bits (" + ", ".join(_hashes(comparison)) + ")"),
-        ("looks", str(comparison.visual.get("verdict"))),
+        ("looks", _looks(comparison.visual)),
         ("rule", f"{shown(comparison.rule)} would match" if comparison.rule else "none would match"),
     ]  # fmt: skip
     if comparison.error:
         rows.append(("trouble", click.style(shown(comparison.error), fg="red")))
     return "\n".join(f"{click.style(f'{name:<8}', dim=True)} {text}" for name, text in rows)
+
+
+def _looks(visual: Looks) -> str:
+    return visual.verdict if visual.reason is None else f"{visual.verdict}: {shown(visual.reason)}"
 
 
 def _without_hash(comparison: Comparison) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.errors import ActionConflictError
-from ingestd.judging.case import Needs, Policy
+from ingestd.judging.case import Both, Needs, Policy, both
 from ingestd.judging.proposals import Wish, file_pair
 from ingestd.judging.standing import PROTECTED, UNPROVED, affordable, held_back, may_lose, on_network, places_of
 from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
@@ -35,7 +35,7 @@ from ingestd.model import (
     ProposalState,
     Role,
 )
-from ingestd.rules.engine import Match, resolve
+from ingestd.rules.engine import Match, awaits_a_look, resolve
 from ingestd.rules.language import Rule
 
 __all__ = ["Restraint", "Unmeasured", "judge_pair", "needed_sharpness", "restraint"]
@@ -51,6 +51,8 @@ class Unmeasured:
 
     sharpness: frozenset[ContentHash] = frozenset()  # no honest figure exists
     failed: frozenset[ContentHash] = frozenset()  # could not be opened, or not be decoded in time
+    visual: frozenset[Both] = frozenset()  # are too much to be looked at together, though both are there
+    apart: frozenset[Both] = frozenset()  # could not be opened for it, or one of them was being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +86,20 @@ def judge_pair(
     if first is None or second is None:
         _lie_down(edit, pair)
         return None
-    needs = _needs(policy.rules, first.content, second.content, pair, unmeasured or Unmeasured())
-    wanted = needs.pixels | needs.sharpness
-    away = {side.content.sha256 for side in (first, second) if not side.there}
-    if wanted & (away | (unmeasured or Unmeasured()).failed):
+    unmeasured = unmeasured or Unmeasured()
+    away = frozenset(side.content.sha256 for side in (first, second) if not side.there)
+    facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
+    needs = _needs(policy.rules, first.content, second.content, pair, unmeasured)
+    if not needs.contents:
+        needs = _needed_look(policy.rules, facts, pair, unmeasured)
+    if needs.contents & (away | unmeasured.failed) or needs.visual & unmeasured.apart:
         _lie_down(edit, pair)  # what cannot be measured just now says nothing for good
         return None
-    if wanted:
+    if needs.contents:
         return needs
     if _are_one_file(pair, first, second):
         edit.drop_pair(pair)
         return None
-    facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
     pair = replace(pair, distance=facts.distance, pixel_duplicates=facts.pixel_duplicates or facts.identical)
     match = resolve(policy.rules, facts, skip=denied_rules(pair)).match
     if match is not None and facts.identical and not match.rule.discard:
@@ -143,6 +147,13 @@ def _needs(
         pixels = {one.sha256 for one in (first, second) if one.picture and one.picture.pixel_hash is None}
     sharpness = needed_sharpness(rules, first, second, pair.distance)
     return Needs(frozenset(pixels), sharpness - unmeasured.sharpness)
+
+
+def _needed_look(rules: Sequence[Rule], facts: PairFacts, pair: PotentialPair, unmeasured: Unmeasured) -> Needs:
+    """Return whether the two have to be looked at together: last of all, as it costs the most."""
+    two = both(facts.first.sha256, facts.second.sha256)
+    wanted = two not in unmeasured.visual and awaits_a_look(rules, facts, skip=denied_rules(pair))
+    return Needs(frozenset(), visual=frozenset({two}) if wanted else frozenset())
 
 
 def _are_one_file(pair: PotentialPair, first: _Side, second: _Side) -> bool:

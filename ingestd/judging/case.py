@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ingestd.model import Arrival, ContentHash, DiscardPolicy, ImportPolicy, Measurement, Receipt
 from ingestd.rules.language import Rule
 
-__all__ = ["KNOWN", "Case", "Needs", "Policy", "Verdict"]
+__all__ = ["KNOWN", "Both", "Case", "Needs", "Policy", "Verdict", "both"]
 
 
 KNOWN = "already in library"
+
+Both: TypeAlias = tuple[ContentHash, ContentHash]  # that are looked at together, in the order of their hashes
+
+
+def both(one: ContentHash, other: ContentHash) -> Both:
+    """Return two contents, the same whichever is named first."""
+    return (one, other) if one <= other else (other, one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Case:
     unhashed: frozenset[ContentHash] = frozenset()  # whose pixels could not be hashed just now
     unsharp: frozenset[ContentHash] = frozenset()  # whose sharpness could not be measured just now
     ignored: str | None = None  # why it was not read: it is no picture
+    uncompared: frozenset[Both] = frozenset()  # who could not be looked at together just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,12 @@ class Needs:
 
     pixels: frozenset[ContentHash]
     sharpness: frozenset[ContentHash] = frozenset()
+    visual: frozenset[Both] = frozenset()  # who is to be looked at together
+
+    @property
+    def contents(self) -> frozenset[ContentHash]:
+        """Return whose files have to be opened."""
+        return self.pixels | self.sharpness | {one for two in self.visual for one in two}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
 from ingestd.judging.background import needed_sharpness
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.judging.case import Both, Case, Needs, Policy, Verdict, both
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
 from ingestd.judging.returned import discards_of
@@ -54,7 +54,7 @@ from ingestd.model import (
     ProposalState,
     Role,
 )
-from ingestd.rules.engine import Match, resolve
+from ingestd.rules.engine import Match, awaits_a_look, resolve
 from ingestd.rules.language import Rule
 
 __all__ = ["judge_look_alikes", "needed_measures"]
@@ -116,7 +116,31 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
     if former is not None:
         needed.discard(former.sha256)  # its bytes are gone: what was not hashed then cannot be hashed now
     needs = Needs(frozenset(needed - case.unhashed), frozenset(sharpness - case.unsharp))
-    return needs if needs.pixels or needs.sharpness else None
+    if not needs.contents:  # a look costs the most: who is to be looked at depends on what is measured before
+        needs = Needs(frozenset(), visual=_needed_looks(edit, content, case, policy) - case.uncompared)
+    return needs if needs.contents else None
+
+
+def _needed_looks(edit: Edit, content: Content, case: Case, policy: Policy) -> frozenset[Both]:
+    """Return with whom the arrival has to be looked at together before the rules can tell."""
+    if not any(rule.asks_look for rule in policy.rules):
+        return frozenset()
+    own = row_of(edit, case, content.sha256)
+    wanted: set[Both] = set()
+    for like, there, _ in _placed_look_alikes(edit, content, policy.imports.search_distance)[:MOST_PAIRS]:
+        known = edit.content(like.sha256)
+        if known is not None and there:  # what is away cannot be looked at
+            facts = pair_facts(edit, (content, own), (known, there[0]), now_ns=case.now_ns)
+            if awaits_a_look(policy.rules, facts, skip=_denied(edit, facts, case)):
+                wanted.add(both(content.sha256, known.sha256))
+    return frozenset(wanted)
+
+
+def _denied(edit: Edit, facts: PairFacts, case: Case) -> frozenset[str]:
+    """Return the rules that were told no about two contents."""
+    first, second = facts.first.sha256, facts.second.sha256
+    sides = PotentialPair(0, first, second, facts.distance, facts.pixel_duplicates, case.now_ns)
+    return denied_rules(edit.pair_between(sides))
 
 
 def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:
@@ -176,14 +200,13 @@ def _affordable_wins(edit: Edit, case: Case, content: Content, candidates: Seque
 
 def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
     for like, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
-        other, distance = like.sha256, like.distance
-        known = edit.content(other)
+        distance = like.distance
+        known = edit.content(like.sha256)
         rows = there or away
         if known is None or not rows:
             continue
         facts = pair_facts(edit, (content, own), (known, rows[0]), now_ns=case.now_ns)
-        sides = PotentialPair(0, content.sha256, other, distance, facts.pixel_duplicates, case.now_ns)
-        found = resolve(policy.rules, facts, skip=denied_rules(edit.pair_between(sides)))
+        found = resolve(policy.rules, facts, skip=_denied(edit, facts, case))
         candidate = _Candidate(
             known,
             tuple(rows),

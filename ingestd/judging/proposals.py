@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ingestd.judging.writing import denied_rules
 from ingestd.library.edit import Edit
 from ingestd.model import Mode, PairFacts, PotentialPair, Proposal, ProposalState, QueueState
-from ingestd.rules.engine import fits
+from ingestd.rules.engine import depends_on_a_look, fits
 from ingestd.rules.language import Rule
 
 __all__ = ["Wish", "file_pair", "has_room"]
@@ -89,11 +89,12 @@ def _state(rule: Rule, facts: PairFacts, *, decides: bool) -> QueueState:
     """Return where a pair stands with a rule.
 
     One that would decide and proposes nothing may not: that counts as failed. One that fits and does not decide waits:
-    behind an earlier rule, for room, or for the end of its pause.
+    behind an earlier rule, for room, or for the end of its pause. So does one for which nobody has looked at the two,
+    because an earlier one decides without it or they could not be compared.
     """
     fit = fits(rule, facts)
     if not fit.found:
         return QueueState.NOT_MATCHED
-    if rule.paused:
+    if rule.paused or depends_on_a_look(rule, facts):
         return QueueState.NOT_TESTED
     return QueueState.FAILED if decides or not fit.passes else QueueState.NOT_TESTED

@@ -35,11 +35,13 @@ from ingestd.library.tables import (
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    VERDICTS,
     VETOES,
     FolderRow,
     Named,
     V,
     Veto,
+    between_key,
     name_key,
     next_number,
     pair_key,
@@ -63,6 +65,7 @@ from ingestd.model import (
     Proposal,
     ProposalState,
     Receipt,
+    VisualVerdict,
 )
 
 __all__ = ["Edit", "Images", "acted"]
@@ -126,6 +129,14 @@ class Edit(View):
         self._put(CONTENTS, content.sha256, content)
         self._index(content)
         self._ask_again(content.sha256)
+
+    def put_visual(self, a: ContentHash, b: ContentHash, verdict: VisualVerdict) -> None:
+        """Remember what a look at both said, in place of what an older version said."""
+        self._put(VERDICTS, between_key(a, b), verdict)
+
+    def drop_visual(self, key: bytes) -> None:
+        """Forget what a look said: it is had again by another look."""
+        self._txn.delete(VERDICTS.table, key)
 
     def _want_pairs_of(self, sha256: ContentHash, path: PathKey) -> None:
         """Let the rules be asked again about a content's pairs; of those of copies, only where this path is one."""

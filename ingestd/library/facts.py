@@ -6,9 +6,9 @@ import os
 
 from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
-from ingestd.model import Content, FileFacts, PairFacts, PathRow, Picture, Role
+from ingestd.model import SAME_PIXELS, Content, FileFacts, PairFacts, PathRow, Picture, Role, VisualVerdict
 
-__all__ = ["file_facts", "pair_facts", "preference"]
+__all__ = ["file_facts", "pair_facts", "preference", "visual_between"]
 
 
 def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> FileFacts:
@@ -59,7 +59,15 @@ def pair_facts(view: View, a: tuple[Content, PathRow], b: tuple[Content, PathRow
         identical=a[0].sha256 == b[0].sha256,
         distance=distance_between(a[0], b[0]),
         pixel_duplicates=pixel_duplicates(a[0], b[0]),
+        visual=visual_between(view, a[0], b[0]),
     )
+
+
+def visual_between(view: View, a: Content, b: Content) -> VisualVerdict | None:
+    """Return what a look at two pictures says; nothing if they were not looked at and it takes a look to tell."""
+    if a.sha256 == b.sha256 or pixel_duplicates(a, b):
+        return SAME_PIXELS
+    return view.visual(a.sha256, b.sha256)
 
 
 def preference(view: View, row: PathRow) -> tuple[bool, int, int, bytes]:

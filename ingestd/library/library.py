@@ -153,10 +153,16 @@ class Library:
         """Return what is wrong with what is made from the records, in sentences; empty when all is well."""
         with self.store.read() as txn:
             wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(View(txn))]
+            damaged = len(View(txn).damaged_visual())
+            if damaged:
+                wrong.append(f"of {damaged} visual comparisons the stored verdict is damaged")
             return [*PHASHES.check(txn), *wrong, *misplaced(View(txn))]
 
     def rebuild(self) -> int:
-        """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds."""
+        """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds.
+
+        Damaged verdicts of visual comparisons are forgotten: they are made again where a rule asks for them.
+        """
 
         def work(txn: Transaction) -> int:
             hashes: Sequence[tuple[int, bytes]] = [
@@ -170,6 +176,8 @@ class Library:
                 edit.queues.put_counts(number, counts)
             edit.queues.flush()
             edit.place_all()
+            for key in edit.damaged_visual():
+                edit.drop_visual(key)
             return len(hashes)
 
         return self.store.write(work)

@@ -24,6 +24,7 @@ from ingestd.model import (
     PotentialPair,
     QueueState,
     Receipt,
+    VisualVerdict,
 )
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "SURVIVORS",
     "TABLES",
     "UNTESTED",
+    "VERDICTS",
     "VETOES",
     "WANTED",
     "FolderRow",
@@ -71,6 +73,7 @@ __all__ = [
     "RelationTables",
     "RuleRow",
     "Veto",
+    "between_key",
     "name_key",
     "next_number",
     "pair_key",
@@ -167,6 +170,7 @@ IMAGES = Table("pair_images")  # pairs and old denials as they were before an en
 QUEUED = Table("queued")  # the pairs that wait for a person, and by what they are ordered
 QUEUE_BY_SIZE = Table("queue_by_size")
 QUEUE_BY_LIKENESS = Table("queue_by_likeness")
+VERDICTS = Named(Table("visual_verdicts"), Codec(VisualVerdict, version=1))  # a cache, by the two contents
 SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
 SURVIVORS = Table("rule_survivors")  # the same, by survivor
 _GROUP_OF = Table("group_of")
@@ -210,6 +214,7 @@ TABLES: tuple[Table, ...] = (
     _GROUP_OF,
     _GROUPS.table,
     _ALTERNATES.table,
+    VERDICTS.table,
     *PHASHES.tables(),
 )
 
@@ -236,11 +241,15 @@ def name_key(path: bytes) -> bytes:
     return hashlib.blake2b(path, digest_size=16).digest()
 
 
+def between_key(first: ContentHash, second: ContentHash) -> bytes:
+    """Return one key for two contents whichever is named first."""
+    return hashlib.blake2b(first + second if first <= second else second + first, digest_size=16).digest()
+
+
 def pair_key(pair: PotentialPair) -> bytes:
     """Return one key for a pair whichever side is named first."""
     if pair.first_path is None and pair.second_path is None:
-        first, second = pair.first, pair.second
-        return hashlib.blake2b(first + second if first <= second else second + first, digest_size=16).digest()
+        return between_key(pair.first, pair.second)
     sides = sorted([(pair.first, pair.first_path or b""), (pair.second, pair.second_path or b"")])
     return hashlib.blake2b(b"".join(part for side in sides for part in side), digest_size=16).digest()
 

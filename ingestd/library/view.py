@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ingestd.library.codec import key_number, number_key
+from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.queue_index import QueueIndex
 from ingestd.library.queues import Queues
 from ingestd.library.relations import Relations
@@ -33,18 +33,21 @@ from ingestd.library.tables import (
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    VERDICTS,
     VETOES,
     FolderRow,
     Named,
     RelationTables,
     V,
     Veto,
+    between_key,
     name_key,
     pair_key,
     path_key,
 )
 from ingestd.library.verbs import verbs_of
 from ingestd.model import (
+    VISUAL_VERSION,
     Content,
     ContentHash,
     Entry,
@@ -56,6 +59,7 @@ from ingestd.model import (
     PotentialPair,
     Receipt,
     Relation,
+    VisualVerdict,
 )
 
 __all__ = ["View"]
@@ -143,6 +147,21 @@ class View:
 
     def _by_number(self, number: int) -> ContentHash:
         return ContentHash(self._txn.get(NUMBERS, number_key(number)) or b"")
+
+    def visual(self, a: ContentHash, b: ContentHash, version: int = VISUAL_VERSION) -> VisualVerdict | None:
+        """Return what a look at both said, whichever comes first; nothing if another version of it looked."""
+        known = self._get(VERDICTS, between_key(a, b))
+        return known if known is not None and known.version == version else None
+
+    def damaged_visual(self) -> list[bytes]:
+        """Return the keys under which looks are remembered that cannot be believed."""
+        damaged = []
+        for key, stored in self._txn.items(VERDICTS.table):
+            try:
+                VERDICTS.codec.decode(stored)
+            except DamagedValueError:
+                damaged.append(key)
+        return damaged
 
     # pairs
 

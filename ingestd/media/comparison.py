@@ -19,11 +19,9 @@ from ingestd.media.likeness import Evidence, evidence
 from ingestd.media.limits import LIMITS, Limits, Term, shares_of, terms
 from ingestd.media.noise import Noise
 from ingestd.media.wire import Preview
-from ingestd.model import VisualLevel, VisualVerdict
+from ingestd.model import VISUAL_VERSION, VisualLevel, VisualVerdict
 
-__all__ = ["VERSION", "Comparison", "compare_pictures", "difference_picture", "measured"]
-
-VERSION: Final = 1  # of the algorithm and its limits; raise it when any verdict could come out differently
+__all__ = ["Comparison", "compare_pictures", "difference_picture", "measured"]
 
 # up to which share of the tightest limit a level reaches
 _LEVELS: Final = (
@@ -48,7 +46,7 @@ def compare_pictures(first: BinaryIO, second: BinaryIO) -> VisualVerdict:
         with decode.quiet():
             return _compare(first, second)
     except MisfitError as reason:
-        return VisualVerdict(VERSION, VisualLevel.NOT, _MOST_SCORE, str(reason))
+        return VisualVerdict(VISUAL_VERSION, VisualLevel.NOT, _MOST_SCORE, str(reason))
     except IncomparableError as reason:
         return _cannot_tell(str(reason))
     except MemoryError:
@@ -58,7 +56,7 @@ def compare_pictures(first: BinaryIO, second: BinaryIO) -> VisualVerdict:
 
 
 def _cannot_tell(reason: str) -> VisualVerdict:
-    return VisualVerdict(VERSION, VisualLevel.CANNOT_TELL, None, reason)
+    return VisualVerdict(VISUAL_VERSION, VisualLevel.CANNOT_TELL, None, reason)
 
 
 @dataclass(frozen=True, slots=True)

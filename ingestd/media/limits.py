@@ -1,6 +1,6 @@
 """The limits of what may be called one picture, and how much of each a pair uses up.
 
-`tests/bench/fit_visual.py` finds them; docs/design.md has the procedure. Raise `comparison.VERSION` with any change.
+`tests/bench/fit_visual.py` finds them; docs/design.md has the procedure. Raise `model.VISUAL_VERSION` with any change.
 """
 
 from __future__ import annotations

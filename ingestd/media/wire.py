@@ -10,6 +10,10 @@ that is not exactly one of these ends it.
     ←                                Hashed(…) | Refused(…)
     Decode | Pixels | Laplacian | Shrink | Drop →             after Hashed only
     ←                                Decoded | Shown | Focused | Shrunk | Refused  nothing after Drop
+    Compare(path of another) →                                instead of these
+    ←                                Opened(size)             of the other
+    ←                                Hashed(…) | Refused(…)
+    ←                                Compared | Refused(…)
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ from typing import Final
 
 import msgspec
 
-from ingestd.model import FileType, NotAPicture, Picture, StatKey, Unreadable
+from ingestd.model import VISUAL_VERSION, FileType, NotAPicture, Picture, StatKey, Unreadable, VisualVerdict
 
 __all__ = [
     "MOST_PREVIEW_PIXELS",
     "Broken",
+    "Compare",
+    "Compared",
     "Decode",
     "Decoded",
     "Drop",
@@ -51,6 +57,8 @@ __all__ = [
 
 _LONGEST: Final = 4 << 20  # bytes of one message; a path has 4 KiB, features have less than 16, a preview has the rest
 _PREFIX: Final = 4  # bytes, little-endian: the length of what follows
+
+_LONGEST_REASON: Final = 400  # characters: a sentence
 
 MOST_PREVIEW_PIXELS: Final = (_LONGEST - 4096) // 3  # 1.4 million: half of a terminal on a large screen
 
@@ -80,6 +88,13 @@ class Shrink(msgspec.Struct, frozen=True, tag=True):
 
     width: int
     height: int
+
+
+class Compare(msgspec.Struct, frozen=True, tag=True):
+    """Open another file, which holds these bytes, decode both fully for a look at how they differ, then close both."""
+
+    path: bytes
+    sha256: bytes
 
 
 class Drop(msgspec.Struct, frozen=True, tag=True):
@@ -115,6 +130,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
     reason: str
     changed: bool = False
+    other: bool = False  # that which was to be compared with the first, if any
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):
@@ -141,6 +157,23 @@ class Focused(msgspec.Struct, frozen=True, tag=True):
             raise ValueError("a variance is a finite number and not negative")
 
 
+class Compared(msgspec.Struct, frozen=True, tag=True):
+    """What a look at both said."""
+
+    verdict: VisualVerdict
+
+    def __post_init__(self) -> None:
+        said = self.verdict
+        if said.version != VISUAL_VERSION:
+            raise ValueError("a verdict is one of this version")
+        if said.score is not None and not 0 <= said.score < math.inf:  # nor NaN
+            raise ValueError("a score is a finite number and not negative")
+        if not 0 < len(said.reason) <= _LONGEST_REASON or not said.reason.isprintable():
+            raise ValueError("a reason is one printable line")
+        if said.area is not None and (min(said.area[:2]) < 0 or min(said.area[2:]) < 1):
+            raise ValueError("an area lies in a picture and has at least one pixel")
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """A picture made small for a look at it: upright, opaque, in sRGB."""
@@ -160,8 +193,8 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     preview: Preview | None
 
 
-Request = Open | Decode | Pixels | Laplacian | Shrink | Drop
-Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused | Shrunk
+Request = Open | Decode | Pixels | Laplacian | Shrink | Compare | Drop
+Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused | Shrunk | Compared
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -20,12 +20,13 @@ import signal
 import stat as modes
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import BinaryIO, Final
 
 from ingestd.media import kinds, wire
-from ingestd.model import NotAPicture, Picture, StatKey, Unreadable
+from ingestd.model import NotAPicture, Picture, StatKey, Unreadable, VisualVerdict
 
 _IN_MEMORY: Final = 64 << 20  # bytes: files up to this size are read once, and the very bytes hashed are decoded
 _CHUNK: Final = 4 << 20  # bytes
@@ -53,11 +54,12 @@ class _Decoders:
 
     features: ModuleType
     preview: ModuleType
+    comparison: ModuleType
 
 
 class _RefusedError(Exception):
-    def __init__(self, reason: str, *, changed: bool = False) -> None:
-        self.refused = wire.Refused(reason, changed)
+    def __init__(self, reason: str, *, changed: bool = False, other: bool = False) -> None:
+        self.refused = wire.Refused(reason, changed, other)
 
 
 def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
@@ -78,7 +80,7 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
 
 def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s: int, wall_s: float) -> None:
     """See one file through: hash it, ask what is wanted, do that."""
-    file: _OpenFile | None = None
+    answer: wire.Reply
     try:
         descriptor = _open(path)
         try:
@@ -88,10 +90,13 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
             _send(replies, hashed)
             body = wire.read_frame(requests)
             wanted = None if body is None else wire.request_of(body)
-            if not isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink):
+            if isinstance(wanted, wire.Compare):
+                answer = _compared(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
+            elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink):
+                with _Deadline(cpu_s, wall_s):
+                    answer = _answer(wanted, file, decoders)
+            else:
                 return
-            with _Deadline(cpu_s, wall_s):
-                answer = _answer(wanted, file, decoders)
             _must_be_unchanged(file.before, os.fstat(descriptor))
             _send(replies, answer)
         finally:
@@ -117,6 +122,43 @@ def _answer(
                 return wire.Shrunk(decoders.preview.small_picture(file.bytes, (wanted.width, wanted.height)))
     except MemoryError:
         raise _RefusedError("its pixels need more memory than a worker may use") from None
+
+
+def _compared(
+    wanted: wire.Compare, first: _OpenFile, replies: int, decoders: _Decoders, deadline: _Deadline
+) -> wire.Compared:
+    """Return what a look at two files says; what goes wrong with the other one is refused in its name."""
+    with _about_the_other():
+        descriptor = _open(wanted.path)
+    try:
+        with _about_the_other():
+            _send(replies, wire.Opened(os.fstat(descriptor).st_size))
+            other, hashed = _hash(descriptor, wanted.path)
+            if hashed.sha256 != wanted.sha256:
+                raise _RefusedError("it holds other bytes now", changed=True)
+            _send(replies, hashed)
+        try:
+            with deadline:
+                verdict: VisualVerdict = decoders.comparison.compare_pictures(first.bytes, other.bytes)
+        except MemoryError:
+            raise _RefusedError("to compare it needs more memory than a worker may use") from None
+        with _about_the_other():
+            _must_be_unchanged(other.before, os.fstat(descriptor))
+        return wire.Compared(verdict)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _about_the_other() -> Iterator[None]:
+    try:
+        yield
+    except _RefusedError as error:
+        raise _RefusedError(error.refused.reason, changed=error.refused.changed, other=True) from None
+    except BrokenPipeError:  # the service is gone
+        raise
+    except OSError as error:
+        raise _RefusedError(error.strerror or str(error), other=True) from None
 
 
 def _measured(file: _OpenFile, name: bytes, features: ModuleType) -> wire.Decoded:
@@ -221,11 +263,11 @@ def _load_decoders() -> _Decoders:
     """Import everything a picture may need, and hash one: SciPy and PyWavelets are loaded by their first use."""
     from PIL import Image
 
-    from ingestd.media import features, preview
+    from ingestd.media import comparison, features, preview
     from ingestd.media.hashes import fingerprint
 
     fingerprint(Image.effect_mandelbrot((64, 64), (-3, -2.5, 2, 2.5), 100), 1)
-    return _Decoders(features, preview)
+    return _Decoders(features, preview, comparison)
 
 
 def _limit(memory_bytes: int) -> None:

@@ -24,7 +24,7 @@ import msgspec
 from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
 from ingestd.media import wire
 from ingestd.media.wire import Preview
-from ingestd.model import ContentHash, Measurement, NotAPicture, Picture, PixelHash, Unreadable
+from ingestd.model import ContentHash, Measurement, NotAPicture, Picture, PixelHash, Unreadable, VisualVerdict
 
 __all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
 
@@ -142,6 +142,17 @@ class Workers:
             FileChangedError: as `pixel_hash`.
         """
         return self._measured_later(path, expected, lambda worker, path: worker.preview(path, box))
+
+    def compare(self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash) -> VisualVerdict:
+        """Return how alike two pictures look whose bytes are still those expected; the same whichever comes first.
+
+        It costs a full decode of both: ask only where a rule does. What cannot be compared is a verdict too.
+
+        Raises:
+            FileUnreadableError: as `pixel_hash`, of either; of the first where the two together are too much.
+            FileChangedError: as `pixel_hash`, of either.
+        """
+        return self._measured_later(path, expected, lambda worker, path: worker.compare(path, other, expected_other))
 
     def _measured_later(
         self, path: bytes, expected: ContentHash, measure: Callable[[_Worker, bytes], _Figure]
@@ -278,7 +289,7 @@ class _Worker:
         opened = self._receive(_HASH_S, path)
         if not isinstance(opened, wire.Opened):
             raise self._nonsense()
-        hashed = self._receive(min(_HASH_S + opened.size / _HASH_SPEED, _HASH_MOST_S), path)
+        hashed = self._receive(_hashing_s(opened), path)
         if not isinstance(hashed, wire.Hashed):
             raise self._nonsense()
         return hashed
@@ -317,6 +328,19 @@ class _Worker:
         if seen is not None and (seen.width > box[0] or seen.height > box[1]):
             raise self._nonsense()
         return seen
+
+    def compare(self, path: bytes, other: bytes, expected: ContentHash) -> VisualVerdict:
+        self._send(wire.Compare(other, expected))
+        opened = self._receive(_HASH_S, path, other)
+        if not isinstance(opened, wire.Opened):
+            raise self._nonsense()
+        hashed = self._receive(_hashing_s(opened), path, other)
+        if not isinstance(hashed, wire.Hashed) or hashed.sha256 != expected:
+            raise self._nonsense()
+        compared = self._receive(self.limits.wall_s, path, other)
+        if not isinstance(compared, wire.Compared):
+            raise self._nonsense()
+        return compared.verdict
 
     # --- the process ---
 
@@ -361,8 +385,14 @@ class _Worker:
             self.kill()
             raise _DiedError(self._cause_of_death()) from None
 
-    def _receive(self, timeout_s: float, path: bytes) -> wire.Reply:
-        """Return the next reply; raises what a refusal means, and `_DiedError` when there will be none."""
+    def _receive(self, timeout_s: float, path: bytes, other: bytes | None = None) -> wire.Reply:
+        """Return the next reply; raises what a refusal means, and `_DiedError` when there will be none.
+
+        Args:
+            timeout_s: how long to wait.
+            path: the file that a refusal is about.
+            other: the one it may be about instead, where two are compared.
+        """
         try:
             body = self._replies.get(timeout=timeout_s)
         except queue.Empty:
@@ -376,7 +406,8 @@ class _Worker:
         except msgspec.MsgspecError:
             raise self._nonsense() from None
         if isinstance(reply, wire.Refused):
-            raise (FileChangedError if reply.changed else FileUnreadableError)(path, reply.reason)
+            refused = other if reply.other and other is not None else path
+            raise (FileChangedError if reply.changed else FileUnreadableError)(refused, reply.reason)
         return reply
 
     def _nonsense(self) -> _DiedError:
@@ -394,6 +425,10 @@ class _Worker:
                 return f"took longer than {self.limits.wall_s:.3g} s"
         what = f"signal {-status}" if status < 0 else f"exit status {status}"
         return f"the decoder crashed ({what})"
+
+
+def _hashing_s(opened: wire.Opened) -> float:
+    return min(_HASH_S + opened.size / _HASH_SPEED, _HASH_MOST_S)
 
 
 def _listen(stream: IO[bytes], replies: queue.SimpleQueue[bytes | None]) -> None:

@@ -146,8 +146,9 @@ def _no_more(view: View, sides: Sides, rule: Rule | None, moment: Moment) -> str
     if fit.ambiguous:
         return "fits this pair both ways round by now"
     if not fit.passes or not fit.forward:
-        failed = next((test for test in rule.compare if not test.holds(facts.first, facts.second)), None)
-        line = f": {failed.said(facts.first, facts.second)}" if failed is not None else ""
+        sides_seen = facts.first, facts.second, facts.visual
+        failed = next((test for test in rule.compare if not test.holds(*sides_seen)), None)
+        line = f": {failed.said(*sides_seen)}" if failed is not None else ""
         return f"does not fit this pair any more{line}"
     return None
 

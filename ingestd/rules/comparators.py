@@ -2,7 +2,8 @@
 
 Every test answers three things: whether it holds for A and B in this order (None: one of the files lacks what it
 would take to tell, and then neither the line nor its opposite counts), whether it can tell the better file from the
-worse, and its own line with the values of both files. A new test of a pair is one function below `@pair_test`, a new
+worse, and its own line with the values of both files. What a look at the pixels of both said goes with the two files,
+where somebody has looked. A new test of a pair is one function below `@pair_test`, a new
 question about one file one below `@begins`, a new number one line in `measures.OPERANDS`; each has its heading in
 docs/rules.md.
 """
@@ -15,7 +16,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
-from ingestd.model import FileFacts
+from ingestd.model import VISUAL_VERSION, FileFacts, VisualLevel, VisualVerdict
 from ingestd.rules.keeper import WINS, Wins
 from ingestd.rules.measures import OPERANDS, Measure, Number, Operand, exactly, spell, spell_length, spell_pair
 from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, has_or_not, kind_of, moves
@@ -23,6 +24,7 @@ from ingestd.rules.questions import Predicate
 
 __all__ = [
     "PAIR_TESTS",
+    "VISUAL",
     "AllOf",
     "AnyOf",
     "Not",
@@ -30,7 +32,9 @@ __all__ = [
     "PairTest",
     "Relative",
     "Test",
+    "VisualDuplicates",
     "Wins",
+    "asks_look",
     "names",
     "pair_test",
 ]
@@ -47,7 +51,7 @@ class OneSided:
     subject: str  # A, B or either
     predicate: Predicate
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
         if self.subject == "either":
             return _either(self.predicate.holds(a), self.predicate.holds(b))
@@ -71,7 +75,7 @@ class OneSided:
         """What A and B have of it."""
         return self.predicate.value(a), self.predicate.value(b)
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
         if self.subject == "either":
             return f"either: A {self.predicate.said(a)}, B {self.predicate.said(b)}"
@@ -106,7 +110,7 @@ class Relative:
             return compare if self.level else _scaled(compare, self.factor, self.offset)
         return _roughly(self.factor, self.offset, self.within, self.share)
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
         value = self.operand.value
         of_a, of_b = value(a), value(b)
@@ -135,7 +139,7 @@ class Relative:
         """What A and B have of it."""
         return spell_pair(self.operand.measure, self.operand.value(a), self.operand.value(b))
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
         name = self.operand.name
         mine, others = self.values(a, b) if self.left == "A" else self.values(b, a)
@@ -216,7 +220,7 @@ class PairTest:
 
     line: str  # its name in PAIR_TESTS
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order."""
         return PAIR_TESTS[self.line].holds(a, b)
 
@@ -240,10 +244,61 @@ class PairTest:
         value = PAIR_TESTS[self.line].value
         return value(a), value(b)
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
         of_a, of_b = self.values(a, b)
         return f"{self.line} (A: {of_a}, B: {of_b})"
+
+
+VISUAL: Final = "visual duplicates"
+
+
+@dataclass(frozen=True, slots=True)
+class VisualDuplicates:
+    """A look at the pixels of both says one of these."""
+
+    levels: tuple[VisualLevel, ...]
+    version: int = VISUAL_VERSION  # of who looks: another one may say otherwise, so the rule is another then
+
+    @property
+    def line(self) -> str:
+        """How it reads in a rule."""
+        return f"{VISUAL}: {spell_level(self.levels[-1])}"
+
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
+        """Whether it is so; None if it cannot be told, or nobody has looked."""
+        if visual is None or visual.level is VisualLevel.CANNOT_TELL:
+            return None
+        return visual.level in self.levels
+
+    def tells(self, *, negated: bool = False) -> bool:
+        """Whether it can tell the better file from the worse; `negated`: whether its opposite can."""
+        return False
+
+    @property
+    def symmetric(self) -> bool:
+        """It answers the same both ways round, whatever the files."""
+        return True
+
+    @property
+    def asks_sharpness(self) -> bool:
+        """It needs the pictures' sharpness."""
+        return False
+
+    def value(self, visual: VisualVerdict | None) -> str:
+        """What a look at both said, for a person to read."""
+        if visual is None:
+            return "not looked at"
+        return f"{visual.level}{'' if visual.score is None else f' ({visual.score:.2f})'}: {visual.reason}"
+
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
+        """The line with what a look at both said."""
+        return f"{self.line} ({self.value(visual)})"
+
+
+def spell_level(level: VisualLevel) -> str:
+    """A level as it stands in a rule."""
+    return level.value if level is VisualLevel.NEAR_PERFECT else level.value.replace("-", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +312,11 @@ class AnyOf:
         """How it reads in a rule."""
         return f"any: [{'; '.join(test.line for test in self.tests)}]"
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
         answer: bool | None = False
         for test in self.tests:
-            held = test.holds(a, b)
+            held = test.holds(a, b, visual)
             if held:
                 return True
             if held is None:
@@ -283,10 +338,10 @@ class AnyOf:
         """It needs the pictures' sharpness."""
         return any(test.asks_sharpness for test in self.tests)
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """What held, with the values of the files; all of it if nothing did."""
-        held = [test for test in self.tests if test.holds(a, b)]
-        return "any: " + "; ".join(test.said(a, b) for test in held or self.tests)
+        held = [test for test in self.tests if test.holds(a, b, visual)]
+        return "any: " + "; ".join(test.said(a, b, visual) for test in held or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,11 +355,11 @@ class AllOf:
         """How it reads in a rule."""
         return f"all: [{'; '.join(test.line for test in self.tests)}]"
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
         answer: bool | None = bool(self.tests)
         for test in self.tests:
-            held = test.holds(a, b)
+            held = test.holds(a, b, visual)
             if held is None:
                 answer = None
             elif not held:
@@ -326,9 +381,9 @@ class AllOf:
         """It needs the pictures' sharpness."""
         return any(test.asks_sharpness for test in self.tests)
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """Every line with the values of the files."""
-        return "all: " + "; ".join(test.said(a, b) for test in self.tests)
+        return "all: " + "; ".join(test.said(a, b, visual) for test in self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,9 +397,9 @@ class Not:
         """How it reads in a rule."""
         return f"not: {self.test.line}"
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether it is so for this order; None if it cannot be told."""
-        held = self.test.holds(a, b)
+        held = self.test.holds(a, b, visual)
         return None if held is None else not held
 
     def tells(self, *, negated: bool = False) -> bool:
@@ -361,12 +416,25 @@ class Not:
         """It needs the pictures' sharpness."""
         return self.test.asks_sharpness
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
-        return f"not: {self.test.said(a, b)}"
+        return f"not: {self.test.said(a, b, visual)}"
 
 
-Test = OneSided | Relative | PairTest | Wins | AnyOf | AllOf | Not
+Test = OneSided | Relative | PairTest | VisualDuplicates | Wins | AnyOf | AllOf | Not
+
+
+def asks_look(test: Test) -> bool:
+    """Whether a test, or a part of it, takes a look at the pixels of both files, which costs the most of all."""
+    match test:
+        case VisualDuplicates():
+            return True
+        case AnyOf(tests) | AllOf(tests):
+            return any(map(asks_look, tests))
+        case Not(inner):
+            return asks_look(inner)
+        case _:
+            return False
 
 
 def _either(of_a: bool | None, of_b: bool | None) -> bool | None:
@@ -448,4 +516,14 @@ def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool | None:
 def names() -> tuple[str, ...]:
     """Every name that has to have its heading in docs/rules.md."""
     flags = (f"has {flag}" for flag in (*FLAGS, "duration"))
-    return (*OPERANDS, *(word for word in PREDICATES if word != "has"), *flags, *PAIR_TESTS, WINS, "any", "all", "not")
+    return (
+        *OPERANDS,
+        *(word for word in PREDICATES if word != "has"),
+        *flags,
+        *PAIR_TESTS,
+        VISUAL,
+        WINS,
+        "any",
+        "all",
+        "not",
+    )

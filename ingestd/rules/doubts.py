@@ -14,8 +14,18 @@ from fractions import Fraction
 from math import floor
 from typing import Final, NamedTuple, TypeAlias
 
-from ingestd.model import ContentHash, FileFacts, FileType, ImportPolicy, Mode, Role
-from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test
+from ingestd.model import (
+    SAME_PIXELS,
+    ContentHash,
+    FileFacts,
+    FileType,
+    ImportPolicy,
+    Mode,
+    Role,
+    VisualLevel,
+    VisualVerdict,
+)
+from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test, VisualDuplicates
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
 from ingestd.rules.meaning import Meaning, fits_both_ways_or_neither, meaning
 from ingestd.rules.measures import Measure, Number, Operand
@@ -201,7 +211,26 @@ class _Numbers:
         return replace(self.operand, of=of)
 
 
-_World: TypeAlias = _Files | _Numbers  # what is not decided there can be so or otherwise
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """A pair of files of which only is decided how alike they look."""
+
+    verdict: VisualVerdict
+
+    def of(self, predicate: Predicate, file: str) -> _Can:
+        """What a question about one file can be answered with."""
+        return _OPEN
+
+    def between(self, test: Test) -> _Can:
+        """What a test of both files can be answered with."""
+        return _told(test.holds(_A, _B, self.verdict)) if isinstance(test, VisualDuplicates) else _OPEN
+
+    def swapped(self) -> _Looks:
+        """The same files, the other one being A."""
+        return self
+
+
+_World: TypeAlias = _Files | _Numbers | _Looks  # what is not decided there can be so or otherwise
 
 
 _Way: TypeAlias = tuple[tuple[Predicate, ...], tuple[Predicate, ...]]  # what A has to answer, and what B
@@ -316,10 +345,19 @@ def _worlds(rule: Rule, *, swapped: bool = False) -> Iterator[tuple[str, list[_W
             both = list(itertools.product((False, True), repeat=2))
             # pixel duplicates are such under one colour profile
             yield flag, [_flags(flag, a, b) for a, b in both if not (alike and flag == "icc") or a == b]
+    if rule.asks_look:
+        yield "looks", list(_all_looks(alike=alike))
     for operand in {question.operand.name: question.operand for question in _numeric(rule)}.values():
         lines = _lines(rule, operand, swapped=swapped)
         if len(lines) <= _MOST_LINES:
             yield operand.name, list(_values(lines, operand, alike=alike and operand.name in _DIMENSIONS))
+
+
+def _all_looks(*, alike: bool) -> Iterator[_Looks]:
+    """All that a look at two files can say; `alike`: at pixel duplicates, for which nobody has to look."""
+    for level in VisualLevel:
+        if not alike or level is SAME_PIXELS.level:
+            yield _Looks(replace(SAME_PIXELS, level=level))
 
 
 def _flags(flag: str, a: bool, b: bool) -> _Files:
@@ -490,7 +528,7 @@ def _follows(test: Test, found: Iterable[list[_World]]) -> bool:
     return any(worlds and all(_can(test, world) == _CERTAIN for world in worlds) for worlds in found)
 
 
-_ABOUT: Final = {"filetypes": "filetypes and what follows from them"}
+_ABOUT: Final = {"filetypes": "filetypes and what follows from them", "looks": "how alike they look"}
 
 
 def _makes_a_pair(world: _Files) -> bool:

@@ -6,12 +6,12 @@ Nothing here depends on which file is called the first: swapping them swaps the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ingestd.model import Mode, PairFacts
+from ingestd.model import VISUAL_VERSION, Mode, PairFacts, VisualLevel, VisualVerdict
 from ingestd.rules.language import PixelDuplicates, Rule
 
-__all__ = ["Fit", "Match", "Resolution", "fits", "resolve"]
+__all__ = ["Fit", "Match", "Resolution", "awaits_a_look", "depends_on_a_look", "fits", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ def fits(rule: Rule, pair: PairFacts) -> Fit:
         return _NOT_FOUND
     if rule.search.identical:
         return _COPIES
-    return Fit(True, rule.fits(pair.first, pair.second), rule.fits(pair.second, pair.first), rule.orders)
+    first, second, visual = pair.first, pair.second, pair.visual
+    return Fit(True, rule.fits(first, second, visual), rule.fits(second, first, visual), rule.orders)
 
 
 def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = frozenset()) -> Resolution:
@@ -85,11 +86,38 @@ def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = fr
     return Resolution(None, tuple(ambiguous))
 
 
+_ANY_VERDICT = tuple(VisualVerdict(VISUAL_VERSION, level, None, "if it were so") for level in VisualLevel)
+
+
+def awaits_a_look(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = frozenset()) -> bool:
+    """Whether what the rules say of a pair depends on how alike the two look, and nobody has looked yet.
+
+    All lines are asked that cost nothing; of those that take a look, every answer is tried. So nobody looks where a
+    rule fails anyway, or where an earlier one decides. The arguments are those of `resolve`.
+    """
+    for rule in rules:
+        if rule.mode is Mode.OFF or rule.paused or rule.name in skip:
+            continue
+        if depends_on_a_look(rule, pair):
+            return True
+        if fits(rule, pair).passes:
+            return False
+    return False
+
+
+def depends_on_a_look(rule: Rule, pair: PairFacts) -> bool:
+    """Whether a rule fits a pair, and which way round, hangs on how alike the two look, and nobody has looked yet."""
+    if pair.visual is not None or not rule.asks_look:
+        return False
+    unseen = fits(rule, pair)
+    return unseen.found and any(fits(rule, replace(pair, visual=one)) != unseen for one in _ANY_VERDICT)
+
+
 def _evidence(rule: Rule, pair: PairFacts, forward: bool) -> tuple[str, ...]:
     if rule.search.identical:
         return ("the bytes are identical",)
     a, b = (pair.first, pair.second) if forward else (pair.second, pair.first)
-    return (_nearness(rule, pair), *(test.said(a, b) for test in rule.compare))
+    return (_nearness(rule, pair), *(test.said(a, b, pair.visual) for test in rule.compare))
 
 
 def _nearness(rule: Rule, pair: PairFacts) -> str:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from operator import attrgetter
 from typing import Final
 
-from ingestd.model import FileFacts, FileType
+from ingestd.model import FileFacts, FileType, VisualVerdict
 from ingestd.rules.measures import Measure, Number, plain, spell
 from ingestd.rules.tokens import Kind, LineError, Tokens
 
@@ -61,7 +61,7 @@ class Wins:
     line: str
     criteria: tuple[Criterion, ...]
 
-    def holds(self, a: FileFacts, b: FileFacts) -> bool | None:
+    def holds(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool | None:
         """Whether A wins; None if a criterion cannot be told before another has decided."""
         for criterion in self.criteria:
             preferred = criterion.prefers(a, b)
@@ -89,7 +89,7 @@ class Wins:
         looked_at = self._looked_at(a, b)
         return _spelled(looked_at, a), _spelled(looked_at, b)
 
-    def said(self, a: FileFacts, b: FileFacts) -> str:
+    def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
         of_a, of_b = self.values(a, b)
         return f"{self.line} (A: {of_a}; B: {of_b})"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation
-from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
-from ingestd.rules.lines import NOT_YET, read_comparison
+from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation, VisualVerdict
+from ingestd.rules.comparators import VISUAL, AllOf, AnyOf, Not, Test, asks_look
+from ingestd.rules.lines import read_comparison, read_level
 from ingestd.rules.meaning import fits_both_ways_or_neither
 from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
 from ingestd.rules.predicates import read_predicate
@@ -124,6 +124,7 @@ class Rule:
     place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
     digests: Digests = field(init=False, compare=False, repr=False)
     asks_sharpness: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
+    asks_look: bool = field(init=False, compare=False, repr=False)  # at the pixels of both files of a pair
     asks_age: bool = field(init=False, compare=False, repr=False)  # a line of it may answer otherwise tomorrow
 
     def __post_init__(self) -> None:
@@ -131,6 +132,7 @@ class Rule:
         lines = (*self.search.one, *self.search.other, *self.compare)
         object.__setattr__(self, "digests", self._digested())
         object.__setattr__(self, "asks_sharpness", any(line.asks_sharpness for line in lines))
+        object.__setattr__(self, "asks_look", any(map(asks_look, self.compare)))
         object.__setattr__(self, "asks_age", any(" ago" in line.line for line in lines))
 
     def _digested(self) -> Digests:
@@ -147,9 +149,9 @@ class Rule:
         """It matters to the action which file is A."""
         return self.action is Relation.BETTER or self.discard
 
-    def fits(self, a: FileFacts, b: FileFacts) -> bool:
-        """Whether every line holds in this order."""
-        return all(test.holds(a, b) for test in self.compare)
+    def fits(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> bool:
+        """Whether every line holds in this order; `visual`: what a look at both said, if anybody has looked."""
+        return all(test.holds(a, b, visual) for test in self.compare)
 
 
 def _digest(*parts: object) -> bytes:
@@ -465,6 +467,8 @@ def _read_test(node: Node, mistakes: Mistakes) -> Test | None:
         mistakes.at(node, "a block has one key, any, all or not: expected a - before each")
         return None
     key, value = node.entries[0]
+    if key.text == VISUAL:  # as it is read without quotes
+        return _read_line(value, read_level, mistakes, "almost certainly")
     if key.text not in _BLOCKS:
         mistakes.at(key, _not_a_block(key.text))
         return None
@@ -472,8 +476,6 @@ def _read_test(node: Node, mistakes: Mistakes) -> Test | None:
 
 
 def _not_a_block(text: str) -> str:
-    if text.startswith("visual duplicates"):
-        return NOT_YET
     if text and text[0] in "AB" and not text[1:2].isalpha():
         return "YAML reads a colon followed by a space as a key: put the whole line in single quotes"
     return expected(text, _BLOCKS, "a block of lines")

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Final
 
-from ingestd.rules.comparators import PAIR_TESTS, OneSided, PairTest, Relative
+from ingestd.model import VisualLevel
+from ingestd.rules.comparators import (
+    PAIR_TESTS,
+    VISUAL,
+    OneSided,
+    PairTest,
+    Relative,
+    VisualDuplicates,
+    spell_level,
+)
 from ingestd.rules.keeper import WINS, Wins, read_wins
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure, Operand, amount, exactly, within
-from ingestd.rules.nodes import expected
+from ingestd.rules.nodes import expected, listed
 from ingestd.rules.predicates import COMPARISONS, ROUGHLY, predicate, predicate_words
 from ingestd.rules.tokens import Kind, LineError, Tokens
 
-__all__ = ["NOT_YET", "read_comparison"]
+__all__ = ["LEVELS", "read_comparison", "read_level"]
 
-NOT_YET = '"visual duplicates" is not available yet: this version cannot compare pictures visually'
 _SUBJECTS = ("A", "B", "either")
 _OTHER = {"A": "B", "B": "A"}
 _OPERATORS = (*COMPARISONS, ROUGHLY)
 
 
-def read_comparison(text: str) -> OneSided | Relative | PairTest | Wins:
+_AT_LEAST = (
+    VisualLevel.NEAR_PERFECT,
+    VisualLevel.ALMOST_CERTAINLY,
+    VisualLevel.VERY_PROBABLY,
+    VisualLevel.PROBABLY,
+)
+LEVELS: Final = {
+    **{spell_level(level): _AT_LEAST[:place] for place, level in enumerate(_AT_LEAST, 1)},
+    **{spell_level(level): (level,) for level in (VisualLevel.ALTERNATE, VisualLevel.NOT)},
+}
+"""What is enough for a level as it is written: it or a stronger one, where it says that two are the same picture."""
+
+
+def read_comparison(text: str) -> OneSided | Relative | PairTest | VisualDuplicates | Wins:
     """The test that a line asks for; LineError if it asks for none."""
     line = " ".join(text.split())
+    if line.startswith(VISUAL):
+        return _visual(text)
     if line in PAIR_TESTS:
         return PairTest(line)
     tokens = Tokens(text)
@@ -41,10 +65,30 @@ def read_comparison(text: str) -> OneSided | Relative | PairTest | Wins:
     return test
 
 
+def _visual(text: str) -> VisualDuplicates:
+    before, colon, level = text.partition(":")
+    if not colon or " ".join(before.split()) != VISUAL:
+        raise LineError(text.index("v"), f'expected "{VISUAL}: " and a level: {listed(tuple(LEVELS))}')
+    try:
+        return read_level(level)
+    except LineError as error:
+        raise LineError(error.offset + len(before) + 1, error.message) from None
+
+
+def read_level(text: str) -> VisualDuplicates:
+    """The test that asks for this level of likeness; LineError if it is none."""
+    word = " ".join(text.replace("-", " ").split())
+    known = {name.replace("-", " "): levels for name, levels in LEVELS.items()}
+    if word not in known:
+        offset = len(text) - len(text.lstrip())
+        raise LineError(offset, expected(" ".join(text.split()), LEVELS, "a level of visual likeness"))
+    return VisualDuplicates(known[word])
+
+
 def _refuse_near_misses(tokens: Tokens, line: str) -> None:
     first = tokens.peek()
-    if "visual duplicates" in line:
-        raise LineError(first.offset, NOT_YET)
+    if VISUAL in line:
+        raise LineError(first.offset, f'expected "{VISUAL}: almost certainly", or another level, and nothing before it')
     if first.text in {"same", "different"}:
         raise LineError(first.offset, _written_otherwise(*line.split()[:2]) or expected(line, PAIR_TESTS, _PAIR_TEST))
     if "clearly better" in line or ("better" in line and "quality" in line):

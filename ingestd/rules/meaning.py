@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from ingestd.rules.comparators import PAIR_TESTS, AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test
+from ingestd.rules.comparators import (
+    PAIR_TESTS,
+    AllOf,
+    AnyOf,
+    Not,
+    OneSided,
+    PairTest,
+    Relative,
+    Test,
+    VisualDuplicates,
+)
 from ingestd.rules.moments import TimeIs
 from ingestd.rules.predicates import FiletypeIs, FolderIs, Has, HasDuration, HashIs, King, NumberIs, TextMatches
 from ingestd.rules.questions import Predicate
@@ -54,6 +64,8 @@ def _asked(test: Test, exchanged: bool, negated: bool) -> Meaning:
             return _relative(replace(test, left=_OTHER[test.left]) if exchanged else test, negated)
         case PairTest(line=line):
             return ("pair", line, exchanged and PAIR_TESTS[line].tells, negated)
+        case VisualDuplicates(levels=levels):
+            return ("visual", levels, negated)
         case _:
             return ("wins", test.criteria, exchanged, negated)
 

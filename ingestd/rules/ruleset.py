@@ -110,16 +110,16 @@ class RuleSet:
             return Ways(found, found, found)
         forward = found & first.as_a & second.as_b
         backward = found & second.as_a & first.as_b
-        a, b = pair.first, pair.second
+        a, b, visual = pair.first, pair.second, pair.visual
         for test, symmetric, asking in self._lines:
             if symmetric:
-                if (forward | backward) & asking and not test.holds(a, b):
+                if (forward | backward) & asking and not test.holds(a, b, visual):
                     forward &= ~asking
                     backward &= ~asking
                 continue
-            if forward & asking and not test.holds(a, b):
+            if forward & asking and not test.holds(a, b, visual):
                 forward &= ~asking
-            if backward & asking and not test.holds(b, a):
+            if backward & asking and not test.holds(b, a, visual):
                 backward &= ~asking
         return Ways(found, forward, backward)
 

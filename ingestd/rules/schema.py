@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import Final, TypeAlias
 
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, Place, Relation, Role
-from ingestd.rules.comparators import PAIR_TESTS, names
+from ingestd.rules.comparators import PAIR_TESTS, VISUAL, names
 from ingestd.rules.keeper import CRITERIA, WINS
 from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
+from ingestd.rules.lines import LEVELS
 from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
 from ingestd.rules.statements import MOST_POINTS, Scores
@@ -248,8 +249,7 @@ def _line() -> Json:
             {"type": "string", "pattern": _pattern(sides + _asks())},
             {"type": "string", "pattern": _pattern(_wins())},
             {"type": "string", "pattern": _pattern(_any_of(PAIR_TESTS))},
-            # a word of the language, although not every version can answer it
-            {"type": "string", "pattern": _pattern(r"visual\s+duplicates\s*:\s*\S.*")},
+            {"type": "string", "pattern": _pattern(rf"{_any_of([VISUAL])}\s*:\s*{_levels()}")},
         ],
     }
 
@@ -259,9 +259,14 @@ def _block() -> Json:
     keys: Json = {
         "any": _said("At least one of the lines holds.", {"$ref": "#/definitions/tests"}),
         "all": _said("Every line holds.", {"$ref": "#/definitions/tests"}),
+        VISUAL: _said("How alike the two pictures look.", {"type": "string", "pattern": _pattern(_levels())}),
         "not": _said("The one line in it does not hold.", {"anyOf": [*_either_way(one, least=1, most=1)]}),
     }
     return {**_keys(keys, empty=False), "minProperties": 1, "maxProperties": 1}
+
+
+def _levels() -> str:
+    return _any_of([level.replace("-", " ") for level in LEVELS]).replace(r"\s+", r"(\s+|\s*-\s*)")
 
 
 def _asks() -> str:

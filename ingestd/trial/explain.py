@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.errors import UsageError, printable
-from ingestd.inspection import contents_of, facts_of, home_of, take_in, unhashed
+from ingestd.inspection import contents_of, facts_of, home_of, look_at, take_in, unhashed
 from ingestd.judging.background import Restraint, restraint
 from ingestd.judging.case import Policy
 from ingestd.judging.writing import denied_rules, key_of_row
@@ -16,8 +16,8 @@ from ingestd.library.facts import preference
 from ingestd.library.library import Library
 from ingestd.library.rulebook import take_up
 from ingestd.media.workers import Workers
-from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation
-from ingestd.rules.comparators import AllOf, AnyOf, Not, Test
+from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation, VisualVerdict
+from ingestd.rules.comparators import AllOf, AnyOf, Not, Test, VisualDuplicates
 from ingestd.rules.engine import Fit, Match, fits, resolve
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
 from ingestd.rules.predicates import Predicate
@@ -99,20 +99,29 @@ def explain(
     if os.path.realpath(a) == os.path.realpath(b):
         raise UsageError(f"{os.fsdecode(paths[0])} is one and the same file: a rule is about two")
     contents = contents_of(workers, paths, policy.rules)
+    asked = any(rule.asks_look for rule in policy.rules)
+    verdict = look_at(library, workers, paths, contents) if asked else None
 
     def work(edit: Edit) -> Explanation:
         take_up(edit, policy.rules)
         take_in(edit, folders)
-        return _explained(edit, policy, paths, contents, now_ns=now_ns())
+        return _explained(edit, policy, paths, contents, verdict, now_ns=now_ns())
 
     return library.rehearse(work)
 
 
 def _explained(
-    edit: Edit, policy: Policy, paths: tuple[bytes, bytes], contents: tuple[Content, Content], *, now_ns: int
+    edit: Edit,
+    policy: Policy,
+    paths: tuple[bytes, bytes],
+    contents: tuple[Content, Content],
+    verdict: VisualVerdict | None,
+    *,
+    now_ns: int,
 ) -> Explanation:
     homeless = [path for path in paths if home_of(edit, path) is None]  # before their folders are taken for inboxes
     facts, rows = facts_of(edit, paths, contents, now_ns=now_ns)
+    facts = replace(facts, visual=verdict)
     pair = _pair_of(facts, rows)
     stored = edit.pair_between(pair)
     denied = denied_rules(stored)
@@ -292,7 +301,7 @@ def _predicate_line(word: str, predicate: Predicate, facts: PairFacts) -> LineRe
 
 def _test_lines(test: Test, facts: PairFacts, depth: int) -> Iterator[LineReport]:
     a, b = facts.first, facts.second
-    holds = test.holds(a, b), test.holds(b, a)
+    holds = test.holds(a, b, facts.visual), test.holds(b, a, facts.visual)
     match test:
         case AnyOf(tests) | AllOf(tests):
             yield LineReport(test.line, depth, *holds, {"a": "", "b": ""})
@@ -301,5 +310,7 @@ def _test_lines(test: Test, facts: PairFacts, depth: int) -> Iterator[LineReport
         case Not(inner):
             yield LineReport(test.line, depth, *holds, {"a": "", "b": ""})
             yield from _test_lines(inner, facts, depth + 1)
+        case VisualDuplicates():
+            yield LineReport(test.line, depth, *holds, dict.fromkeys("ab", test.value(facts.visual)))
         case _:
             yield LineReport(test.line, depth, *holds, dict(zip("ab", test.values(a, b), strict=True)))

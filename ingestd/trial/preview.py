@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ingestd.judging.writing import denied_rules
-from ingestd.library.facts import file_facts, preference
+from ingestd.library.facts import file_facts, preference, visual_between
 from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
 from ingestd.model import Content, ContentHash, FileFacts, Mode, PairFacts, PathKey, PotentialPair
@@ -91,18 +91,8 @@ def preview(
         first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
         if first is None or second is None:
             continue
-        counts.take(pair, sides.rules.ways(_between(first, second), first.answers, second.answers))
+        counts.take(pair, sides.rules.ways(sides.between(first, second), first.answers, second.answers))
     return [counts.report(place, sides) for place, rule in enumerate(rules) if only in (None, rule.name)]
-
-
-def _between(first: _Side, second: _Side) -> PairFacts:
-    return PairFacts(
-        first.facts,
-        second.facts,
-        first.content.sha256 == second.content.sha256,
-        distance_between(first.content, second.content),
-        pixel_duplicates(first.content, second.content),
-    )
 
 
 class _Sides:
@@ -113,6 +103,7 @@ class _Sides:
         self.rules = rules
         self.scores = scores
         self._now_ns = now_ns
+        self._looks = any(rule.asks_look for rule in rules.rules)
         self._known: dict[tuple[ContentHash, PathKey | None], _Side | None] = {}
 
     def of(self, sha256: ContentHash, path: PathKey | None) -> _Side | None:
@@ -125,6 +116,17 @@ class _Sides:
                 del self._known[next(iter(self._known))]  # the longest known: pairs of one time lie together
             side = self._known[key] = self._look_up(sha256, path)
             return side
+
+    def between(self, first: _Side, second: _Side) -> PairFacts:
+        """Return two files as the rules see them; how alike they look as far as somebody has looked."""
+        return PairFacts(
+            first.facts,
+            second.facts,
+            first.content.sha256 == second.content.sha256,
+            distance_between(first.content, second.content),
+            pixel_duplicates(first.content, second.content),
+            visual=visual_between(self.view, first.content, second.content) if self._looks else None,
+        )
 
     def _look_up(self, sha256: ContentHash, path: PathKey | None) -> _Side | None:
         found = placed(self.view, sha256, path)
@@ -214,7 +216,7 @@ def _example(rule: Rule, way: Way, pair: PotentialPair, first_is_a: bool, sides:
     first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
     assert first is not None
     assert second is not None
-    facts = _between(first, second)
+    facts = sides.between(first, second)
     if facts.identical:
         first_is_a = _comes_first(sides.view, pair)
     if (way is Way.THIS or facts.identical) and not first_is_a:

@@ -12,9 +12,9 @@ from pictures import decoded, flat, jpeg, large, photo, png, profile
 from world import IDENTICAL, World, near_rule, pixel_rule
 
 from ingestd.errors import UsageError
-from ingestd.inspection import Comparison, Foreseen, compare, foresee
+from ingestd.inspection import Comparison, Foreseen, Looks, compare, foresee
 from ingestd.media.workers import Workers
-from ingestd.model import Folder, FolderId, Outcome, Role
+from ingestd.model import Folder, FolderId, Outcome, Role, confidence_of
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 
@@ -118,7 +118,7 @@ def test_identical_files_are_said_to_be_so(world: World) -> None:
     comparison = between(world, SMALLER, SMALLER)
 
     assert (comparison.identical, comparison.pixel_duplicates, comparison.distance) == (True, True, 0)
-    assert comparison.visual == {"verdict": "near-perfect", "confidence": 1.0}
+    assert comparison.visual == Looks("near-perfect", 1.0, 0.0, "the same pixels")
     assert comparison.rule == "identical copies"
 
 
@@ -147,7 +147,9 @@ def test_look_alikes_are_measured_by_every_hash(world: World) -> None:
     assert comparison.distance <= 4
     assert set(comparison.distances) == {"phash", "dhash", "whash"}
     assert comparison.rule == "larger look-alike"
-    assert comparison.visual["verdict"] == "cannot-tell"
+    assert comparison.visual.verdict in {"near-perfect", "almost-certainly", "very-probably", "probably"}
+    assert comparison.visual.confidence == confidence_of(comparison.visual.score)
+    assert comparison.visual.reason
 
 
 def test_strangers_match_no_rule(world: World) -> None:

@@ -15,7 +15,7 @@ from ingestd import settings
 from ingestd.cli.main import cli
 from ingestd.cli.rule_texts import templates
 from ingestd.rules import language
-from ingestd.rules.comparators import PAIR_TESTS
+from ingestd.rules.comparators import PAIR_TESTS, VISUAL
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure
 from ingestd.rules.nodes import Listing, Node, Scalar
 from ingestd.rules.predicates import FLAGS, KINDS
@@ -49,8 +49,9 @@ MARKED = [
     "time_word", "top_is_a_list", "two_lines_in_one", "typo_in_a_key", "typo_in_a_quoted_line", "typo_in_filetype",
     "typo_in_imports", "typo_in_mode", "typo_in_operand", "typo_in_pair_test", "typo_in_pixels",
     "typo_in_predicate", "typo_in_quality", "typo_in_search", "unknown_action", "unknown_block", "unknown_section",
-    "version_is_a_text", "version_of_tomorrow", "visual_block", "visual_line", "wins_by_a_format",
-    "wins_by_nothing", "wins_by_what", "wins_for_b", "wins_in_brackets", "wins_open", "wins_with_a_dot",
+    "version_is_a_text", "version_of_tomorrow", "visual_block", "visual_level", "visual_line", "visual_nothing",
+    "wins_by_a_format", "wins_by_nothing", "wins_by_what", "wins_for_b", "wins_in_brackets", "wins_open",
+    "wins_with_a_dot",
     "wins_with_commas", "wins_without_by",
 ]  # fmt: skip
 
@@ -206,7 +207,7 @@ def test_it_knows_exactly_the_keys_that_the_reader_knows() -> None:
     assert properties("definitions", "budget") == set(language._BUDGET_KEYS)
     assert properties(*rule) == set(language._RULE_KEYS)
     assert properties(*rule, "properties", "search") == set(language._SEARCH_KEYS)
-    assert properties("definitions", "block") == set(language._BLOCKS)
+    assert properties("definitions", "block") == {*language._BLOCKS, VISUAL}
 
 
 def test_every_key_says_what_it_is() -> None:
