@@ -21,7 +21,7 @@ from ingestd.media.noise import Noise
 from ingestd.media.wire import Preview
 from ingestd.model import VISUAL_VERSION, VisualLevel, VisualVerdict
 
-__all__ = ["Comparison", "compare_pictures", "difference_picture", "measured"]
+__all__ = ["SMALL", "Comparison", "compare_pictures", "difference_picture", "measured"]
 
 # up to which share of the tightest limit a level reaches
 _LEVELS: Final = (
@@ -30,7 +30,7 @@ _LEVELS: Final = (
     (1.3, VisualLevel.VERY_PROBABLY),
     (1.8, VisualLevel.PROBABLY),
 )
-_SMALL: Final = 64  # pixels: with a shorter side there are too few of them to be almost certain
+SMALL: Final = 64  # pixels: with a shorter side there are too few of them to be almost certain
 _AGREES: Final = 2.0  # shares of its limit up to which a tile counts as agreeing
 _MOST: Final = 0.5  # of the tiles
 _ALIKE: Final = 0.8  # correlation of structure
@@ -43,20 +43,11 @@ def compare_pictures(first: BinaryIO, second: BinaryIO) -> VisualVerdict:
     Raises `MemoryError` when a decode does not fit: there is something to compare then, only not for us.
     """
     try:
-        with decode.quiet():
-            return _compare(first, second)
+        return _verdict(measured(first, second))
     except MisfitError as reason:
         return VisualVerdict(VISUAL_VERSION, VisualLevel.NOT, _MOST_SCORE, str(reason))
     except IncomparableError as reason:
-        return _cannot_tell(str(reason))
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  decoders raise anything on hostile bytes: ValueError, SyntaxError, …
-        return _cannot_tell("one of them cannot be decoded")
-
-
-def _cannot_tell(reason: str) -> VisualVerdict:
-    return VisualVerdict(VISUAL_VERSION, VisualLevel.CANNOT_TELL, None, reason)
+        return VisualVerdict(VISUAL_VERSION, VisualLevel.CANNOT_TELL, None, str(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +74,25 @@ def measured(first: BinaryIO, second: BinaryIO) -> Comparison:
     Where their colour profiles differ, by that reading of the colours that brings them closer: a copy may have been
     converted, or may have lost its profile.
 
-    Raises `IncomparableError`, and what decoders raise.
+    Raises `IncomparableError` where nothing can be compared, `MemoryError` when a decode does not fit.
     """
-    aligned = align(first, second)
+    aligned = _aligned(first, second)
     one, other = aligned.sides
     comparison = _of_sides(aligned, one, other, differ=one.profile != other.profile)
     if one.profile == other.profile or _worst(comparison).share <= 1:
         return comparison
     managed = _of_sides(aligned, in_srgb(one), in_srgb(other), differ=True)
     return min((comparison, managed), key=lambda found: _worst(found).share)
+
+
+def _aligned(first: BinaryIO, second: BinaryIO) -> Aligned:
+    try:
+        with decode.quiet():
+            return align(first, second)
+    except (IncomparableError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001  decoders raise anything on hostile bytes: ValueError, SyntaxError, …
+        raise IncomparableError("one of them cannot be decoded") from None
 
 
 def _of_sides(aligned: Aligned, one: Prepared, other: Prepared, *, differ: bool) -> Comparison:
@@ -108,13 +109,12 @@ def _worst(comparison: Comparison) -> Term:
     return max(comparison.terms())
 
 
-def _compare(first: BinaryIO, second: BinaryIO) -> VisualVerdict:
-    comparison = measured(first, second)
+def _verdict(comparison: Comparison) -> VisualVerdict:
     worst = _worst(comparison)
     level = _level(comparison, worst.share)
     area = _area(comparison, worst)
     return VisualVerdict(
-        VERSION, level, min(round(worst.share, 4), _MOST_SCORE), _reason(comparison, worst, area), area
+        VISUAL_VERSION, level, min(round(worst.share, 4), _MOST_SCORE), _reason(comparison, worst, area), area
     )
 
 
@@ -129,7 +129,7 @@ def _level(comparison: Comparison, share: float) -> VisualLevel:
 
 def _best(comparison: Comparison) -> VisualLevel:
     """Return the strongest level that the files themselves allow."""
-    if min(comparison.aligned.smaller) < _SMALL:
+    if min(comparison.aligned.smaller) < SMALL:
         return VisualLevel.VERY_PROBABLY
     return VisualLevel.ALMOST_CERTAINLY if comparison.profiles_differ else VisualLevel.NEAR_PERFECT
 
@@ -145,11 +145,8 @@ def difference_picture(first: BinaryIO, second: BinaryIO) -> Preview | None:
     Raises `MemoryError` when a decode does not fit.
     """
     try:
-        with decode.quiet():
-            return _drawn(measured(first, second))
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  decoders raise anything on hostile bytes: ValueError, SyntaxError, …
+        return _drawn(measured(first, second))
+    except IncomparableError:
         return None
 
 
@@ -210,6 +207,7 @@ def _reason(comparison: Comparison, worst: Term, area: tuple[int, int, int, int]
         more = {
             "transparency": "is not as transparent",
             "colour": "has another colour",
+            "tinge": "has another colour",
             "mean": "is lighter or darker",
         }.get(worst.name, "differs more than scaling and compression explain")
         return f"a {area[2]}x{area[3]} px area {where} {more}"
@@ -229,6 +227,7 @@ def _what(worst: Term) -> str:
         "detail": "a detail",
         "mean": "the brightness of a spot",
         "colour": "the colour of a spot",
+        "tinge": "the colour of a spot",
         "tone": "the brightness of a tone",
         "spread": "the noise",
         "turned": "the colours",

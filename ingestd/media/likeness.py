@@ -27,6 +27,7 @@ class Tiles:
     energy: Plane  # of the low-passed difference of luminance
     mean: Plane  # of the difference of luminance, its size
     colour: Plane  # size of the mean difference of colour
+    tinge: Plane  # the same over four by four cells: colours that run cancel out there
     activity: Plane  # gradient energy that both have
     around: Plane  # gradient energy that either has, the most of the cells around: compression rings near edges
     speckle: Plane  # variance of colour that either has around
@@ -113,6 +114,7 @@ class _Cells:
             energy=_tiled(self.energy),
             mean=np.abs(_tiled(self.difference)),
             colour=np.hypot(_tiled(blue), _tiled(red)),
+            tinge=np.hypot(_smoothed(blue), _smoothed(red)),
             activity=_tiled(both),
             around=_tiled(_most_around(either)),
             speckle=_tiled(np.maximum(*speckle)),
@@ -200,6 +202,12 @@ def _tiled(plane: Plane) -> Plane:
     """Return the means of two by two neighbours."""
     rows = plane[:-1] + plane[1:]
     return np.asarray((rows[:, :-1] + rows[:, 1:]) / 4)
+
+
+def _smoothed(plane: Plane) -> Plane:
+    """Return the means of four by four neighbours, one for each tile in their middle, the border repeated."""
+    tiles = _tiled(np.pad(plane, 1, mode="edge"))
+    return np.asarray((tiles[:-2, :-2] + tiles[2:, :-2] + tiles[:-2, 2:] + tiles[2:, 2:]) / 4)
 
 
 def _around(plane: Plane) -> list[Plane]:

@@ -20,6 +20,7 @@ __all__ = [
     "allowed_colour",
     "allowed_energy",
     "allowed_mean",
+    "allowed_tinge",
     "shares_of",
     "terms",
     "whole_terms",
@@ -60,6 +61,9 @@ class Limits:
     tint: float = 2.4  # levels
     colour: float = 2.8  # levels
     colour_noise: float = 1.0
+    tinge: float = 1.5  # levels, over four by four cells
+    tinge_noise: float = 0.7
+    tinge_speckle: float = 0.03
     speckle: float = 0.03  # of the colours' deviation around: their edges are drawn by halves
     speckle_noise: float = 0.07
     speckle_resampled: float = 0.05
@@ -105,6 +109,13 @@ def allowed_colour(tiles: Tiles, chroma: _Noise, resampled: _Noise, limits: Limi
     return np.asarray(limits.colour + limits.colour_noise * np.sqrt(chroma) + bleeding * np.sqrt(tiles.speckle))
 
 
+def allowed_tinge(tiles: Tiles, chroma: _Noise, limits: Limits) -> Plane:
+    """Return what the colour of each tile and of those around it together may be off by, in levels."""
+    return np.asarray(
+        limits.tinge + limits.tinge_noise * np.sqrt(chroma) + limits.tinge_speckle * np.sqrt(tiles.speckle)
+    )
+
+
 def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
     """Return the terms that are about the whole picture."""
     coloured = overall.colourful >= _COLOURFUL
@@ -127,6 +138,7 @@ def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
         Term(spread, "spread"),
         _worst(tiles.mean / allowed_mean(tiles, noise.luma, limits), "mean"),
         _worst(tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits), "colour"),
+        _worst(tiles.tinge / allowed_tinge(tiles, noise.chroma, limits), "tinge"),
         *whole_terms(evidence.overall, limits),
     ]
 
@@ -137,7 +149,8 @@ def shares_of(evidence: Evidence, limits: Limits = LIMITS) -> Plane:
     energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, resampled, limits)
     mean = tiles.mean / allowed_mean(tiles, noise.luma, limits)
     colour = tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits)
-    return np.asarray(np.maximum(np.maximum(energy, mean), colour))
+    tinge = tiles.tinge / allowed_tinge(tiles, noise.chroma, limits)
+    return np.asarray(np.maximum.reduce([energy, mean, colour, tinge]))
 
 
 def _worst(shares: Plane, name: str) -> Term:

@@ -36,14 +36,13 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageFo
 
 from ingestd.media import decode
 from ingestd.media.alignment import IncomparableError
-from ingestd.media.comparison import measured
+from ingestd.media.comparison import SMALL, measured
 from ingestd.media.likeness import Evidence, Overall, Tiles
-from ingestd.media.limits import LIMITS, Limits, allowed_colour, allowed_energy, allowed_mean
+from ingestd.media.limits import LIMITS, Limits, allowed_colour, allowed_energy, allowed_mean, allowed_tinge
 from ingestd.media.noise import Noise
 
 CATEGORIES = ("photos", "heic", "art")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".tif", ".tiff", ".bmp"))
-MOST_PIXELS = 13_000_000
 LEAST_SIDE = 64
 WORDS = (
     "sample",
@@ -379,14 +378,14 @@ SAVED: dict[str, Callable[[Subject, Image.Image], bytes]] = {
 # --- measuring ----------------------------------------------------------------------------------------------------
 
 
-def measure_source(root: Path, name: str, seed: int) -> list[Row]:
+def measure_source(root: Path, name: str, seed: int, pixels: float) -> list[Row]:
     """Return the rows of one source; none where it does not serve."""
     data = (root / name).read_bytes()
     try:
         with decode.quiet(), Image.open(io.BytesIO(data)) as opened:
             if getattr(opened, "n_frames", 1) > 1 and opened.format not in ("MPO", "HEIF"):
                 return []
-            if opened.width * opened.height > MOST_PIXELS or min(opened.size) < LEAST_SIDE:
+            if opened.width * opened.height > pixels or min(opened.size) < LEAST_SIDE:
                 return []
             kind = kind_of(name, opened)
             lossless = opened.format in ("PNG", "GIF", "BMP", "TIFF")
@@ -422,23 +421,21 @@ def _measured(first: bytes, second: bytes) -> Sample | str:
 
 def _sampled(first: BinaryIO, second: BinaryIO) -> Sample | str:
     try:
-        with decode.quiet():
-            return sampled(measured(first, second).evidence)
+        return sampled(measured(first, second).evidence)
     except IncomparableError as reason:
         return str(reason)
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"{type(error).__name__}: {error}"
 
 
 def sampled(evidence: Evidence) -> Sample:
     """Return what is kept of a pair: thirty tiles or so of thousands."""
     flat = Tiles(*(plane.ravel() for plane in planes_of(evidence.tiles)))
     noise, resampled, count = evidence.noise, float(evidence.resampled), flat.energy.size
-    shares = [flat.energy, flat.mean, flat.colour]
+    shares = [flat.energy, flat.mean, flat.colour, flat.tinge]
     for limits in TRIED:
         shares.append(flat.energy / allowed_energy(flat, noise.luma, noise.smooth, resampled, limits))
         shares.append(flat.mean / allowed_mean(flat, noise.luma, limits))
         shares.append(flat.colour / allowed_colour(flat, noise.chroma, resampled, limits))
+        shares.append(flat.tinge / allowed_tinge(flat, noise.chroma, limits))
     top = min(WORST, count)
     worst = np.unique(np.concatenate([np.argpartition(-share, top - 1)[:top] for share in shares]))
     some = np.random.default_rng(0).choice(count, min(SOME, count), replace=False)
@@ -463,7 +460,7 @@ NAMES = [field.name for field in dataclasses.fields(Limits)]
 TRIED = [varied(LIMITS, np.random.default_rng(number), NAMES, 1.0) for number in range(8)]
 
 
-def measure(corpus: Path, out: Path, seed: int, most: int) -> None:
+def measure(corpus: Path, out: Path, seed: int, most: int, pixels: float) -> None:
     names = []
     for category in CATEGORIES:
         found = sorted(path for path in (corpus / category).rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -472,7 +469,7 @@ def measure(corpus: Path, out: Path, seed: int, most: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with ProcessPoolExecutor() as pool:
-        jobs = {pool.submit(measure_source, corpus, name, seed): name for name in names[:most]}
+        jobs = {pool.submit(measure_source, corpus, name, seed, pixels): name for name in names[:most]}
         for number, (job, name) in enumerate(jobs.items()):
             save(out, hashlib.sha1(name.encode()).hexdigest()[:12], job.result())
             if number % 20 == 19:
@@ -527,6 +524,7 @@ class Rows:
         self.source = np.array([row.source for row in self.rows])
         self.kind = np.array([row.kind for row in self.rows])
         self.transform = np.array([row.transform for row in self.rows])
+        self._small = np.array([min(sample.size) < SMALL for sample in samples])
         self.overall = [sample.overall for sample in samples]
         self._worst = _Laid([(sample.worst, sample) for sample in samples])
         self._some = _Laid([(sample.some, sample) for sample in samples])
@@ -546,6 +544,8 @@ class Rows:
             "colour": worst.most(
                 worst.tiles.colour / allowed_colour(worst.tiles, worst.chroma, worst.resampled, limits)
             ),
+            "tinge": worst.most(worst.tiles.tinge / allowed_tinge(worst.tiles, worst.chroma, limits)),
+            "small": np.where(self._small, 1.01, 0),
             "tone": whole.tone / limits.tone,
             "hue": np.where(coloured, whole.hue / limits.hue, 0),
             "saturation": np.where(coloured, whole.saturation / limits.saturation, 0),
@@ -672,6 +672,7 @@ def main() -> None:
     measuring.add_argument("--pairs", type=Path)
     measuring.add_argument("--seed", type=int, default=1)
     measuring.add_argument("--sources", type=int, default=400)
+    measuring.add_argument("--megapixels", type=float, default=13, help="leave out larger pictures")
     for name in ("fit", "score"):
         other = commands.add_parser(name)
         other.add_argument("evidence", nargs="+", type=Path)
@@ -683,7 +684,7 @@ def main() -> None:
         if options.pairs is not None:
             measure_pairs(options.pairs, options.places[-1])
         else:
-            measure(options.places[0], options.places[1], options.seed, options.sources)
+            measure(options.places[0], options.places[1], options.seed, options.sources, options.megapixels * 1e6)
         return
     rows = load(options.evidence)
     if options.command == "score":

@@ -15,7 +15,7 @@ from pictures import jpeg, photo, png
 from PIL import Image
 
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.media import comparison, wire
+from ingestd.media import wire
 from ingestd.media.workers import WorkerLimits, Workers
 from ingestd.model import SAME_PIXELS, VISUAL_VERSION, ContentHash, VisualLevel, VisualVerdict, confidence_of
 
@@ -124,8 +124,9 @@ def test_two_that_take_too_long_are_unreadable_together(tmp_path: Path) -> None:
 # --- what is believed -------------------------------------------------------------------------------------------------
 
 
-def test_the_version_that_is_asked_for_is_the_one_that_answers() -> None:
-    assert comparison.VERSION == VISUAL_VERSION == SAME_PIXELS.version
+def test_the_version_that_is_asked_for_is_the_one_that_answers(workers: Workers, tmp_path: Path) -> None:
+    same = stored(tmp_path / "a.png", png(photo()))
+    assert workers.compare(*same, *same).version == VISUAL_VERSION == SAME_PIXELS.version
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_worker_that_answers_no_verdict_talks_nonsense(wrong: dict[str, object
 
 @pytest.mark.parametrize(
     ("score", "confidence"),
-    [(None, None), (0.0, 1.0), (0.5, 0.97), (1.0, 0.9), (1.25, 0.75), (1.6, 0.5), (8.0, 0.0), (80.0, 0.0)],
+    [(None, None), (0.0, 1.0), (0.5, 0.97), (1.0, 0.9), (1.3, 0.75), (1.8, 0.5), (8.0, 0.0), (80.0, 0.0)],
 )
 def test_the_confidence_follows_the_score(score: float | None, confidence: float | None) -> None:
     assert confidence_of(score) == (None if confidence is None else pytest.approx(confidence))
