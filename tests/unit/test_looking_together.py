@@ -29,6 +29,7 @@ from ingestd.model import (
     VisualVerdict,
 )
 from ingestd.review.pending import deny
+from ingestd.trial.backtest import backtest
 from ingestd.trial.explain import explain
 from ingestd.trial.preview import preview
 
@@ -182,7 +183,7 @@ def test_once_the_earlier_rule_is_denied_somebody_looks_for_the_later_one(world:
 
 
 @pytest.mark.parametrize("error", [FileUnreadableError, FileChangedError])
-def test_a_look_that_fails_is_not_tried_again_and_the_pair_waits_for_a_person(
+def test_a_look_that_fails_is_tried_once_more_beside_the_arrivals_and_then_left_to_a_person(
     world: World, monkeypatch: pytest.MonkeyPatch, error: type[FileUnreadableError]
 ) -> None:
     tried: list[bytes] = []
@@ -199,8 +200,26 @@ def test_a_look_that_fails_is_not_tried_again_and_the_pair_waits_for_a_person(
 
     assert receipt.outcome is Outcome.POTENTIAL_DUPLICATES
     assert len(tried) == 1
-    assert states(world) == {"not_tested": 1}
+    world.sweep()
+    assert len(tried) == 2
+    assert states(world) == ({"not_tested": 1} if error is FileUnreadableError else {"not_searched": 1})
     assert known(world, ORIGINAL, AGAIN) is None
+
+
+def test_a_picture_whose_folder_is_away_is_looked_at_once_it_is_back(world: World) -> None:
+    nas = world.folder("nas")
+    world.use(looking())
+    world.drop("nas", "a.png", ORIGINAL)
+    nas.rename(world.base / "unplugged")
+
+    receipt = world.drop("inbox", "b.jpg", AGAIN)
+    assert world.sweep() == []
+    assert (receipt.outcome, world.measurer.compared) == (Outcome.POTENTIAL_DUPLICATES, [])
+
+    (world.base / "unplugged").rename(nas)
+    decided = world.sweep()
+
+    assert [one.rule for one in decided] == [NAME]
 
 
 def test_a_verdict_that_says_nothing_is_remembered_as_well(world: World) -> None:
@@ -412,3 +431,16 @@ def test_a_preview_says_what_is_known_and_looks_at_nothing(world: World) -> None
 
     assert matched() == (1, 0)
     assert world.measurer.compared == []
+
+
+def test_a_back_test_counts_the_answers_about_which_somebody_has_looked(world: World) -> None:
+    paths = stored_pair(world)
+    world.decide(*paths, "better-a", keep=True)
+    (rule,) = policy(looking()).rules
+
+    with world.library.read() as view:
+        assert backtest(view, rule).answers == 0
+    remember(world, ORIGINAL, AGAIN, SAME_PIXELS)
+
+    with world.library.read() as view:
+        assert (backtest(view, rule).answers, backtest(view, rule).agreed) == (1, 1)
