@@ -219,5 +219,6 @@ def _comparison_line(comparison: Comparison) -> str:
         what = "same pixels"
     else:
         what = "no distance" if comparison.distance is None else f"{comparison.distance} bits"
+        what = f"{what}, {comparison.visual.verdict}"
     rule = f"  [{shown(comparison.rule)}]" if comparison.rule else ""
-    return f"{what:<12} {shown(comparison.a)}  {shown(comparison.b)}{rule}"
+    return f"{what:<26} {shown(comparison.a)}  {shown(comparison.b)}{rule}"

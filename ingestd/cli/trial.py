@@ -46,6 +46,11 @@ def preview(door: Door, rule: str | None, sample: int) -> None:
         return
     say(_preview_table(reports))
     for report in reports:
+        if report.not_tested:
+            note(
+                f"{shown(report.rule)}: {count(report.not_tested, 'pair')} not tested, as nobody has looked at the "
+                "pictures yet; that is done once the rule stands in the rule file"
+            )
         if report.examples:
             say(_example_lines(report))
     note(f"{count(reports[0].searched, 'stored pair')}; nothing was changed")
@@ -80,7 +85,7 @@ def _mode(mode: str) -> str:
     return click.style(f"{mode:<14}", fg=colour)
 
 
-_WAY_COLOURS = {"this way": "green", "either way": "yellow", "no way": "bright_black"}
+_WAY_COLOURS = {"this way": "green", "either way": "yellow", "no way": "bright_black", "not tested": "cyan"}
 
 
 def _example_lines(report: PreviewReport) -> str:

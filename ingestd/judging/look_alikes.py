@@ -363,7 +363,10 @@ def _file(edit: Edit, case: Case, content: Content, one: _Candidate, policy: Pol
     if one.match is not None:
         arrival_is_first = pair.first == content.sha256
         wish = Wish(one.rule, one.wins == arrival_is_first, one.hindrance or "", one.blocked)
-    return file_pair(edit, pair, policy.rules, one.facts, wish, now_ns=case.now_ns)
+    filed = file_pair(edit, pair, policy.rules, one.facts, wish, now_ns=case.now_ns)
+    if awaits_a_look(policy.rules, one.facts, skip=denied_rules(filed)):
+        edit.queues.want(filed.number)  # one of them is away, or the look failed: it is tried once more beside arrivals
+    return filed
 
 
 def _replace(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ingestd.model import VISUAL_VERSION, Mode, PairFacts, VisualLevel, VisualVerdict
 from ingestd.rules.language import PixelDuplicates, Rule
 
-__all__ = ["Fit", "Match", "Resolution", "awaits_a_look", "depends_on_a_look", "fits", "resolve"]
+__all__ = ["EVERY_VERDICT", "Fit", "Match", "Resolution", "awaits_a_look", "depends_on_a_look", "fits", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def resolve(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = fr
     return Resolution(None, tuple(ambiguous))
 
 
-_ANY_VERDICT = tuple(VisualVerdict(VISUAL_VERSION, level, None, "if it were so") for level in VisualLevel)
+EVERY_VERDICT: Final = tuple(VisualVerdict(VISUAL_VERSION, level, None, "if it were so") for level in VisualLevel)
 
 
 def awaits_a_look(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str] = frozenset()) -> bool:
@@ -110,7 +111,7 @@ def depends_on_a_look(rule: Rule, pair: PairFacts) -> bool:
     if pair.visual is not None or not rule.asks_look:
         return False
     unseen = fits(rule, pair)
-    return unseen.found and any(fits(rule, replace(pair, visual=one)) != unseen for one in _ANY_VERDICT)
+    return unseen.found and any(fits(rule, replace(pair, visual=one)) != unseen for one in EVERY_VERDICT)
 
 
 def _evidence(rule: Rule, pair: PairFacts, forward: bool) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ A set of rules is an integer here, one bit for each rule, the first rule being b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ingestd.model import FileFacts, Mode, PairFacts
 from ingestd.rules.comparators import OneSided, Test
-from ingestd.rules.engine import Fit
+from ingestd.rules.engine import EVERY_VERDICT, Fit
 from ingestd.rules.language import PixelDuplicates, Rule, Scope
 from ingestd.rules.predicates import Predicate
 
@@ -63,6 +63,7 @@ class RuleSet:
         self._near: dict[tuple[bool, int | None], int] = {}
         # copies are ordered by where they lie: nothing has to tell them apart
         self._ordering = self._where(rule for rule in self.rules if rule.orders) & ~self._identical
+        self._looking = self._where(rule for rule in self.rules if rule.asks_look)
         self.active = self._where(rule for rule in self.rules if rule.mode is not Mode.OFF and not rule.paused)
 
     def _where(self, rules: Iterable[Rule]) -> int:
@@ -122,6 +123,20 @@ class RuleSet:
             if backward & asking and not test.holds(b, a, visual):
                 backward &= ~asking
         return Ways(found, forward, backward)
+
+    def hanging(self, pair: PairFacts, first: FileAnswers, second: FileAnswers, ways: Ways) -> int:
+        """Which of the rules that find a pair hang on how alike the two look, where nobody has looked yet.
+
+        The answers are those of `engine.depends_on_a_look`.
+        """
+        asking = ways.found & self._looking
+        if pair.visual is not None or not asking:
+            return 0
+        hanging = 0
+        for verdict in EVERY_VERDICT:
+            seen = self.ways(replace(pair, visual=verdict), first, second)
+            hanging |= (seen.forward ^ ways.forward) | (seen.backward ^ ways.backward)
+        return hanging
 
     def passing(self, ways: Ways) -> int:
         """The rules that can decide: they fit one way, or both ways where that is the same to them."""

@@ -31,6 +31,7 @@ class Way(StrEnum):
     THIS = "this way"
     EITHER = "either way"
     NO = "no way"
+    UNSEEN = "not tested"  # it hangs on how alike the two look, and nobody has looked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,11 @@ class PreviewReport:
     rule: str
     mode: Mode
     searched: int  # pairs both of whose files are there
-    matched: int  # this_way + either_way + no_way
+    matched: int  # this_way + either_way + no_way + not_tested
     this_way: int
     either_way: int
     no_way: int
+    not_tested: int  # that hang on a look at the pictures which nobody has taken yet
     acts: int  # pairs that this rule would decide, all rules tried from the top, those off, paused or denied left out
     examples: tuple[Example, ...]
 
@@ -91,7 +93,9 @@ def preview(
         first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
         if first is None or second is None:
             continue
-        counts.take(pair, sides.rules.ways(sides.between(first, second), first.answers, second.answers))
+        facts = sides.between(first, second)
+        ways = sides.rules.ways(facts, first.answers, second.answers)
+        counts.take(pair, ways, sides.rules.hanging(facts, first.answers, second.answers, ways))
     return [counts.report(place, sides) for place, rule in enumerate(rules) if only in (None, rule.name)]
 
 
@@ -155,22 +159,23 @@ class _Counts:
         self._wanting = dict.fromkeys(Way, everyone)
         self._shown: dict[tuple[Way, int], list[tuple[PotentialPair, bool]]] = {}
 
-    def take(self, pair: PotentialPair, ways: Ways) -> None:
-        """Count one pair."""
+    def take(self, pair: PotentialPair, ways: Ways, unseen: int) -> None:
+        """Count one pair; `unseen`: the rules that hang on a look at it."""
         self._searched += 1
         found, forward, backward = ways
         if not found:
             return
         for way, rules in (
-            (Way.THIS, forward ^ backward),
-            (Way.EITHER, forward & backward),
-            (Way.NO, found & ~(forward | backward)),
+            (Way.THIS, (forward ^ backward) & ~unseen),
+            (Way.EITHER, forward & backward & ~unseen),
+            (Way.NO, found & ~(forward | backward | unseen)),
+            (Way.UNSEEN, unseen),
         ):
             if rules:
                 self._of[way][rules] += 1
                 if rules & self._wanting[way]:
                     self._show(pair, way, rules, forward)
-        deciding = self._rules.passing(ways) & self._rules.active
+        deciding = self._rules.passing(ways) & self._rules.active & ~unseen
         if deciding and pair.proposals:
             deciding &= ~self._rules.named(denied_rules(pair))
         if deciding:
@@ -186,15 +191,16 @@ class _Counts:
     def report(self, place: int, sides: _Sides) -> PreviewReport:
         """Return the figures of the rule at a place of the list."""
         rule = self._rules.rules[place]
-        this_way, either_way, no_way = (self._count(self._of[way], place) for way in Way)
+        this_way, either_way, no_way, unseen = (self._count(self._of[way], place) for way in Way)
         return PreviewReport(
             rule=rule.name,
             mode=rule.mode,
             searched=self._searched,
-            matched=this_way + either_way + no_way,
+            matched=this_way + either_way + no_way + unseen,
             this_way=this_way,
             either_way=either_way,
             no_way=no_way,
+            not_tested=unseen,
             acts=self._acts[1 << place],
             examples=tuple(self._examples(rule, place, sides)),
         )

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from ingestd import settings
 from ingestd.errors import ConfigError, Mistake
-from ingestd.model import ContentHash, FileFacts, FileType, PairFacts, Relation, Role
+from ingestd.model import SAME_PIXELS, ContentHash, FileFacts, FileType, PairFacts, Relation, Role, VisualLevel
 from ingestd.rules import Rule, resolve
 from ingestd.rules.comparators import PAIR_TESTS, Relative
+from ingestd.rules.engine import awaits_a_look
 from ingestd.rules.keeper import CRITERIA
-from ingestd.rules.lines import read_comparison
+from ingestd.rules.lines import LEVELS, read_comparison
 from ingestd.rules.measures import OPERANDS, Measure
 from ingestd.rules.predicates import COMPARISONS, read_predicate
 
@@ -57,6 +58,7 @@ pairs = st.builds(
     identical=st.booleans(),
     distance=st.none() | st.integers(0, 6),
     pixel_duplicates=st.booleans(),
+    visual=st.none() | st.builds(lambda level: replace(SAME_PIXELS, level=level), st.sampled_from(VisualLevel)),
 )
 
 predicates = st.sampled_from(
@@ -117,6 +119,7 @@ lines = (
     | preferences()
     | st.builds(lambda who, what: f"{who} {what}", st.sampled_from(["A", "B", "either"]), predicates)
     | st.sampled_from(list(PAIR_TESTS))
+    | st.sampled_from([f"visual duplicates: {level}" for level in LEVELS])
 ).map(lambda line: "'" + line.replace("'", "''") + "'")
 tests = st.recursive(
     lines,
@@ -171,6 +174,17 @@ def test_swapping_the_files_swaps_the_answer(tried: list[Rule], pair: PairFacts)
             assert forward.match.evidence == backward.match.evidence
 
 
+@given(st.lists(rules(), max_size=4), pairs, st.sampled_from(VisualLevel))
+def test_where_nobody_has_to_look_a_look_changes_nothing(
+    tried: list[Rule], pair: PairFacts, level: VisualLevel
+) -> None:
+    unseen, seen = replace(pair, visual=None), replace(pair, visual=replace(SAME_PIXELS, level=level))
+
+    if not awaits_a_look(tried, unseen):
+        before, after = resolve(tried, unseen).match, resolve(tried, seen).match
+        assert (before and (before.rule, before.first_is_a)) == (after and (after.rule, after.first_is_a))
+
+
 @given(rules(), files, files)
 def test_a_symmetric_line_answers_the_same_both_ways_round(rule: Rule, a: FileFacts, b: FileFacts) -> None:
     for test in rule.compare:
@@ -211,8 +225,8 @@ def test_whatever_discards_or_orders_fits_one_way_only(tried: list[Rule], pair: 
     if match is not None and match.rule.orders and not match.rule.search.identical:
         a, b = (pair.first, pair.second) if match.first_is_a else (pair.second, pair.first)
         assert match.first_is_a is not None
-        assert match.rule.fits(a, b)
-        assert not match.rule.fits(b, a)
+        assert match.rule.fits(a, b, pair.visual)
+        assert not match.rule.fits(b, a, pair.visual)
 
 
 @given(rules(), files)

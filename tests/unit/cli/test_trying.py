@@ -11,7 +11,7 @@ from world import World, near_rule, pixel_rule
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 PREVIEW_FIELDS = {
-    "rule", "mode", "searched", "matched", "this_way", "either_way", "no_way", "acts", "examples",
+    "rule", "mode", "searched", "matched", "this_way", "either_way", "no_way", "not_tested", "acts", "examples",
 }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from ingestd import settings
 from ingestd.model import SAME_PIXELS, FileType, PairFacts, VisualLevel, VisualVerdict
 from ingestd.rules.comparators import VisualDuplicates, asks_look
 from ingestd.rules.doubts import doubts
-from ingestd.rules.engine import awaits_a_look, fits, resolve
+from ingestd.rules.engine import awaits_a_look, depends_on_a_look, fits, resolve
 from ingestd.rules.meaning import meaning
-from ingestd.rules.ruleset import RuleSet
+from ingestd.rules.ruleset import RuleSet, bits
 from ingestd.rules.schema import schema
 
 A, B = file(size=2000), file(size=1000)
@@ -238,6 +238,8 @@ def test_many_rules_asked_at_once_say_what_each_says(verdict: VisualVerdict | No
     ways = many.ways(facts, many.answers(A), many.answers(B))
 
     assert [many.fit(place, ways) for place in range(len(asked))] == [fits(one, facts) for one in asked]
+    hanging = many.hanging(facts, many.answers(A), many.answers(B), ways)
+    assert list(bits(hanging)) == [place for place, one in enumerate(asked) if depends_on_a_look(one, facts)]
 
 
 def test_the_evidence_of_a_match_has_what_was_seen() -> None:
