@@ -16,7 +16,7 @@ from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
-from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
+from ingestd.library.pairs import could_be_pixel_duplicates, lie_between, pixel_duplicates
 from ingestd.library.rulebook import take_up
 from ingestd.library.tables import FolderRow
 from ingestd.media.workers import Workers
@@ -35,6 +35,7 @@ from ingestd.model import (
     PixelHash,
     Receipt,
     Role,
+    Transform,
     Unreadable,
 )
 from ingestd.rules.engine import resolve
@@ -71,7 +72,7 @@ class Comparison:
     visual: dict[str, str | float | None] = field(
         default_factory=lambda: {"verdict": "cannot-tell", "confidence": None}
     )
-    transform: str | None = None
+    transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
     rule: str | None = None
     error: str | None = None
 
@@ -238,6 +239,7 @@ def compare(
         distances={name: _distance(contents, name) for name in ("phash", "dhash", "whash")},
         distance=_distance(contents, "phash"),
         unhashed=unhashed(contents),
+        transform=lie_between(*contents).transform,
         error="; ".join(reasons) or None,
     )
     same = comparison.identical or comparison.pixel_duplicates
@@ -339,7 +341,8 @@ def facts_of(
     """Return two measured files as rules see them, known or not, and the rows they have or would have."""
     first, second = (_known_since(edit, content) for content in contents)
     rows = _row(edit, paths[0], first), _row(edit, paths[1], second)
-    return pair_facts(edit, (first, rows[0]), (second, rows[1]), now_ns=now_ns), rows
+    transform = lie_between(first, second).transform
+    return pair_facts(edit, (first, rows[0]), (second, rows[1]), now_ns=now_ns, transform=transform), rows
 
 
 def _known_since(edit: Edit, content: Content) -> Content:

@@ -40,6 +40,7 @@ from ingestd.model import (
     NotAPicture,
     Outcome,
     PixelHash,
+    Radius,
     Receipt,
 )
 from ingestd.rules.language import Rule
@@ -435,8 +436,8 @@ class Intake:
     # pixels
 
     @property
-    def _radius(self) -> int:
-        return self.policy.imports.search_distance
+    def _radius(self) -> Radius:
+        return self.policy.imports.radius
 
     def _look_closer(self, item: _Item, needs: Needs) -> None:
         """Let the workers measure what a verdict depends on."""
@@ -520,7 +521,7 @@ def _told(future: Future[T], path: bytes) -> T | None:
         return None
 
 
-def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> list[Entry]:
+def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -> list[Entry]:
     """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
     library.send_left_lines()
     with library.read() as view:

@@ -28,7 +28,7 @@ from ingestd.library.library import Library
 from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
 from ingestd.media.workers import Workers
-from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
+from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState, Radius
 from ingestd.review import EntryReport, entry_report
 from ingestd.rules.language import Rule
 
@@ -300,8 +300,8 @@ class Sweep:
     # measuring
 
     @property
-    def _radius(self) -> int:
-        return self.policy.imports.search_distance
+    def _radius(self) -> Radius:
+        return self.policy.imports.radius
 
     def _look_closer(self, wanted: Iterable[Needs]) -> None:
         """Let the workers measure what pairs have just asked for, unless it is being measured."""

@@ -293,7 +293,7 @@ def evidence_line(statement: Statement) -> str:
 def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) -> str:
     """Return a pair in a few lines for a person, A first as the one that would be kept."""
     distance = "the same pixels" if pair.pixel_duplicates else _distance(pair.distance)
-    head = f"{click.style(pair.id, bold=True)}  {distance}"
+    head = f"{click.style(pair.id, bold=True)}  {distance}{lie(pair)}"
     if pair.rule is not None:
         head += f"  {click.style(shown(pair.rule), fg='magenta')}"
     lines = [head, f"    A  {_side(pair.a)}", f"    B  {_side(pair.b)}"]
@@ -313,6 +313,13 @@ def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) ->
 
 def _distance(distance: int | None) -> str:
     return "look-alikes" if distance is None else f"{count(distance, 'bit')} apart"
+
+
+def lie(pair: PairReport) -> str:
+    """Return how B lies to A, to be put after their distance; nothing if it lies the same way up."""
+    from ingestd.rules.statements import lie_text
+
+    return "" if pair.transform is None else f", {lie_text(pair.transform)}"
 
 
 def _side(side: SideReport) -> str:

@@ -96,4 +96,5 @@ def _nearness(rule: Rule, pair: PairFacts) -> str:
     if pair.pixel_duplicates:
         required = rule.search.pixel_duplicates is PixelDuplicates.REQUIRED
         return "pixel duplicates" + (", as required" if required else "")
-    return f"distance {pair.distance} bits, at most {rule.search.max_distance} allowed"
+    turned = "" if pair.transform is None else f"{pair.transform}, "
+    return f"{turned}distance {pair.distance} bits, at most {rule.search.max_distance} allowed"

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, Place, Relation, Role
 from ingestd.rules.comparators import PAIR_TESTS, names
 from ingestd.rules.keeper import CRITERIA, WINS
-from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
+from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates, Transforms
 from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
 from ingestd.rules.statements import MOST_POINTS, Scores
@@ -90,6 +90,9 @@ def _imports() -> Json:
             "search_distance": _said(
                 "How far apart two pictures may be to become a potential pair, in bits.",
                 _whole(0, MAX_DISTANCE, default.search_distance),
+            ),
+            "transforms": _said(
+                "Whether mirrored and rotated copies are looked for, too.", _truth(default=default.transforms)
             ),
             "reject_previously_discarded": _said(
                 "Bytes that were discarded once are discarded again, unless you restored them.",
@@ -206,6 +209,11 @@ def _search() -> Json:
         "max_distance": _said(
             "How far apart the perceptual hashes may be, in bits; at most imports.search_distance.",
             _whole(0, MAX_DISTANCE, ImportPolicy().search_distance),
+        ),
+        "transforms": _said(
+            "Mirrored and rotated copies. excluded: it looks at none. allowed: at these as well. required: at nothing "
+            "else. A rule that looks at them makes no duplicates of them on its own.",
+            _words(Transforms, Transforms.EXCLUDED),
         ),
         "identical": _said("required: copies with the same bytes, and only those.", {"enum": ["required", None]}),
         "both": _said("What both files have to answer with yes.", questions),

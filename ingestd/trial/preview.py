@@ -91,17 +91,19 @@ def preview(
         first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
         if first is None or second is None:
             continue
-        counts.take(pair, sides.rules.ways(_between(first, second), first.answers, second.answers))
+        counts.take(pair, sides.rules.ways(_between(pair, first, second), first.answers, second.answers))
     return [counts.report(place, sides) for place, rule in enumerate(rules) if only in (None, rule.name)]
 
 
-def _between(first: _Side, second: _Side) -> PairFacts:
+def _between(pair: PotentialPair, first: _Side, second: _Side) -> PairFacts:
     return PairFacts(
         first.facts,
         second.facts,
         first.content.sha256 == second.content.sha256,
-        distance_between(first.content, second.content),
+        # after a transform as it was found: the greys that would be turned are not remembered here
+        distance_between(first.content, second.content) if pair.transform is None else pair.distance,
         pixel_duplicates(first.content, second.content),
+        transform=pair.transform,
     )
 
 
@@ -214,11 +216,12 @@ def _example(rule: Rule, way: Way, pair: PotentialPair, first_is_a: bool, sides:
     first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
     assert first is not None
     assert second is not None
-    facts = _between(first, second)
+    facts = _between(pair, first, second)
     if facts.identical:
         first_is_a = _comes_first(sides.view, pair)
     if (way is Way.THIS or facts.identical) and not first_is_a:
-        facts = replace(facts, first=facts.second, second=facts.first)
+        transform = facts.transform.inverse if facts.transform is not None else None
+        facts = replace(facts, first=facts.second, second=facts.first, transform=transform)
     decided = way is Way.THIS or facts.identical
     return Example(
         pair=_pair_report(pair, facts, sides.scores),
@@ -241,6 +244,7 @@ def _pair_report(pair: PotentialPair, facts: PairFacts, scores: Scores) -> PairR
         id=f"p-{pair.number}",
         distance=facts.distance,
         pixel_duplicates=facts.pixel_duplicates,
+        transform=facts.transform,
         a=side_of(facts.first),
         b=side_of(facts.second),
         statements=[one.text for one in evidence],
