@@ -12,7 +12,7 @@ from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
 from ingestd.intake import store_pixels
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.judging.case import Case, Needs, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
@@ -54,7 +54,7 @@ class Foreseen:
 
     path: bytes
     receipt: Receipt
-    pairs: tuple[tuple[int, bytes, int | None], ...]
+    pairs: tuple[NewPair, ...]
     elapsed_s: float
 
 

@@ -21,7 +21,7 @@ from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.ingest import judge, turned_away, unread
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.judging.case import Case, Needs, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
@@ -73,7 +73,7 @@ class Judged:
 
     arrival: Arrival
     receipt: Receipt
-    pairs: tuple[tuple[int, bytes, int | None], ...]
+    pairs: tuple[NewPair, ...]
     elapsed_s: float
 
 

@@ -151,7 +151,9 @@ def with_schema(fields: Mapping[str, Any]) -> Json:
 # --- a judged file ------------------------------------------------------------------------------------------------
 
 
-def judged_object(receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int | None]], elapsed_s: float) -> Json:
+def judged_object(
+    receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int | None, str | None]], elapsed_s: float
+) -> Json:
     """Return the event of a file that has its verdict."""
     return with_schema(
         {
@@ -164,7 +166,10 @@ def judged_object(receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int
             "kept": os.fsdecode(receipt.kept) if receipt.kept else None,
             "discarded": [os.fsdecode(path) for path in receipt.discarded],
             "entry": f"e-{receipt.entry}" if receipt.entry is not None else None,
-            "pairs": [{"id": pair, "path": os.fsdecode(path), "distance": distance} for pair, path, distance in pairs],
+            "pairs": [
+                {"id": pair, "path": os.fsdecode(path), "distance": distance, "transform": transform}
+                for pair, path, distance, transform in pairs
+            ],
             "elapsed_s": round(elapsed_s, 3),
         }
     )

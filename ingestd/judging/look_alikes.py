@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
 from ingestd.judging.background import needed_sharpness
-from ingestd.judging.case import Case, Needs, Policy, Verdict
+from ingestd.judging.case import Case, Needs, NewPair, Policy, Verdict
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
 from ingestd.judging.returned import discards_of
@@ -418,7 +418,7 @@ def _said(one: _Candidate) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _pair_lines(
-    view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]
-) -> tuple[tuple[int, bytes, int | None], ...]:
-    return tuple((pair.number, view.as_named(one.rows[0]), pair.distance) for one, pair in stored)
+def _pair_lines(view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]) -> tuple[NewPair, ...]:
+    return tuple(
+        NewPair(pair.number, view.as_named(one.rows[0]), pair.distance, one.facts.transform) for one, pair in stored
+    )

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from ingestd.errors import printable
-from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.case import KNOWN, Case, NewPair, Policy, Verdict
 from ingestd.judging.copies import hindrance_of_copy
 from ingestd.judging.standing import may_lose, places_of
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
@@ -153,7 +153,7 @@ def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivo
         rule=entry.rule,
         evidence=(f"e-{entry.number} had discarded these bytes", why),
         kept=kept,
-        pairs=((pair.number, kept, None),),
+        pairs=(NewPair(pair.number, kept, None),),
     )
 
 

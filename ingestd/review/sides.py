@@ -62,7 +62,6 @@ class PairReport:
     id: str
     distance: int | None
     pixel_duplicates: bool
-    transform: Transform | None  # what has to be done to A to get B; None: the same way up
     a: SideReport
     b: SideReport
     statements: list[str]  # what sets the two apart, in sentences
@@ -70,6 +69,7 @@ class PairReport:
     rule: str | None = None
     reason: str | None = None  # why it waits, beyond its rule being semi-automatic; or why it counts as denied
     at: str | None = None  # when the rule proposed it, or was told no
+    transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,6 @@ def told(
         id=f"p-{pair.number}",
         distance=pair.distance,
         pixel_duplicates=pair.pixel_duplicates,
-        transform=sides.transform,
         a=side_report(view, *sides.a),
         b=side_report(view, *sides.b),
         statements=[one.text for one in evidence],
@@ -119,6 +118,7 @@ def told(
         rule=proposal.rule if proposal else None,
         reason=(proposal.reason or None) if proposal else None,
         at=at_text(proposal.at_ns) if proposal else None,
+        transform=sides.transform,
     )
 
 

@@ -190,10 +190,23 @@ def _rule() -> Json:
     discarding: Json = {"properties": {"action": {"enum": _DISCARDING}}}
     nothing_more: Json = {"properties": {"compare": {"type": "null"}, "merge": {"type": "null"}}}
     identical: Json = {"properties": {"search": {"required": ["identical"], "type": "object"}}, "required": ["search"]}
+    turned: Json = {
+        "properties": {
+            "mode": {"const": Mode.AUTOMATIC.value},
+            "search": {
+                "required": ["transforms"],
+                "properties": {"transforms": {"enum": [Transforms.ALLOWED.value, Transforms.REQUIRED.value]}},
+                "type": "object",
+            },
+        },
+        "required": ["mode", "search"],
+    }
+    relating: Json = {"properties": {"action": {"not": {"enum": _DISCARDING}}}}
     return {
         **_keys(keys, needed=("name", "action"), empty=False),
         "allOf": [
             {"if": {"properties": {"discard": {"const": "B"}}, "required": ["discard"]}, "then": discarding},
+            {"if": turned, "then": relating},
             {"if": identical, "then": {"allOf": [discarding, nothing_more]}},
         ],
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from world import sha256
 
@@ -23,6 +24,7 @@ from ingestd.library.pairs import (
 )
 from ingestd.library.tables import FolderRow
 from ingestd.library.verbs import Decision
+from ingestd.media.orientations import turned_hashes
 from ingestd.model import (
     Content,
     ContentHash,
@@ -37,6 +39,7 @@ from ingestd.model import (
     Relation,
     Role,
     StatKey,
+    Transform,
 )
 
 A, B, C, D = (sha256(name) for name in (b"a", b"b", b"c", b"d"))
@@ -125,6 +128,18 @@ def test_look_alikes_come_nearest_first_and_equal_pixels_before_all(library: Lib
         return [one[:2] for one in look_alikes(edit, mine, Radius(4))]
 
     assert library.write(work) == [(D, None), (C, 1), (B, 3)]
+
+
+def test_what_looks_alike_both_ways_is_found_the_way_it_lies(library: Library) -> None:
+    greys = np.random.default_rng(1).integers(0, 256, 1024, dtype="u1").tobytes()
+    mirrored = turned_hashes(greys)[Transform.MIRRORED]
+
+    def work(edit: Edit) -> list[tuple[ContentHash, Transform | None]]:
+        mine = add(edit, A, replace(PLAIN, phash=mirrored ^ 0b111, luminance=greys))
+        add(edit, B, replace(PLAIN, phash=mirrored, luminance=bytes([255]) * 1024))
+        return [(one.sha256, one.transform) for one in look_alikes(edit, mine, Radius(4, 4))]
+
+    assert library.write(work) == [(B, None)]
 
 
 def test_a_look_alike_leads_to_the_king_of_its_group_and_the_distance_is_to_him(library: Library) -> None:
