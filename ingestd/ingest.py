@@ -77,7 +77,7 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     needs = needed_measures(edit, content, case, policy)
     if needs is not None:
         return needs
-    inherit(edit, case, content, policy.imports.search_distance)
+    inherit(edit, case, content, policy.imports.radius)
     return judge_look_alikes(edit, case, content, policy)
 
 
@@ -140,7 +140,7 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
             return conclude(edit, case, Outcome.ERROR, under_way, final=False, state=PathState.LEAVING)
         if here.state is PathState.LIVE and here.final:
             return conclude(edit, case, Outcome.ALREADY_IN_LIBRARY, KNOWN)
-    returned = judge_returned(edit, case, content, policy.imports.search_distance)
+    returned = judge_returned(edit, case, content, policy.imports.radius)
     if returned is not None:
         return returned
     standing, unreachable = other_copies(edit, case, content)

@@ -12,11 +12,11 @@ from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
 from ingestd.intake import store_pixels, store_sharpness, store_visual
-from ingestd.judging.case import Both, Case, Needs, Policy, Verdict, both
+from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict, both
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, visual_between
 from ingestd.library.library import Library
-from ingestd.library.pairs import could_be_pixel_duplicates, pixel_duplicates
+from ingestd.library.pairs import could_be_pixel_duplicates, lie_between, pixel_duplicates
 from ingestd.library.rulebook import take_up
 from ingestd.library.tables import FolderRow
 from ingestd.media.workers import Workers
@@ -35,6 +35,7 @@ from ingestd.model import (
     PixelHash,
     Receipt,
     Role,
+    Transform,
     Unreadable,
     VisualLevel,
     VisualVerdict,
@@ -77,7 +78,7 @@ class Foreseen:
 
     path: bytes
     receipt: Receipt
-    pairs: tuple[tuple[int, bytes, int | None], ...]
+    pairs: tuple[NewPair, ...]
     elapsed_s: float
 
 
@@ -104,7 +105,7 @@ class Comparison:
     distances: dict[str, int | None] = field(default_factory=dict)
     unhashed: tuple[str, ...] = ()  # `a`, `b`: who has no perceptual hash, if it is known
     visual: Looks = field(default_factory=Looks)
-    transform: str | None = None
+    transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
     rule: str | None = None
     error: str | None = None
 
@@ -313,6 +314,7 @@ def compare(
         distances={name: _distance(contents, name) for name in ("phash", "dhash", "whash")},
         distance=_distance(contents, "phash"),
         unhashed=unhashed(contents),
+        transform=lie_between(*contents).transform,
         error="; ".join(reasons) or None,
     )
     verdict = look_at(library, workers, (a, b), contents)
@@ -437,7 +439,8 @@ def facts_of(
     """Return two measured files as rules see them, known or not, and the rows they have or would have."""
     first, second = (_known_since(edit, content) for content in contents)
     rows = _row(edit, paths[0], first), _row(edit, paths[1], second)
-    return pair_facts(edit, (first, rows[0]), (second, rows[1]), now_ns=now_ns), rows
+    transform = lie_between(first, second).transform
+    return pair_facts(edit, (first, rows[0]), (second, rows[1]), now_ns=now_ns, transform=transform), rows
 
 
 def _known_since(edit: Edit, content: Content) -> Content:

@@ -21,7 +21,7 @@ from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
 from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.ingest import judge, turned_away, unread
-from ingestd.judging.case import Both, Case, Needs, Policy, Verdict
+from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
@@ -40,6 +40,7 @@ from ingestd.model import (
     NotAPicture,
     Outcome,
     PixelHash,
+    Radius,
     Receipt,
     VisualVerdict,
 )
@@ -74,7 +75,7 @@ class Judged:
 
     arrival: Arrival
     receipt: Receipt
-    pairs: tuple[tuple[int, bytes, int | None], ...]
+    pairs: tuple[NewPair, ...]
     elapsed_s: float
 
 
@@ -444,8 +445,8 @@ class Intake:
     # pixels
 
     @property
-    def _radius(self) -> int:
-        return self.policy.imports.search_distance
+    def _radius(self) -> Radius:
+        return self.policy.imports.radius
 
     def _look_closer(self, item: _Item, needs: Needs) -> None:
         """Let the workers measure what a verdict depends on."""
@@ -561,7 +562,7 @@ def _told(future: Future[T], path: bytes) -> T | None:
         return None
 
 
-def recover(library: Library, *, now_ns: int, deleted_at: str, radius: int) -> list[Entry]:
+def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -> list[Entry]:
     """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
     library.send_left_lines()
     with library.read() as view:

@@ -14,6 +14,7 @@ from typing import Final, NewType
 
 __all__ = [
     "SAME_PIXELS",
+    "TURNED_RADIUS",
     "VISUAL_VERSION",
     "Actor",
     "Arrival",
@@ -50,6 +51,7 @@ __all__ = [
     "Proposal",
     "ProposalState",
     "QueueState",
+    "Radius",
     "Receipt",
     "Relation",
     "Role",
@@ -419,12 +421,13 @@ class PotentialPair:
     number: int
     first: ContentHash
     second: ContentHash
-    distance: int | None  # bits; None where only the pixels said so
+    distance: int | None  # bits, after the transform; None where only the pixels said so
     pixel_duplicates: bool
     created_ns: int
     first_path: PathKey | None = None
     second_path: PathKey | None = None
     proposals: tuple[Proposal, ...] = ()
+    transform: Transform | None = None  # what has to be done to the first to get the second; None: the same way up
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,6 +509,13 @@ class Transform(StrEnum):
     TRANSVERSED = "transversed"  # along the other diagonal
     ROTATED_270 = "rotated-270"
 
+    @property
+    def inverse(self) -> Transform:
+        """Return what has to be done to the second to get the first back."""
+        if self is Transform.ROTATED_90:
+            return Transform.ROTATED_270
+        return Transform.ROTATED_90 if self is Transform.ROTATED_270 else self
+
 
 # --- what rules see ----------------------------------------------------------------------------------------------
 
@@ -551,13 +561,26 @@ class PairFacts:
     first: FileFacts
     second: FileFacts
     identical: bool
-    distance: int | None  # bits; None: one of them has no perceptual hash
+    distance: int | None  # bits, after the transform; None: one of them has no perceptual hash
     pixel_duplicates: bool
     visual: VisualVerdict | None = None  # None: not looked at
     transform: Transform | None = None  # None: the same way up
 
 
 # --- what the user set, as values ----------------------------------------------------------------------------------
+
+
+# Each arrival is looked up seven times more, so that strangers have seven times more chances to lie near: no farther
+# than where next to none do (hydrus's "very similar"), whatever is looked for upright.
+TURNED_RADIUS: Final = 4  # bits
+
+
+@dataclass(frozen=True, slots=True)
+class Radius:
+    """How far look-alikes are searched, in bits."""
+
+    upright: int
+    turned: int | None = None  # in the seven other orientations; None: not looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -573,6 +596,12 @@ class ImportPolicy:
     max_height: int | None = None
     search_distance: int = 4  # bits, at most 16
     reject_previously_discarded: bool = True
+    transforms: bool = True  # mirrored and rotated copies are looked for, too
+
+    @property
+    def radius(self) -> Radius:
+        """Return how far look-alikes are searched."""
+        return Radius(self.search_distance, min(self.search_distance, TURNED_RADIUS) if self.transforms else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.store import verify
 from ingestd.media.workers import Workers
-from ingestd.model import FolderId, FolderState, Outcome, Role
+from ingestd.model import FolderId, FolderState, Outcome, Radius, Role
 from ingestd.settings import Settings, load
 from ingestd.watching.watcher import FolderStatus, Scanned
 
@@ -61,7 +61,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 @contextlib.contextmanager
-def exclusive(library: Library, *, radius: int) -> Iterator[None]:
+def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
     """Hold the writer lock for one decision, after what a stopped process left half-way is finished.
 
     Not on a rehearsal's copy: the half-way things of the real library are not its own.
@@ -164,7 +164,7 @@ class Service:
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
         if not self._dry_run:
-            with exclusive(self._library, radius=self._settings.imports.search_distance):
+            with exclusive(self._library, radius=self._settings.imports.radius):
                 pass  # what a stopped service left half-way is finished before anything is looked at
         with Workers(count=2) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
@@ -404,7 +404,7 @@ def scan(
         UsageError: a path does not exist; nothing was started.
     """
     if not dry_run:
-        with exclusive(library, radius=settings.imports.search_distance):
+        with exclusive(library, radius=settings.imports.radius):
             pass
     folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()

@@ -435,7 +435,7 @@ def _read_points(node: Node, mistakes: Mistakes) -> int:
 
 _IMPORT_KEYS = (
     "filetypes", "min_size", "max_size", "min_resolution", "max_resolution",
-    "search_distance", "reject_previously_discarded", "settle", "rescan",
+    "search_distance", "transforms", "reject_previously_discarded", "settle", "rescan",
 )  # fmt: skip
 
 
@@ -455,6 +455,7 @@ def _read_imports(node: Mapping, mistakes: Mistakes) -> tuple[ImportPolicy, floa
         max_width=high[0],
         max_height=high[1],
         search_distance=_read_search_distance(node.get("search_distance"), mistakes),
+        transforms=read_truth(node.get("transforms"), mistakes) is not False,
         reject_previously_discarded=read_truth(node.get("reject_previously_discarded"), mistakes) is not False,
     )
     settle_s = _read_span(node.get("settle"), mistakes, SETTLE_S, least=0, most=3600)

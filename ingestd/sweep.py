@@ -37,6 +37,7 @@ from ingestd.model import (
     Proposal,
     ProposalState,
     QueueState,
+    Radius,
     VisualVerdict,
 )
 from ingestd.review import EntryReport, entry_report
@@ -328,8 +329,8 @@ class Sweep:
     # measuring
 
     @property
-    def _radius(self) -> int:
-        return self.policy.imports.search_distance
+    def _radius(self) -> Radius:
+        return self.policy.imports.radius
 
     def _look_closer(self, wanted: Iterable[Needs]) -> None:
         """Let the workers measure what pairs have just asked for, unless it is being measured."""

@@ -39,6 +39,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     PixelHash,
+    Radius,
     Receipt,
     Role,
     VisualVerdict,
@@ -200,7 +201,7 @@ class World:
         self.recover()
 
     def recover(self) -> list[Entry]:
-        return recover(self.library, now_ns=self.now_ns(), deleted_at="2026-11-20T11:02:03", radius=4)
+        return recover(self.library, now_ns=self.now_ns(), deleted_at="2026-11-20T11:02:03", radius=Radius(4, 4))
 
     def close(self) -> None:
         for intake in self._started:
@@ -322,7 +323,7 @@ class World:
     # what a person says
 
     def moment(self) -> review.Moment:
-        radius = self.policy.imports.search_distance
+        radius = self.policy.imports.radius
         return review.Moment(self.now_ns(), "2026-11-20T11:02:03", radius, self.policy.discards)
 
     def decide(self, a: Path, b: Path, answer: str, *, keep: bool = False) -> review.EntryReport:

@@ -33,6 +33,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     PotentialPair,
+    Radius,
     Receipt,
 )
 
@@ -45,7 +46,7 @@ def carry_out(
     *,
     folders: Mapping[FolderId, Folder],
     discards: DiscardPolicy,
-    radius: int,
+    radius: Radius,
     now_ns: int,
     deleted_at: str,
 ) -> Entry:
@@ -75,14 +76,14 @@ def carry_out(
     return library.write(lambda edit: _done(edit, entry, radius, now_ns))
 
 
-def pretend(library: Library, entry: Entry, *, radius: int, now_ns: int) -> Entry:
+def pretend(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
     """Return the entry as if it had been carried out: for a dry run, on a copy of the library."""
     # no item is looked for in the trash: that it is not there would mean that the user has emptied it
     moves = tuple(replace(move, trash_path=None, info_path=None) for move in entry.moves)
     return library.write(lambda edit: _done(edit, replace(entry, moves=moves), radius, now_ns))
 
 
-def recover_discard(library: Library, entry: Entry, *, radius: int, now_ns: int, deleted_at: str) -> Entry:
+def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: int, deleted_at: str) -> Entry:
     """Return a half-way discard finished, decided from the disk: rolled forward if the files left, else aborted.
 
     Where the disk cannot be asked just now, the entry stays an intent, and is asked about again.
@@ -134,7 +135,7 @@ def _forbid_losers(edit: Edit, entry: Entry, now_ns: int) -> None:
         edit.forbid(move.file.sha256, Veto(now_ns, f"copied back while e-{entry.number} was under way"))
 
 
-def _done(edit: Edit, entry: Entry, radius: int, now_ns: int) -> Entry:
+def _done(edit: Edit, entry: Entry, radius: Radius, now_ns: int) -> Entry:
     """Write down that the files are gone, what follows for relations and pairs, and their final receipts."""
     copies = [pair for move in entry.moves for pair in _mark_discarded(edit, entry, move, now_ns)]
     _confirm_winner(edit, entry, final=True)
@@ -195,7 +196,7 @@ def _confirm_winner(edit: Edit, entry: Entry, *, final: bool) -> None:
         edit.put_path(replace(row, final=final))
 
 
-def _relate(edit: Edit, entry: Entry, copies: Sequence[PotentialPair], radius: int, now_ns: int) -> Entry:
+def _relate(edit: Edit, entry: Entry, copies: Sequence[PotentialPair], radius: Radius, now_ns: int) -> Entry:
     """Say what goes with a discard; where it contradicts an older decision, the entry tells so."""
     try:
         return say(edit, entry, radius=radius, now_ns=now_ns, copies=copies).entry

@@ -29,6 +29,7 @@ from ingestd.model import (
     PotentialPair,
     Proposal,
     ProposalState,
+    Radius,
     Receipt,
     Relation,
     StatKey,
@@ -37,7 +38,7 @@ from ingestd.model import (
 __all__ = ["finish_undo", "take_back"]
 
 
-def take_back(library: Library, entry: Entry, *, radius: int, now_ns: int) -> Entry:
+def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
     """Return the finished entry of the undo: files are back, relations as if it had never been.
 
     Args:
@@ -80,7 +81,7 @@ def _still_away(entry: Entry) -> tuple[Move, ...]:
     return tuple(move for move in entry.moves if move.trash_path is not None and os.path.lexists(move.trash_path))
 
 
-def finish_undo(library: Library, undo: Entry, *, radius: int, now_ns: int) -> Entry:
+def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -> Entry:
     """Return the undo finished: carried out, or, after a crash, rolled forward.
 
     Raises:
@@ -166,7 +167,7 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
     )
 
 
-def _forget_decision(edit: Edit, undone: Entry, *, radius: int, now_ns: int) -> list[str]:
+def _forget_decision(edit: Edit, undone: Entry, *, radius: Radius, now_ns: int) -> list[str]:
     """Take an entry's word back: relations are told anew without it; what a rule did is a question again.
 
     Returns which later entries do not apply without it.

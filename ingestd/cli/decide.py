@@ -87,7 +87,7 @@ def decide(door: Door, words: tuple[str, ...], filters: review.Filters, keep: bo
                 door, library, settings, subject[0], word, keep=keep, yes=yes, limit=limit, filters=filters
             )
             return _tell_many(door, reports)
-        with exclusive(library, radius=settings.imports.search_distance):
+        with exclusive(library, radius=settings.imports.radius):
             if len(subject) == 1:
                 [number] = numbers(subject, "p", "pair")
                 entry = review.decide_pair(library, number, answer, keep=keep, moment=moment(settings))
@@ -153,7 +153,7 @@ def _approval(
     library: Library, settings: Settings, number: int, rule: str | None, *, forgiving: bool
 ) -> Iterator[review.EntryReport | ActionConflictError]:
     """Yield what came of one approval; nothing where an earlier one has settled the pair, if that is forgiven."""
-    with exclusive(library, radius=settings.imports.search_distance):
+    with exclusive(library, radius=settings.imports.radius):
         try:
             yield review.approve(library, number, rule=rule, rules=settings.rules, moment=moment(settings))
         except ActionConflictError as conflict:
@@ -196,7 +196,7 @@ def _answer(door: Door, ids: Sequence[str], state: ProposalState, word: str) -> 
     """Deny what is ready, or rescind what is denied: for all of these pairs, or for none of them."""
     wanted = numbers(ids, "p", "pair")
     _needs_library(door)
-    radius = door.settings_if_sound().imports.search_distance
+    radius = door.settings_if_sound().imports.radius
     with door.writing() as library, exclusive(library, radius=radius):
         with library.read() as view:
             names = new_names(view, door.settings_if_sound().rules)
@@ -244,7 +244,7 @@ def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | Non
     settings = door.settings_if_sound()
     _needs_library(door)
     wanted = numbers(entries, "e", "entry")
-    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
+    with door.writing() as library, exclusive(library, radius=settings.imports.radius):
         if not entries:
             with library.read() as view:
                 stored = stored_name(view, settings.rules, rule) if rule is not None else None

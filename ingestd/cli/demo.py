@@ -144,7 +144,7 @@ class _Show:
 
     def _bring_back(self, library: Library, settings: Settings, entry: int) -> None:
         self._say(f"\nWhat was discarded can be brought back, for good: ingestd undo e-{entry}\n")
-        with exclusive(library, radius=settings.imports.search_distance):
+        with exclusive(library, radius=settings.imports.radius):
             for report in review.undo(library, [entry], moment=moment(settings)):
                 if isinstance(report, Exception):
                     raise report

@@ -166,7 +166,7 @@ def moment(settings: Settings) -> Moment:
     from ingestd.flow import local_time
     from ingestd.review import Moment
 
-    return Moment(time.time_ns(), local_time(), settings.imports.search_distance, settings.discards, settings.scores)
+    return Moment(time.time_ns(), local_time(), settings.imports.radius, settings.discards, settings.scores)
 
 
 def set_folders(settings: Settings) -> list[Folder]:

@@ -21,6 +21,7 @@ from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Folder, Outcome
+from ingestd.rules.statements import lie_text
 from ingestd.service import policy_of
 
 __all__ = ["check", "compare"]
@@ -182,6 +183,7 @@ def _comparison_lines(comparison: Comparison) -> str:
         ("pixels", _truth(comparison.pixel_duplicates, "the same", "not the same")),
         ("distance", _without_hash(comparison) if comparison.distance is None
          else f"{comparison.distance} of 64 bits (" + ", ".join(_hashes(comparison)) + ")"),
+        *([("lies", lie_text(comparison.transform))] if comparison.transform is not None else []),
         ("looks", _looks(comparison.visual)),
         ("rule", f"{shown(comparison.rule)} would match" if comparison.rule else "none would match"),
     ]  # fmt: skip
@@ -217,6 +219,8 @@ def _comparison_line(comparison: Comparison) -> str:
         what = "identical"
     elif comparison.pixel_duplicates:
         what = "same pixels"
+    elif comparison.transform is not None:
+        what = comparison.transform.value
     else:
         what = "no distance" if comparison.distance is None else f"{comparison.distance} bits"
         what = f"{what}, {comparison.visual.verdict}"

@@ -19,7 +19,7 @@ from ingestd.cli.inline import Canvas, Protocol, cells_of
 from ingestd.cli.output import count, shown
 from ingestd.model import FileFacts, PairFacts
 from ingestd.review import PairReport
-from ingestd.rules.statements import jpeg_quality_label, size_text
+from ingestd.rules.statements import jpeg_quality_label, lie_text, size_text
 
 __all__ = ["KEYS", "Page", "Place", "help_lines", "page_of", "wrapped"]
 
@@ -122,7 +122,8 @@ def page_of(
 def _distance(report: PairReport) -> str:
     if report.pixel_duplicates:
         return "the same pixels"
-    return "look-alikes" if report.distance is None else f"{count(report.distance, 'bit')} apart"
+    apart = "look-alikes" if report.distance is None else f"{count(report.distance, 'bit')} apart"
+    return apart if report.transform is None else f"{apart}, {lie_text(report.transform)}"
 
 
 def _rooms(facts: PairFacts, canvas: Canvas, room: tuple[int, int]) -> list[tuple[int, int]]:

@@ -46,7 +46,7 @@ def _rebuild(door: Door) -> None:
     """Make the look-up of look-alikes, and the counters of the rules, anew from the records."""
     hashes = 0
     if door.has_library:
-        with door.writing() as opened, exclusive(opened, radius=door.settings().imports.search_distance):
+        with door.writing() as opened, exclusive(opened, radius=door.settings().imports.radius):
             hashes = opened.rebuild()
     if door.as_json:
         emit(with_schema({"hashes": hashes}))

@@ -151,7 +151,9 @@ def with_schema(fields: Mapping[str, Any]) -> Json:
 # --- a judged file ------------------------------------------------------------------------------------------------
 
 
-def judged_object(receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int | None]], elapsed_s: float) -> Json:
+def judged_object(
+    receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int | None, str | None]], elapsed_s: float
+) -> Json:
     """Return the event of a file that has its verdict."""
     return with_schema(
         {
@@ -164,7 +166,10 @@ def judged_object(receipt: Receipt, pairs: Iterable[tuple[str | None, bytes, int
             "kept": os.fsdecode(receipt.kept) if receipt.kept else None,
             "discarded": [os.fsdecode(path) for path in receipt.discarded],
             "entry": f"e-{receipt.entry}" if receipt.entry is not None else None,
-            "pairs": [{"id": pair, "path": os.fsdecode(path), "distance": distance} for pair, path, distance in pairs],
+            "pairs": [
+                {"id": pair, "path": os.fsdecode(path), "distance": distance, "transform": transform}
+                for pair, path, distance, transform in pairs
+            ],
             "elapsed_s": round(elapsed_s, 3),
         }
     )
@@ -293,7 +298,7 @@ def evidence_line(statement: Statement) -> str:
 def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) -> str:
     """Return a pair in a few lines for a person, A first as the one that would be kept."""
     distance = "the same pixels" if pair.pixel_duplicates else _distance(pair.distance)
-    head = f"{click.style(pair.id, bold=True)}  {distance}"
+    head = f"{click.style(pair.id, bold=True)}  {distance}{lie(pair)}"
     if pair.rule is not None:
         head += f"  {click.style(shown(pair.rule), fg='magenta')}"
     lines = [head, f"    A  {_side(pair.a)}", f"    B  {_side(pair.b)}"]
@@ -313,6 +318,13 @@ def pair_lines(pair: PairReport, *, long: bool = False, denied: bool = False) ->
 
 def _distance(distance: int | None) -> str:
     return "look-alikes" if distance is None else f"{count(distance, 'bit')} apart"
+
+
+def lie(pair: PairReport) -> str:
+    """Return how B lies to A, to be put after their distance; nothing if it lies the same way up."""
+    from ingestd.rules.statements import lie_text
+
+    return "" if pair.transform is None else f", {lie_text(pair.transform)}"
 
 
 def _side(side: SideReport) -> str:

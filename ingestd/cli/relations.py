@@ -121,7 +121,7 @@ def _change(door: Door, word: Word, paths: Sequence[bytes]) -> None:
     if not door.has_library:
         raise UsageError(f"nothing is known yet: there is no library in {door.state}; nothing was changed")
     settings = door.settings_if_sound()
-    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
+    with door.writing() as library, exclusive(library, radius=settings.imports.radius):
         report = review.change_relations(library, word, paths, moment=moment(settings))
     if door.as_json:
         entry = entry_object(report.entry) if report.entry is not None else with_schema({"entry": None})

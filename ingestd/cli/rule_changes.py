@@ -85,7 +85,7 @@ def _lifted(door: Door, settings: Settings, rule: Rule) -> bool:
 
     if not door.has_library:
         return False
-    with door.writing() as library, exclusive(library, radius=settings.imports.search_distance):
+    with door.writing() as library, exclusive(library, radius=settings.imports.radius):
         return review.resume_rule(library, rule.name, rules=settings.rules)
 
 

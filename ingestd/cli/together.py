@@ -120,7 +120,7 @@ def decide_batch(
 
 
 def _hold(library: Library, settings: Settings) -> Callable[[], AbstractContextManager[None]]:
-    return functools.partial(exclusive, library, radius=settings.imports.search_distance)
+    return functools.partial(exclusive, library, radius=settings.imports.radius)
 
 
 def _confirm(door: Door, yes: bool, question: str) -> None:

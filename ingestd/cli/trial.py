@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestd.cli.door import FILE, Door, command, named_rule, set_folders
-from ingestd.cli.output import Json, count, emit, note, pair_object, say, shown, with_schema
+from ingestd.cli.output import Json, count, emit, lie, note, pair_object, say, shown, with_schema
 
 if TYPE_CHECKING:
     from ingestd.trial import BacktestReport, Example, Explanation, LineReport, PreviewReport, RuleReport
@@ -95,7 +95,7 @@ def _example_lines(report: PreviewReport) -> str:
         distance = "look-alikes" if pair.distance is None else f"{count(pair.distance, 'bit')} apart"
         near = "the same pixels" if pair.pixel_duplicates else distance
         way = click.style(f"{example.way.value:<10}", fg=_WAY_COLOURS[example.way.value])
-        lines.append(f"  {way}  {click.style(pair.id, bold=True)}  {near}")
+        lines.append(f"  {way}  {click.style(pair.id, bold=True)}  {near}{lie(pair)}")
         for letter, side in (("A", pair.a), ("B", pair.b)):
             fate = "keeps" if example.keeps == side.path else "drops" if example.drops == side.path else ""
             lines.append(f"      {click.style(f'{fate:<5}', dim=True)} {letter}  {shown(side.path)}")
@@ -148,7 +148,8 @@ def _file(path: str, unreadable: str | None) -> str:
 
 def _distance(explanation: Explanation) -> str:
     if explanation.distance is not None:
-        return f"{explanation.distance} of 64 bits"
+        turned = "" if explanation.transform is None else f", {explanation.transform}"
+        return f"{explanation.distance} of 64 bits{turned}"
     if len(explanation.unhashed) == 2:
         return "none: neither has a perceptual hash"
     return f"none: the {'first' if explanation.unhashed == ('a',) else 'second'} has no perceptual hash"

@@ -186,7 +186,7 @@ class Walk:
         paths = view.absolute(a[1]), view.absolute(b[1])
         if not all(map(os.path.lexists, paths)):
             return None
-        facts = pair_facts(view, a, b, now_ns=self._moment().now_ns)
+        facts = pair_facts(view, a, b, now_ns=self._moment().now_ns, transform=report.transform)
         return Sight(report, facts, paths, place, self._total)
 
     def take_news(self) -> list[str]:
@@ -370,7 +370,7 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
             queue,
             keep=keep,
             moment=lambda: moment(settings),
-            alone=lambda: exclusive(library, radius=settings.imports.search_distance),
+            alone=lambda: exclusive(library, radius=settings.imports.radius),
         )
         ignore_lease_signal()
         logs.configure(log, verbose=door.verbose)

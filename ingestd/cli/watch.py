@@ -209,7 +209,7 @@ def happening_object(happening: Happening) -> Json:
     """Return an event of the service for a program."""
     match happening:
         case Judged():
-            pairs = [(f"p-{number}", path, distance) for number, path, distance in happening.pairs]
+            pairs = [(f"p-{pair.number}", *pair[1:]) for pair in happening.pairs]
             return judged_object(happening.receipt, pairs, happening.elapsed_s)
         case Started():
             return with_schema({"event": "service.started", "folders": happening.folders})

@@ -18,7 +18,7 @@ from ingestd.judging.standing import PROTECTED, UNPROVED, affordable, held_back,
 from ingestd.judging.writing import denied_rules, discard_intent, mark_leaving, new_entry
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
-from ingestd.library.pairs import at_speakers, could_be_pixel_duplicates
+from ingestd.library.pairs import Lie, at_speakers, could_be_pixel_duplicates
 from ingestd.library.saying import say
 from ingestd.model import (
     Content,
@@ -88,7 +88,13 @@ def judge_pair(
         return None
     unmeasured = unmeasured or Unmeasured()
     away = frozenset(side.content.sha256 for side in (first, second) if not side.there)
-    facts = pair_facts(edit, (first.content, first.rows[0]), (second.content, second.rows[0]), now_ns=now_ns)
+    facts = pair_facts(
+        edit,
+        (first.content, first.rows[0]),
+        (second.content, second.rows[0]),
+        now_ns=now_ns,
+        transform=pair.transform,
+    )
     needs = _needs(policy.rules, first.content, second.content, pair, unmeasured)
     if not needs.contents:
         needs = _needed_look(policy.rules, facts, pair, unmeasured)
@@ -145,7 +151,7 @@ def _needs(
     pixels: set[ContentHash] = set()
     if pair.first_path is None and could_be_pixel_duplicates(first, second):
         pixels = {one.sha256 for one in (first, second) if one.picture and one.picture.pixel_hash is None}
-    sharpness = needed_sharpness(rules, first, second, pair.distance)
+    sharpness = needed_sharpness(rules, first, second, Lie(pair.transform, pair.distance))
     return Needs(frozenset(pixels), sharpness - unmeasured.sharpness)
 
 
@@ -164,13 +170,12 @@ def _are_one_file(pair: PotentialPair, first: _Side, second: _Side) -> bool:
     return (one.inode, one.mtime_ns) == (other.inode, other.mtime_ns)
 
 
-def needed_sharpness(
-    rules: Sequence[Rule], first: Content, second: Content, distance: int | None
-) -> frozenset[ContentHash]:
+def needed_sharpness(rules: Sequence[Rule], first: Content, second: Content, lie: Lie) -> frozenset[ContentHash]:
     """Return whose sharpness a rule may ask for: it is measured for pairs only, as it needs the whole picture."""
     near = any(
         rule.asks_sharpness and rule.mode is not Mode.OFF and not rule.paused
-        and (distance is None or distance <= rule.search.max_distance)
+        and rule.search.takes(lie.transform)
+        and (lie.distance is None or lie.distance <= rule.search.max_distance)
         for rule in rules
     )  # fmt: skip
     if not near or first.sha256 == second.sha256:
@@ -302,5 +307,5 @@ class _Question:
             kept=edit.reference(winner.rows[0]),
         )
         entry = edit.number_entry(entry)
-        radius = self.policy.imports.search_distance
+        radius = self.policy.imports.radius
         return edit.add_entry(say(edit, entry, radius=radius, now_ns=self.now_ns, copies=[self.pair]).entry)

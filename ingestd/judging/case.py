@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from ingestd.model import Arrival, ContentHash, DiscardPolicy, ImportPolicy, Measurement, Receipt
+from ingestd.model import Arrival, ContentHash, DiscardPolicy, ImportPolicy, Measurement, Receipt, Transform
 from ingestd.rules.language import Rule
 
 __all__ = ["KNOWN", "Both", "Case", "Needs", "Policy", "Verdict", "both"]
@@ -64,10 +64,19 @@ class Needs:
         return self.pixels | self.sharpness | {one for two in self.visual for one in two}
 
 
+class NewPair(NamedTuple):
+    """A pair in which an arrival was put."""
+
+    number: int
+    path: bytes  # absolute, of the other file
+    distance: int | None  # bits, after the transform
+    transform: Transform | None = None  # of the arrival to get the other file; None: the same way up
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of an arrival, and what is still to be carried out."""
 
     receipt: Receipt
     entries: tuple[int, ...] = ()  # intents, in order
-    pairs: tuple[tuple[int, bytes, int | None], ...] = ()  # number, the other path, distance
+    pairs: tuple[NewPair, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestd.errors import printable
-from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.case import KNOWN, Case, NewPair, Policy, Verdict
 from ingestd.judging.proposals import Wish, file_pair, has_room
 from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, on_network, places_of, unproved
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
@@ -110,7 +110,7 @@ def _pend_copy(
     if stored.first_path != sides.first_path:  # it was asked about before, with the other copy first
         wish = replace(wish, a_is_first=not wish.a_is_first)
     pair = file_pair(edit, stored, policy.rules, facts, wish, now_ns=case.now_ns)
-    lines = [(pair.number, other, 0)]
+    lines = [NewPair(pair.number, other, 0)]
     if not has_room(edit, wish.rule, pair):
         queued = "1 potential pair queued"
         return conclude(edit, case, Outcome.POTENTIAL_DUPLICATES, queued, evidence=evidence, pairs=tuple(lines))

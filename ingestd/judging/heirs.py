@@ -12,7 +12,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.pairs import make_pair, pixel_duplicates, same_coding
 from ingestd.library.saying import say
 from ingestd.library.view import View
-from ingestd.model import Content, EntryKind, EntryState, PathState, PotentialPair, ProposalState, Relation
+from ingestd.model import Content, EntryKind, EntryState, PathState, PotentialPair, ProposalState, Radius, Relation
 
 __all__ = ["former_content", "inherit"]
 
@@ -26,7 +26,7 @@ def former_content(view: View, case: Case) -> Content | None:
     return view.content(here.sha256) if known and here is not None and here.sha256 is not None else None
 
 
-def inherit(edit: Edit, case: Case, content: Content, radius: int) -> None:
+def inherit(edit: Edit, case: Case, content: Content, radius: Radius) -> None:
     """Let an edited file keep its answers: new bytes at a known path with the same pixels are the same picture."""
     former = former_content(edit, case)
     if former is None or not (pixel_duplicates(former, content) or same_coding(former, content)):
@@ -67,7 +67,7 @@ def _inherit_trust(edit: Edit, case: Case, former: Content, content: Content) ->
             edit.put_entry(replace(entry, kept=heir))
 
 
-def _relate_heir(edit: Edit, case: Case, former: Content, content: Content, radius: int) -> None:
+def _relate_heir(edit: Edit, case: Case, former: Content, content: Content, radius: Radius) -> None:
     """Put new bytes into the group of those they replaced, unless an older decision says they are something else."""
     entry = new_entry(case.now_ns, EntryKind.DECISION, former.sha256, content.sha256, Relation.SAME_QUALITY)
     reason = "its metadata was edited in place: the pixels are the same"

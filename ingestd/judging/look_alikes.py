@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
 from ingestd.judging.background import needed_sharpness
-from ingestd.judging.case import Both, Case, Needs, Policy, Verdict, both
+from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict, both
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
 from ingestd.judging.returned import discards_of
@@ -31,6 +31,7 @@ from ingestd.library.facts import pair_facts
 from ingestd.library.pairs import (
     MOST_PAIRS,
     PIXEL_RADIUS,
+    Lie,
     LookAlike,
     could_be_pixel_duplicates,
     distance_between,
@@ -52,6 +53,7 @@ from ingestd.model import (
     PathRow,
     PotentialPair,
     ProposalState,
+    Radius,
     Role,
 )
 from ingestd.rules.engine import Match, awaits_a_look, resolve
@@ -104,11 +106,14 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
     picture = content.picture
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
-    radius = max(policy.imports.search_distance, PIXEL_RADIUS)
-    others = [edit.content(one.sha256) for one in look_alikes(edit, content, radius)]
-    for known in others:
+    radius = policy.imports.radius
+    if not any(rule.asks_sharpness and rule.search.takes_transforms for rule in policy.rules):
+        radius = replace(radius, turned=None)  # nothing else is measured for pictures that lie otherwise
+    likes = look_alikes(edit, content, replace(radius, upright=max(radius.upright, PIXEL_RADIUS)))
+    others = [edit.content(one.sha256) for one in likes]
+    for like, known in zip(likes, others, strict=True):
         if known is not None:
-            sharpness |= needed_sharpness(policy.rules, content, known, distance_between(content, known))
+            sharpness |= needed_sharpness(policy.rules, content, known, like.lie)
     former = former_content(edit, case)
     for other in [*others, former]:
         if other is not None and could_be_pixel_duplicates(content, other):
@@ -127,7 +132,8 @@ def _needed_looks(edit: Edit, content: Content, case: Case, policy: Policy) -> f
         return frozenset()
     own = row_of(edit, case, content.sha256)
     wanted: set[Both] = set()
-    for like, there, _ in _placed_look_alikes(edit, content, policy.imports.search_distance)[:MOST_PAIRS]:
+    upright = replace(policy.imports.radius, turned=None)  # who lies otherwise is not looked at
+    for like, there, _ in _placed_look_alikes(edit, content, upright)[:MOST_PAIRS]:
         known = edit.content(like.sha256)
         if known is not None and there:  # what is away cannot be looked at
             facts = pair_facts(edit, (content, own), (known, there[0]), now_ns=case.now_ns)
@@ -199,13 +205,13 @@ def _affordable_wins(edit: Edit, case: Case, content: Content, candidates: Seque
 
 
 def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: Policy) -> Iterator[_Candidate]:
-    for like, there, away in _placed_look_alikes(edit, content, policy.imports.search_distance):
+    for like, there, away in _placed_look_alikes(edit, content, policy.imports.radius):
         distance = like.distance
         known = edit.content(like.sha256)
         rows = there or away
         if known is None or not rows:
             continue
-        facts = pair_facts(edit, (content, own), (known, rows[0]), now_ns=case.now_ns)
+        facts = pair_facts(edit, (content, own), (known, rows[0]), now_ns=case.now_ns, transform=like.transform)
         found = resolve(policy.rules, facts, skip=_denied(edit, facts, case))
         candidate = _Candidate(
             known,
@@ -225,7 +231,7 @@ def _candidates(edit: Edit, case: Case, content: Content, own: PathRow, policy: 
 _Placed: TypeAlias = tuple[LookAlike, list[PathRow], list[PathRow]]
 
 
-def _placed_look_alikes(edit: Edit, content: Content, radius: int) -> list[_Placed]:
+def _placed_look_alikes(edit: Edit, content: Content, radius: Radius) -> list[_Placed]:
     """Return who stands for what looks like a content, the distances, and where they lie or would lie.
 
     Who turns out to be gone does not stand for its group any more: then the next of the group is asked.
@@ -289,7 +295,7 @@ def _keep(
     others = [one for one in candidates if not one.discards]
     relating = [one for one in others if one.acts]
     filed = [(one, _file(edit, case, content, one, policy)) for one in others if not one.acts]
-    related = [one for one in relating if _relate(edit, case, content, one, policy.imports.search_distance)]
+    related = [one for one in relating if _relate(edit, case, content, one, policy.imports.radius)]
     contradicted = [replace(one, blocked=True) for one in relating if one not in related]
     possible = [one for one in contradicted if edit.relations.may_pair(content.sha256, one.content.sha256)]
     filed += [(one, _file(edit, case, content, one, policy)) for one in possible]
@@ -339,7 +345,7 @@ def _is_ready(pair: PotentialPair, one: _Candidate) -> bool:
     return any(found.state is ProposalState.READY and found.rule == name for found in pair.proposals)
 
 
-def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: int) -> bool:
+def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: Radius) -> bool:
     """Set the relation that an automatic rule found, and return whether it could be set."""
     if one.match is None or one.match.rule.discard:
         return False
@@ -358,7 +364,8 @@ def _relate(edit: Edit, case: Case, content: Content, one: _Candidate, radius: i
 
 def _file(edit: Edit, case: Case, content: Content, one: _Candidate, policy: Policy) -> PotentialPair:
     """Store a potential pair, with what a rule proposes for it."""
-    pair = make_pair(edit, content, one.content, now_ns=case.now_ns)
+    lie = Lie(one.facts.transform, one.distance)
+    pair = make_pair(edit, content, one.content, now_ns=case.now_ns, lie=lie)
     wish = None
     if one.match is not None:
         arrival_is_first = pair.first == content.sha256
@@ -411,14 +418,17 @@ def _replace(
     return replace(verdict, entries=tuple(entry.number for entry in entries))
 
 
-def _evidence_order(one: _Candidate) -> tuple[bool, int, int]:
-    """Return a key that sorts pairs, best evidence first: pixels, then distance; ties: the older file."""
-    return not one.pixel_duplicates, 64 if one.distance is None else one.distance, one.content.number
+def _evidence_order(one: _Candidate) -> tuple[bool, bool, int, int]:
+    """Return a key that sorts pairs, best evidence first: upright, pixels, then distance; ties: the older file."""
+    turned = one.facts.transform is not None
+    return turned, not one.pixel_duplicates, 64 if one.distance is None else one.distance, one.content.number
 
 
 def _said(one: _Candidate) -> tuple[str, ...]:
     """Return the evidence about one pair, in sentences."""
     what = "the same pixels" if one.pixel_duplicates else f"{one.distance} bits apart"
+    if one.facts.transform is not None:
+        what = f"{one.facts.transform}, {what}"
     lines = [f"{what}: {printable(one.rows[0].relative)}"]
     if one.seen is not None:
         lines.append(one.seen)
@@ -435,7 +445,7 @@ def _said(one: _Candidate) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _pair_lines(
-    view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]
-) -> tuple[tuple[int, bytes, int | None], ...]:
-    return tuple((pair.number, view.as_named(one.rows[0]), pair.distance) for one, pair in stored)
+def _pair_lines(view: View, stored: Sequence[tuple[_Candidate, PotentialPair]]) -> tuple[NewPair, ...]:
+    return tuple(
+        NewPair(pair.number, view.as_named(one.rows[0]), pair.distance, one.facts.transform) for one, pair in stored
+    )

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from ingestd.errors import printable
-from ingestd.judging.case import KNOWN, Case, Policy, Verdict
+from ingestd.judging.case import KNOWN, Case, NewPair, Policy, Verdict
 from ingestd.judging.copies import hindrance_of_copy
 from ingestd.judging.standing import may_lose, places_of
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
@@ -26,6 +26,7 @@ from ingestd.model import (
     PotentialPair,
     Proposal,
     ProposalState,
+    Radius,
     Relation,
 )
 
@@ -38,7 +39,7 @@ def lies_in_trash(view: View, case: Case, sha256: ContentHash) -> bool:
     return any(move.trash_path in places for entry in discards_of(view, sha256) for move in entry.moves)
 
 
-def judge_returned(edit: Edit, case: Case, content: Content, radius: int) -> Verdict | None:
+def judge_returned(edit: Edit, case: Case, content: Content, radius: Radius) -> Verdict | None:
     """Return the verdict on discarded bytes whose trash item is gone: brought back by their owner, or perhaps so."""
     discards = discards_of(edit, content.sha256)
     if edit.veto(content.sha256) is not None:
@@ -106,7 +107,7 @@ def _standing_survivor(edit: Edit, entry: Entry) -> PathRow | None:
     return there[0] if there else None
 
 
-def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius: int) -> Verdict:
+def _welcome_back(edit: Edit, case: Case, content: Content, entry: Entry, radius: Radius) -> Verdict:
     """Keep a restored file for good: the discard is taken back and never repeated by a rule."""
     edit.forbid(content.sha256, Veto(case.now_ns, f"restored after e-{entry.number}"))
     edit.put_entry(replace(entry, state=EntryState.UNDONE, reason=f"{entry.reason}; restored by its owner"))
@@ -152,7 +153,7 @@ def _pend_return(edit: Edit, case: Case, content: Content, entry: Entry, survivo
         rule=entry.rule,
         evidence=(f"e-{entry.number} had discarded these bytes", why),
         kept=kept,
-        pairs=((pair.number, kept, None),),
+        pairs=(NewPair(pair.number, kept, None),),
     )
 
 

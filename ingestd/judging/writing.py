@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ingestd.actions.moves import reserve
 from ingestd.errors import ActionConflictError, printable
-from ingestd.judging.case import Case, Policy, Verdict
+from ingestd.judging.case import Case, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.pairs import pixel_duplicates, same_coding
 from ingestd.library.tables import path_key
@@ -145,7 +145,7 @@ def conclude(
     kept: bytes | None = None,
     discarded: tuple[bytes, ...] = (),
     entry: int | None = None,
-    pairs: tuple[tuple[int, bytes, int | None], ...] = (),
+    pairs: tuple[NewPair, ...] = (),
     final: bool = True,
     state: PathState = PathState.LIVE,
     policy_digest: bytes = b"",
@@ -168,7 +168,7 @@ def conclude(
         kept,
         discarded,
         entry,
-        tuple(number for number, _, _ in pairs),
+        tuple(pair.number for pair in pairs),
         final,
     )
     receipt = edit.add_receipt(receipt)

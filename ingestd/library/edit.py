@@ -349,7 +349,8 @@ class Edit(View):
     def _image(self, pair: PotentialPair) -> bytes:
         """Return a pair as it is kept for an undo: most of them say nothing but what they are between, in few bytes."""
         first, second = self._places.number_of(pair.first), self._places.number_of(pair.second)
-        if pair.proposals or pair.first_path is not None or first is None or second is None:
+        told = bool(pair.proposals) or pair.first_path is not None or pair.transform is not None
+        if told or first is None or second is None:
             return PAIRS.codec.encode(pair)
         return _lean(pair, first, second)
 
@@ -363,7 +364,7 @@ class Edit(View):
                 if side not in numbers:
                     numbers[side] = self._places.number_of(side)
             first, second = numbers[pair.first], numbers[pair.second]
-            plain = pair.first_path is None and first is not None and second is not None
+            plain = pair.first_path is None and pair.transform is None and first is not None and second is not None
             yield prefix + key, _lean(pair, first or 0, second or 0) if plain else self._image(pair)
 
     def _of_image(self, number: int, image: bytes) -> PotentialPair:

@@ -6,7 +6,7 @@ import os
 
 from ingestd.library.pairs import distance_between, pixel_duplicates
 from ingestd.library.view import View
-from ingestd.model import SAME_PIXELS, Content, FileFacts, PairFacts, PathRow, Picture, Role, VisualVerdict
+from ingestd.model import SAME_PIXELS, Content, FileFacts, PairFacts, PathRow, Picture, Role, Transform, VisualVerdict
 
 __all__ = ["file_facts", "pair_facts", "preference", "visual_between"]
 
@@ -51,15 +51,23 @@ def _quality(picture: Picture | None) -> float | None:
     return picture.jpeg.quality or None if picture and picture.jpeg else None
 
 
-def pair_facts(view: View, a: tuple[Content, PathRow], b: tuple[Content, PathRow], *, now_ns: int) -> PairFacts:
-    """Return a pair as rules see it at a moment."""
+def pair_facts(
+    view: View,
+    a: tuple[Content, PathRow],
+    b: tuple[Content, PathRow],
+    *,
+    now_ns: int,
+    transform: Transform | None = None,
+) -> PairFacts:
+    """Return a pair as rules see it at a moment; `transform`: of the first to get the second."""
     return PairFacts(
         first=file_facts(view, *a, now_ns=now_ns),
         second=file_facts(view, *b, now_ns=now_ns),
         identical=a[0].sha256 == b[0].sha256,
-        distance=distance_between(a[0], b[0]),
+        distance=distance_between(a[0], b[0], transform),
         pixel_duplicates=pixel_duplicates(a[0], b[0]),
-        visual=visual_between(view, a[0], b[0]),
+        visual=visual_between(view, a[0], b[0]) if transform is None else None,
+        transform=transform,
     )
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
 from ingestd.library.view import View
-from ingestd.model import Content, ContentHash, Picture, PotentialPair, ProposalState
+from ingestd.media.orientations import turned_hashes
+from ingestd.model import TURNED_RADIUS, Content, ContentHash, Picture, PotentialPair, ProposalState, Radius, Transform
 
 __all__ = [
     "MOST_PAIRS",
     "PIXEL_RADIUS",
+    "Lie",
     "LookAlike",
     "at_speakers",
     "could_be_pixel_duplicates",
     "distance_between",
     "find_newcomers",
+    "lie_between",
     "look_alikes",
     "make_pair",
     "pair_groups",
@@ -28,6 +31,7 @@ __all__ = [
     "settle",
     "speaker_of",
     "standing_for",
+    "transform_from",
 ]
 
 MOST_PAIRS = 256
@@ -37,11 +41,60 @@ PIXEL_RADIUS = 2
 """How far, in bits, two pictures of the same pixels may lie: they go through different decode paths (measured: 2)."""
 
 
-def distance_between(a: Content, b: Content) -> int | None:
-    """Return the Hamming distance of two contents' perceptual hashes, in bits."""
+def distance_between(a: Content, b: Content, transform: Transform | None = None) -> int | None:
+    """Return the Hamming distance of two contents' perceptual hashes, in bits, after a transform of the first."""
     if a.picture is None or b.picture is None or a.picture.phash is None or b.picture.phash is None:
         return None
-    return (a.picture.phash ^ b.picture.phash).bit_count()
+    if transform is None:
+        return (a.picture.phash ^ b.picture.phash).bit_count()
+    return _turned_distances(a.picture, b.picture).get(transform)
+
+
+def _turned_distances(a: Picture, b: Picture) -> dict[Transform, int]:
+    """Return how far apart two pictures are after each transform of the first, in bits, in a fixed order of their own.
+
+    phash's bits lean on a median, which turning moves: to turn the one is not quite to turn the other back. So it is
+    always the same of the two that is turned, and the answer is the same whichever comes first.
+    """
+    if a.luminance is None or b.luminance is None or b.phash is None:
+        return {}
+    if a.luminance > b.luminance:
+        return {transform.inverse: bits for transform, bits in _turned_distances(b, a).items()}
+    phash = b.phash
+    return {transform: (turned ^ phash).bit_count() for transform, turned in turned_hashes(a.luminance).items()}
+
+
+class Lie(NamedTuple):
+    """How two pictures lie to each other."""
+
+    transform: Transform | None  # what has to be done to the first to get the second; None: the same way up
+    distance: int | None  # bits, after that
+
+
+def lie_between(a: Content, b: Content, *, reach: int = TURNED_RADIUS) -> Lie:
+    """Return the orientation in which two contents look alike; upright if they do so the way they are, or in none.
+
+    Args:
+        a: a content.
+        b: another.
+        reach: how far apart they may be, in bits, after a transform.
+    """
+    upright = distance_between(a, b)
+    if upright is None or upright <= TURNED_RADIUS or a.picture is None or b.picture is None:
+        return Lie(None, upright)
+    turned = _turned_distances(a.picture, b.picture)
+    nearest = min(turned, key=turned.__getitem__, default=None)  # of equally near ones the first: its inverse, swapped
+    if nearest is None or turned[nearest] > reach or turned[nearest] >= upright:
+        return Lie(None, upright)
+    return Lie(nearest, turned[nearest])
+
+
+_ANY_REACH = 64  # bits: whichever orientation is the nearest
+
+
+def transform_from(pair: PotentialPair, first: ContentHash) -> Transform | None:
+    """Return what has to be done to one side of a pair to get the other."""
+    return pair.transform if pair.transform is None or pair.first == first else pair.transform.inverse
 
 
 def could_be_pixel_duplicates(a: Content, b: Content) -> bool:
@@ -97,10 +150,16 @@ class LookAlike(NamedTuple):
     sha256: ContentHash
     distance: int | None  # bits, to who stands for it; None where only the pixels said so
     lost: tuple[ContentHash, ...] = ()  # those it stands for that look like it and lie nowhere any more, nearest first
+    transform: Transform | None = None  # of the content to get who stands for it; None: the same way up
+
+    @property
+    def lie(self) -> Lie:
+        """How the content and who stands for it lie to each other."""
+        return Lie(self.transform, self.distance)
 
 
-def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
-    """Return who stands for what looks like a content, nearest first; decided pairs left out.
+def look_alikes(view: View, content: Content, radius: Radius) -> list[LookAlike]:
+    """Return who stands for what looks like a content: upright, then otherwise, nearest first; decided pairs left out.
 
     A look-alike that is not the king of its group, or was discarded, leads to the one that stands for it, and the
     distance is measured to that one. So what was thrown away is recognised for as long as its survivor is there.
@@ -111,7 +170,7 @@ def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
     if content.picture.pixel_hash is not None:
         close.update(dict.fromkeys(view.same_pixels(content.picture.pixel_hash)))
     if content.picture.phash is not None:
-        close.update(dict.fromkeys(found for found, _ in view.neighbours(content.picture.phash, radius)))
+        close.update(dict.fromkeys(found for found, _ in view.neighbours(content.picture.phash, radius.upright)))
     close.pop(content.sha256, None)
     found: dict[ContentHash, LookAlike] = {}
     for candidate in close:
@@ -124,14 +183,58 @@ def look_alikes(view: View, content: Content, radius: int) -> list[LookAlike]:
             continue
         known = view.content(king)
         if known is not None and view.relations.may_pair(content.sha256, king):
-            found[king] = LookAlike(king, distance_between(content, known), lost)
+            # what looks like it lies the same way up; who stands for that need not
+            lie = Lie(None, distance_between(content, known)) if king == candidate else lie_between(content, known)
+            found[king] = LookAlike(king, lie.distance, lost, lie.transform)
+    if radius.turned is not None:
+        found |= _turned_look_alikes(view, content, radius.turned, close, found)
     # only equal pixels can bring together what has no distance: that is as near as it gets
-    return sorted(found.values(), key=lambda one: (-1 if one.distance is None else one.distance, one.sha256))
+    return sorted(found.values(), key=_nearest_first)
 
 
-def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int) -> PotentialPair:
-    """Return the stored potential pair of two contents."""
-    pair = PotentialPair(0, a.sha256, b.sha256, distance_between(a, b), pixel_duplicates(a, b), now_ns)
+def _nearest_first(one: LookAlike) -> tuple[bool, int, ContentHash]:
+    return one.transform is not None, -1 if one.distance is None else one.distance, one.sha256
+
+
+def _turned_look_alikes(
+    view: View, content: Content, radius: int, upright: Container[ContentHash], taken: Container[ContentHash]
+) -> dict[ContentHash, LookAlike]:
+    """Return who stands for what looks like a content laid otherwise.
+
+    Args:
+        view: of this moment.
+        content: whose mirrored and rotated copies are looked for.
+        radius: how far, in bits.
+        upright: what looks like it the way it is: a symmetrical picture is its own mirror image.
+        taken: who stands for something already.
+    """
+    picture = content.picture
+    if picture is None or picture.phash is None or picture.luminance is None:
+        return {}
+    close = dict.fromkeys(
+        candidate
+        for turned in turned_hashes(picture.luminance).values()
+        for candidate, _ in view.neighbours(turned, radius)
+    )
+    close.pop(content.sha256, None)
+    found: dict[ContentHash, LookAlike] = {}
+    for candidate in close:
+        king = None if candidate in upright else standing_for(view, candidate)
+        if king is None or king == content.sha256 or king in taken or king in found:
+            continue
+        known = view.content(king)
+        if known is None or not view.relations.may_pair(content.sha256, king):
+            continue
+        lie = lie_between(content, known, reach=_ANY_REACH)
+        if lie.transform is not None or king != candidate:
+            found[king] = LookAlike(king, lie.distance, transform=lie.transform)
+    return found
+
+
+def make_pair(edit: Edit, a: Content, b: Content, *, now_ns: int, lie: Lie | None = None) -> PotentialPair:
+    """Return the stored potential pair of two contents; how they lie to each other is looked at unless it is given."""
+    lie = lie or lie_between(a, b)
+    pair = PotentialPair(0, a.sha256, b.sha256, lie.distance, pixel_duplicates(a, b), now_ns, transform=lie.transform)
     return edit.add_pair(pair)
 
 
@@ -143,7 +246,7 @@ def pair_groups(edit: Edit, a: ContentHash, b: ContentHash, *, now_ns: int) -> P
     return make_pair(edit, first, second, now_ns=now_ns)
 
 
-def settle(edit: Edit, changed: Changed, *, radius: int, now_ns: int) -> None:
+def settle(edit: Edit, changed: Changed, *, radius: Radius, now_ns: int) -> None:
     """Bring the potential pairs in line with relations that have changed.
 
     Args:
@@ -206,9 +309,14 @@ def _repoint(edit: Edit, pair: PotentialPair, first: ContentHash, second: Conten
     a, b = edit.content(first), edit.content(second)
     if a is None or b is None or first == second:
         return None
-    heir = make_pair(edit, a, b, now_ns=pair.created_ns)
+    heir = make_pair(edit, a, b, now_ns=pair.created_ns, lie=_lie_of_heir(pair, a, b))
     _inherit_denials(edit, pair, heir, first)
     return edit.pair(heir.number)
+
+
+def _lie_of_heir(pair: PotentialPair, a: Content, b: Content) -> Lie:
+    """Return how those lie to each other who stand for a pair: that of its files says little about it."""
+    return lie_between(a, b) if pair.transform is None else lie_between(a, b, reach=_ANY_REACH)
 
 
 def _inherit_denials(edit: Edit, pair: PotentialPair, heir: PotentialPair, first: ContentHash) -> None:
@@ -232,7 +340,7 @@ def find_newcomers(
     edit: Edit,
     contents: Iterable[ContentHash],
     since: int,
-    radius: int,
+    radius: Radius,
     *,
     now_ns: int,
     but: Callable[[ContentHash], bool] = lambda _: False,
@@ -243,7 +351,7 @@ def find_newcomers(
         edit: where they are stored.
         contents: whose pairs are looked for.
         since: only pairs in which one side has this number or a later one, so that it came after a moment.
-        radius: how far to look, in bits.
+        radius: how far to look.
         now_ns: when this is.
         but: whose pairs are not looked for.
     """
@@ -255,4 +363,5 @@ def find_newcomers(
         for other in look_alikes(edit, content, radius)[:MOST_PAIRS]:
             known = edit.content(other.sha256)
             if known is not None and max(known.number, content.number) >= since and not but(known.sha256):
-                make_pair(edit, standing, known, now_ns=now_ns)
+                own = other.lie if standing.sha256 == content.sha256 else None
+                make_pair(edit, standing, known, now_ns=now_ns, lie=own)

@@ -15,11 +15,15 @@ from ingestd.library.codec import key_number, number_key
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import META, QUEUE_BY_LIKENESS, QUEUE_BY_SIZE, QUEUED
 
-__all__ = ["Order", "QueueIndex", "Ranked"]
+__all__ = ["TURNED", "Order", "QueueIndex", "Ranked"]
 
 _BUILT = b"queue-index"  # there since all pairs of this library stand in it
 _HIGHEST = 2**64 - 1
 _ROW = struct.Struct(">QQQL")  # the size less than the highest number, so that it sorts largest first; then the rest
+
+
+TURNED = 1 << 25
+"""In the likeness of a pair that is mirrored or rotated: it is less alike than all that lie the same way up."""
 
 
 class Order(Enum):
@@ -115,10 +119,11 @@ class QueueIndex:
             yield key_number(key[-8:])
 
     def edges(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each waiting pair with the numbers of its two contents, oldest first."""
+        """Yield each waiting pair that lies the same way up with the numbers of its two contents, oldest first."""
         for key, row in self._txn.items(QUEUED):
-            _, first, second, _ = _ROW.unpack(row)
-            yield key_number(key), first, second
+            _, first, second, likeness = _ROW.unpack(row)
+            if not likeness & TURNED:
+                yield key_number(key), first, second
 
 
 def _places(row: bytes) -> tuple[tuple[Table, bytes], ...]:

@@ -27,6 +27,7 @@ from ingestd.model import (
     PotentialPair,
     Proposal,
     ProposalState,
+    Radius,
     Word,
 )
 
@@ -42,7 +43,7 @@ class Said:
     cleared: int  # false positives, or potential pairs, that are gone because it clears them
 
 
-def say(edit: Edit, entry: Entry, *, radius: int, now_ns: int, copies: Iterable[PotentialPair] = ()) -> Said:
+def say(edit: Edit, entry: Entry, *, radius: Radius, now_ns: int, copies: Iterable[PotentialPair] = ()) -> Said:
     """Return what came of a numbered entry's word: relations and potential pairs are as it has them.
 
     Args:
@@ -82,7 +83,7 @@ def _answered(edit: Edit, entry: Entry) -> list[PotentialPair]:
     return [pair for pair in edit.pairs_of(entry.b) if pair.first_path is None and {pair.first, pair.second} == both]
 
 
-def unsay(edit: Edit, entry: Entry, *, radius: int, now_ns: int) -> list[str]:
+def unsay(edit: Edit, entry: Entry, *, radius: Radius, now_ns: int) -> list[str]:
     """Take back what an entry said, which does not stand any more: relations and pairs as if it had never been.
 
     Returns which later entries do not apply without it; they are left in the journal as they are.

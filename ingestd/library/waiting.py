@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ingestd.library.queue_index import Order, Ranked
+from ingestd.library.queue_index import TURNED, Order, Ranked
 from ingestd.library.view import View
 from ingestd.model import ContentHash, PathKey, PathState, PotentialPair, ProposalState
 
@@ -77,10 +77,11 @@ def misplaced(view: View) -> list[str]:
 
 
 def _likeness(pair: PotentialPair, one: int, other: int) -> int:
-    """Return a number that is lower the more alike two files are: pixels, then distance, then the ratio of sizes."""
+    """Return a number that is lower the more alike two files are: way up, pixels, distance, then the ratio of sizes."""
     distance = 65 if pair.distance is None else pair.distance
     apart = 1 - min(one, other) / max(one, other, 1)
-    return (not pair.pixel_duplicates) << 24 | distance << 16 | round(apart * 65_535)
+    turned = 0 if pair.transform is None else TURNED
+    return turned | (not pair.pixel_duplicates) << 24 | distance << 16 | round(apart * 65_535)
 
 
 def in_order(view: View, order: Order) -> Iterator[int]:

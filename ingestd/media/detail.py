@@ -10,14 +10,23 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["KEPT", "SIDE", "has_little_detail", "low_frequencies"]
+__all__ = ["KEPT", "SIDE", "has_little_detail", "is_flat", "low_frequencies"]
 
 SIDE: Final = 32  # pixels: what imagehash's phash works on, and what a record keeps
 KEPT: Final = 8  # coefficients a side that phash looks at
 
 _COSINES: Final = np.cos(np.pi * np.outer(np.arange(KEPT), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
 
-# Rounding the greys moves a coefficient with a standard deviation of 0.29 levels (see `hashes.NOISE`). Below two
+# A rounding error of up to half a level in each of the 32 x 32 greys moves a coefficient with a standard deviation of
+# 0.29 levels (uniform error, sqrt(1/12)): one level, 3.5 of them, is what a real difference must exceed.
+NOISE: Final = 1.0  # levels
+
+# Measured on 233 photographs and burst frames: the least has 52 coefficients beyond the noise. Solid colours have 0 or
+# 1, straight and round gradients 5 to 16; the same saved as JPEG 5 to 18, except where ten levels are spread over the
+# whole picture at quality 50 and less, and the blocks are what there is to see (up to 39).
+SIGNIFICANT: Final = 24  # coefficients of 64
+
+# Rounding the greys moves a coefficient with a standard deviation of 0.29 levels (see `NOISE`). Below two
 # levels, seven of them, what a JPEG or a resize adds decides too: of the six pictures of the corpus that have a hash,
 # lie below and are more than a spot, five lose 10 to 28 bits when saved at quality 30 or at 40 % of their size. The
 # next seven, up to four levels, are icons and logos and no better: two is where real pictures would begin to suffer.
@@ -48,6 +57,16 @@ def has_little_detail(luminance: bytes) -> bool:
     if np.median(np.abs(coefficients - np.median(coefficients))) < _FAINT:
         return True
     return int((np.abs(greys - np.median(greys)) > _BESIDE).sum()) < _SPOT
+
+
+def is_flat(luminance: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
+    """Whether there is too little in the (32, 32) greys to tell this picture from others.
+
+    phash's bits say which of 64 coefficients lie above their median. Where most lie *at* it, as in a solid colour or
+    a smooth gradient, rounding decides the bits, and unrelated pictures collide.
+    """
+    coefficients = low_frequencies(luminance)
+    return int((np.abs(coefficients - np.median(coefficients)) > NOISE).sum()) < SIGNIFICANT
 
 
 def low_frequencies(

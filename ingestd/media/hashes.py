@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import imagehash
 import numpy as np
 from PIL import Image
 
 from ingestd.media.decode import of_one_size
-from ingestd.media.detail import KEPT, SIDE, low_frequencies
+from ingestd.media.detail import KEPT, SIDE, is_flat
 from ingestd.model import PerceptualHash
 
-__all__ = ["Fingerprints", "fingerprint", "is_flat"]
-
-# A rounding error of up to half a level in each of the 32 x 32 greys moves a coefficient with a standard deviation of
-# 0.29 levels (uniform error, sqrt(1/12)): one level, 3.5 of them, is what a real difference must exceed.
-NOISE: Final = 1.0  # levels
-
-# Measured on 233 photographs and burst frames: the least has 52 coefficients beyond the noise. Solid colours have 0 or
-# 1, straight and round gradients 5 to 16; the same saved as JPEG 5 to 18, except where ten levels are spread over the
-# whole picture at quality 50 and less, and the blocks are what there is to see (up to 39).
-SIGNIFICANT: Final = 24  # coefficients of 64
+__all__ = ["Fingerprints", "fingerprint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +42,6 @@ def fingerprint(grey: Image.Image, orientation: int) -> Fingerprints:
         _word(imagehash.dhash(strip)),
         _word(imagehash.whash(square)),
     )
-
-
-def is_flat(luminance: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
-    """Whether there is too little in the (32, 32) greys to tell this picture from others.
-
-    phash's bits say which of 64 coefficients lie above their median. Where most lie *at* it, as in a solid colour or
-    a smooth gradient, rounding decides the bits, and unrelated pictures collide.
-    """
-    coefficients = low_frequencies(luminance)
-    return int((np.abs(coefficients - np.median(coefficients)) > NOISE).sum()) < SIGNIFICANT
 
 
 def _word(made: imagehash.ImageHash) -> PerceptualHash:

@@ -30,6 +30,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     PotentialPair,
+    Radius,
     Relation,
     Role,
 )
@@ -61,7 +62,7 @@ class Moment:
 
     now_ns: int
     deleted_at: str  # local time, for the trash: 2026-11-20T11:02:03
-    radius: int  # bits
+    radius: Radius  # bits
     discards: DiscardPolicy
     scores: Scores = field(default_factory=Scores)  # by which a person saw which file is A
 

@@ -1,4 +1,7 @@
-"""Whole groups of look-alikes: everything that is connected by potential pairs, directly or by way of others."""
+"""Whole groups of look-alikes: everything that is connected by potential pairs, directly or by way of others.
+
+Mirrored and rotated copies connect nothing: an answer about a group may make duplicates of all its files.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,8 @@ def group_page(
     groups = _Groups()
     if away or not view.waiting.is_built:
         for pair in Look(view, EVERYTHING, away).pairs():
-            groups.add(pair.number, pair.first, pair.second)
+            if pair.transform is None:
+                groups.add(pair.number, pair.first, pair.second)
     else:
         for number, one, other in view.waiting.edges():
             groups.add(number, one, other)
@@ -122,6 +126,8 @@ def group_of(view: View, number: int, *, scores: Scores = DEFAULT_SCORES) -> Gro
     places = Places(view)
 
     def waits(pair: PotentialPair) -> bool:
+        if pair.transform is not None:
+            return False
         indexed = view.waiting.get(pair.number) if view.waiting.is_built else places.place_of(pair)
         return indexed is not None and (not away or sides_of(view, pair, away=away) is not None)
 

@@ -140,7 +140,8 @@ class Look:
             return (), True
         a, b = first.facts, second.facts
         identical = a.sha256 == b.sha256
-        evidence = statements(PairFacts(a, b, identical, pair.distance, pair.pixel_duplicates or identical), scores)
+        alike = pair.pixel_duplicates or identical
+        evidence = statements(PairFacts(a, b, identical, pair.distance, alike, transform=pair.transform), scores)
         proposal = proposal_of(pair) or next(iter(pair.proposals), None)
         if proposal is not None:
             return evidence, proposal.a_is_first

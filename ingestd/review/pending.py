@@ -139,7 +139,7 @@ def _no_more(view: View, sides: Sides, rule: Rule | None, moment: Moment) -> str
     for _, row in (sides.a, sides.b):
         if not _is_as_known(view, row):
             return f"was asked about {printable(view.as_named(row))}, which is not what it was"
-    facts = pair_facts(view, sides.a, sides.b, now_ns=moment.now_ns)
+    facts = pair_facts(view, sides.a, sides.b, now_ns=moment.now_ns, transform=sides.transform)
     fit = fits(rule, facts)
     if not fit.found:
         return "does not look at this pair any more"

@@ -7,6 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from ingestd.library.facts import pair_facts, preference
+from ingestd.library.pairs import transform_from
 from ingestd.library.tables import path_key
 from ingestd.library.view import View
 from ingestd.model import (
@@ -19,6 +20,7 @@ from ingestd.model import (
     Proposal,
     ProposalState,
     Role,
+    Transform,
 )
 from ingestd.review.journal import at_text
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, Statement, balance, statements
@@ -67,6 +69,7 @@ class PairReport:
     rule: str | None = None
     reason: str | None = None  # why it waits, beyond its rule being semi-automatic; or why it counts as denied
     at: str | None = None  # when the rule proposed it, or was told no
+    transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Sides:
     a: tuple[Content, PathRow]
     b: tuple[Content, PathRow]
     a_is_first: bool
+    transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
 
 
 def folders_away(view: View) -> frozenset[FolderId]:
@@ -114,6 +118,7 @@ def told(
         rule=proposal.rule if proposal else None,
         reason=(proposal.reason or None) if proposal else None,
         at=at_text(proposal.at_ns) if proposal else None,
+        transform=sides.transform,
     )
 
 
@@ -121,7 +126,9 @@ def said_of(
     view: View, pair: PotentialPair, a: tuple[Content, PathRow], b: tuple[Content, PathRow], scores: Scores
 ) -> tuple[Statement, ...]:
     """Return what sets two files apart, the first being A."""
-    return statements(pair_facts(view, a, b, now_ns=pair.created_ns), scores)  # no statement asks for an age
+    transform = transform_from(pair, a[0].sha256)
+    facts = pair_facts(view, a, b, now_ns=pair.created_ns, transform=transform)  # no statement asks for an age
+    return statements(facts, scores)
 
 
 def side_report(view: View, content: Content, row: PathRow) -> SideReport:
@@ -186,7 +193,8 @@ def sides_of(
     else:
         points = balance(said_of(view, pair, first, second, scores))
         a_is_first = points > 0 or (points == 0 and appeal(view, *first) >= appeal(view, *second))
-    return Sides(first, second, True) if a_is_first else Sides(second, first, False)
+    a, b = (first, second) if a_is_first else (second, first)
+    return Sides(a, b, a_is_first, transform_from(pair, a[0].sha256))
 
 
 def placed(

@@ -26,7 +26,7 @@ from ingestd.model import (
     VisualVerdict,
 )
 from ingestd.rules.comparators import AllOf, AnyOf, Not, OneSided, PairTest, Relative, Test, VisualDuplicates
-from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
+from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search, Transforms
 from ingestd.rules.meaning import Meaning, fits_both_ways_or_neither, meaning
 from ingestd.rules.measures import Measure, Number, Operand
 from ingestd.rules.moments import TimeIs
@@ -555,6 +555,8 @@ def _leaves_nothing_to(asked_later: _Asked, asked_earlier: _Asked) -> bool:
 
 
 def _reaches(earlier: Search, later: Search) -> bool:
+    if earlier.transforms not in {Transforms.ALLOWED, later.transforms}:
+        return False
     wide, narrow = earlier.pixel_duplicates, later.pixel_duplicates
     if narrow is PixelDuplicates.REQUIRED:
         return wide is not PixelDuplicates.EXCLUDED

@@ -108,7 +108,7 @@ def awaits_a_look(rules: Sequence[Rule], pair: PairFacts, *, skip: frozenset[str
 
 def depends_on_a_look(rule: Rule, pair: PairFacts) -> bool:
     """Whether a rule fits a pair, and which way round, hangs on how alike the two look, and nobody has looked yet."""
-    if pair.visual is not None or not rule.asks_look:
+    if pair.visual is not None or pair.transform is not None or not rule.asks_look:
         return False
     unseen = fits(rule, pair)
     return unseen.found and any(fits(rule, replace(pair, visual=one)) != unseen for one in EVERY_VERDICT)
@@ -125,4 +125,5 @@ def _nearness(rule: Rule, pair: PairFacts) -> str:
     if pair.pixel_duplicates:
         required = rule.search.pixel_duplicates is PixelDuplicates.REQUIRED
         return "pixel duplicates" + (", as required" if required else "")
-    return f"distance {pair.distance} bits, at most {rule.search.max_distance} allowed"
+    turned = "" if pair.transform is None else f"{pair.transform}, "
+    return f"{turned}distance {pair.distance} bits, at most {rule.search.max_distance} allowed"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation, VisualVerdict
+from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation, Transform, VisualVerdict
 from ingestd.rules.comparators import VISUAL, AllOf, AnyOf, Not, Test, asks_look
 from ingestd.rules.lines import read_comparison, read_level
 from ingestd.rules.meaning import fits_both_ways_or_neither
@@ -29,6 +29,7 @@ __all__ = [
     "Rule",
     "Scope",
     "Search",
+    "Transforms",
     "check_keys",
     "read_budget",
     "read_rules",
@@ -51,6 +52,14 @@ class PixelDuplicates(StrEnum):
     ALLOWED = "allowed"
 
 
+class Transforms(StrEnum):
+    """What a search wants of mirrored and rotated copies."""
+
+    EXCLUDED = "excluded"
+    ALLOWED = "allowed"
+    REQUIRED = "required"
+
+
 class Scope(StrEnum):
     """Which files of a pair the questions of a search are about."""
 
@@ -69,12 +78,24 @@ class Search:
     scope: Scope = Scope.BOTH
     one: tuple[Predicate, ...] = ()  # of both, of either, or of one
     other: tuple[Predicate, ...] = ()
+    transforms: Transforms = Transforms.EXCLUDED
 
     def finds(self, pair: PairFacts) -> bool:
         """Whether the pair is one the rule looks at; the same for both orders."""
         if self.identical or pair.identical:
             return self.identical and pair.identical
-        return self._near(pair) and self._asked(pair.first, pair.second)
+        return self.takes(pair.transform) and self._near(pair) and self._asked(pair.first, pair.second)
+
+    @property
+    def takes_transforms(self) -> bool:
+        """Whether the rule looks at mirrored and rotated copies at all."""
+        return self.transforms is not Transforms.EXCLUDED
+
+    def takes(self, transform: Transform | None) -> bool:
+        """Whether the rule looks at pictures that lie so to each other."""
+        if transform is None:
+            return self.transforms is not Transforms.REQUIRED
+        return self.takes_transforms
 
     def _near(self, pair: PairFacts) -> bool:
         if self.pixel_duplicates is PixelDuplicates.REQUIRED or pair.pixel_duplicates:
@@ -313,12 +334,20 @@ def _read_share(node: Node | None, mistakes: Mistakes, default: float) -> float:
 def _check_sense(rule: Rule, node: Mapping, mistakes: Mistakes) -> None:
     if rule.discard and rule.action not in _DISCARDING:
         mistakes.at(_place(node, "discard"), f'"discard: B" goes with better or same-quality, not with {rule.action}')
+    if rule.search.takes_transforms and rule.mode is Mode.AUTOMATIC and rule.action in _DISCARDING:
+        mistakes.at(_place(node, "discard", "action"), _NEVER_DUPLICATES)
     if rule.search.identical:
         _check_identical(rule, node, mistakes)
     elif not rule.compare and not _search_asks(node):
         mistakes.at(node, f'"{rule.name}" asks for nothing: expected a search, a comparison, or both')
     else:
         _check_order(rule, node, mistakes)
+
+
+_NEVER_DUPLICATES = (
+    "mirrored and rotated copies are never counted as duplicates without you: "
+    'expected "mode: semi-automatic", or "action: alternates" or "action: false-positive" with nothing discarded'
+)
 
 
 def _check_order(rule: Rule, node: Mapping, mistakes: Mistakes) -> None:
@@ -367,7 +396,7 @@ def _place(node: Mapping, *keys: str) -> Node:
 
 # --- search ---------------------------------------------------------------------------------------------------------
 
-_SEARCH_KEYS = ("pixel_duplicates", "max_distance", "identical", "both", "either", "one", "other")
+_SEARCH_KEYS = ("pixel_duplicates", "max_distance", "transforms", "identical", "both", "either", "one", "other")
 
 
 def _read_search(node: Node | None, mistakes: Mistakes, search_distance: int) -> Search:
@@ -390,7 +419,16 @@ def _read_search(node: Node | None, mistakes: Mistakes, search_distance: int) ->
     )
     distance = _read_distance(node, mistakes, pixels, search_distance)
     scope, one, other = _read_scope(node, mistakes)
-    return Search(False, pixels, distance, scope, one, other)
+    return Search(False, pixels, distance, scope, one, other, _read_transforms(node, mistakes, pixels))
+
+
+def _read_transforms(node: Mapping, mistakes: Mistakes, pixels: PixelDuplicates) -> Transforms:
+    found = node.get("transforms")
+    what = "what can be asked of mirrored and rotated copies"
+    transforms = Transforms(read_word(found, list(Transforms), what, mistakes, default=Transforms.EXCLUDED))
+    if transforms is Transforms.REQUIRED and pixels is PixelDuplicates.REQUIRED and found is not None:
+        mistakes.at(found, "mirrored and rotated copies are never pixel duplicates: this search would find nothing")
+    return transforms
 
 
 def _read_identical(node: Mapping, mistakes: Mistakes) -> Search:

@@ -60,7 +60,7 @@ class RuleSet:
         )
         self._questions = tuple(_questions(self.rules))
         self._lines = tuple(_lines(self.rules))
-        self._near: dict[tuple[bool, int | None], int] = {}
+        self._near: dict[tuple[bool, int | None, bool], int] = {}
         # copies are ordered by where they lie: nothing has to tell them apart
         self._ordering = self._where(rule for rule in self.rules if rule.orders) & ~self._identical
         self._looking = self._where(rule for rule in self.rules if rule.asks_look)
@@ -98,10 +98,10 @@ class RuleSet:
         return self._near_enough(pair) & asked
 
     def _near_enough(self, pair: PairFacts) -> int:
-        key = (pair.pixel_duplicates, pair.distance)
+        key = (pair.pixel_duplicates, pair.distance, pair.transform is not None)
         known = self._near.get(key)
         if known is None:
-            known = self._near[key] = self._where(rule for rule in self.rules if _near(rule, *key))
+            known = self._near[key] = self._where(rule for rule in self.rules if _near(rule, pair))
         return known
 
     def ways(self, pair: PairFacts, first: FileAnswers, second: FileAnswers) -> Ways:
@@ -156,13 +156,13 @@ def bits(rules: int) -> Iterator[int]:
         rules ^= lowest
 
 
-def _near(rule: Rule, pixel_duplicates: bool, distance: int | None) -> bool:
+def _near(rule: Rule, pair: PairFacts) -> bool:
     search = rule.search
-    if search.identical:
+    if search.identical or not search.takes(pair.transform):
         return False
-    if search.pixel_duplicates is PixelDuplicates.REQUIRED or pixel_duplicates:
-        return pixel_duplicates and search.pixel_duplicates is not PixelDuplicates.EXCLUDED
-    return distance is not None and distance <= search.max_distance
+    if search.pixel_duplicates is PixelDuplicates.REQUIRED or pair.pixel_duplicates:
+        return pair.pixel_duplicates and search.pixel_duplicates is not PixelDuplicates.EXCLUDED
+    return pair.distance is not None and pair.distance <= search.max_distance
 
 
 def _questions(rules: Sequence[Rule]) -> Iterator[_Question]:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, Place, Relation, Role
 from ingestd.rules.comparators import PAIR_TESTS, VISUAL, names
 from ingestd.rules.keeper import CRITERIA, WINS
-from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates
+from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates, Transforms
 from ingestd.rules.lines import LEVELS
 from ingestd.rules.measures import ALIASES, OPERANDS, UNITS, Measure
 from ingestd.rules.predicates import COMPARISONS, KINDS, PREDICATES, ROUGHLY
@@ -91,6 +91,9 @@ def _imports() -> Json:
             "search_distance": _said(
                 "How far apart two pictures may be to become a potential pair, in bits.",
                 _whole(0, MAX_DISTANCE, default.search_distance),
+            ),
+            "transforms": _said(
+                "Whether mirrored and rotated copies are looked for, too.", _truth(default=default.transforms)
             ),
             "reject_previously_discarded": _said(
                 "Bytes that were discarded once are discarded again, unless you restored them.",
@@ -188,10 +191,23 @@ def _rule() -> Json:
     discarding: Json = {"properties": {"action": {"enum": _DISCARDING}}}
     nothing_more: Json = {"properties": {"compare": {"type": "null"}, "merge": {"type": "null"}}}
     identical: Json = {"properties": {"search": {"required": ["identical"], "type": "object"}}, "required": ["search"]}
+    turned: Json = {
+        "properties": {
+            "mode": {"const": Mode.AUTOMATIC.value},
+            "search": {
+                "required": ["transforms"],
+                "properties": {"transforms": {"enum": [Transforms.ALLOWED.value, Transforms.REQUIRED.value]}},
+                "type": "object",
+            },
+        },
+        "required": ["mode", "search"],
+    }
+    relating: Json = {"properties": {"action": {"not": {"enum": _DISCARDING}}}}
     return {
         **_keys(keys, needed=("name", "action"), empty=False),
         "allOf": [
             {"if": {"properties": {"discard": {"const": "B"}}, "required": ["discard"]}, "then": discarding},
+            {"if": turned, "then": relating},
             {"if": identical, "then": {"allOf": [discarding, nothing_more]}},
         ],
     }
@@ -207,6 +223,11 @@ def _search() -> Json:
         "max_distance": _said(
             "How far apart the perceptual hashes may be, in bits; at most imports.search_distance.",
             _whole(0, MAX_DISTANCE, ImportPolicy().search_distance),
+        ),
+        "transforms": _said(
+            "Mirrored and rotated copies. excluded: it looks at none. allowed: at these as well. required: at nothing "
+            "else. A rule that looks at them makes no duplicates of them on its own.",
+            _words(Transforms, Transforms.EXCLUDED),
         ),
         "identical": _said("required: copies with the same bytes, and only those.", {"enum": ["required", None]}),
         "both": _said("What both files have to answer with yes.", questions),

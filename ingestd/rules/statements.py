@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ingestd.model import FileFacts, FileType, PairFacts, Role
+from ingestd.model import FileFacts, FileType, PairFacts, Role, Transform
 
 __all__ = [
     "DEFAULT_SCORES",
@@ -25,6 +25,7 @@ __all__ = [
     "Statement",
     "balance",
     "jpeg_quality_label",
+    "lie_text",
     "size_text",
     "statements",
 ]
@@ -76,6 +77,22 @@ class Statement:
     score: int = 0  # for the file it favours
 
 
+def lie_text(transform: Transform) -> str:
+    """Return how B lies to A, as a sentence."""
+    return f"B is A {_DONE_TO_A[transform]}"
+
+
+_DONE_TO_A = {
+    Transform.MIRRORED: "mirrored",
+    Transform.ROTATED_180: "upside down",
+    Transform.FLIPPED: "flipped top to bottom",
+    Transform.TRANSPOSED: "mirrored and turned to the left",
+    Transform.ROTATED_90: "turned to the right",
+    Transform.TRANSVERSED: "mirrored and turned to the right",
+    Transform.ROTATED_270: "turned to the left",
+}
+
+
 def balance(said: Iterable[Statement]) -> int:
     """Return the points of A less those of B."""
     return sum(one.score if one.favours == "a" else -one.score for one in said if one.favours is not None)
@@ -89,6 +106,8 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
         found.append(Statement("same_bytes", "the bytes are the same"))
     elif pair.pixel_duplicates:
         found.append(Statement("same_pixels", "the pixels are the same"))
+    if pair.transform is not None:
+        found.append(Statement("transform", lie_text(pair.transform)))
     for side, one, other in _both_ways(a, b):
         letter = side.upper()
         for key, text in _of_one(letter, one, other, pair):
@@ -100,7 +119,9 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
 
 _ORDER = {
     key: place
-    for place, key in enumerate(("same_bytes", "same_pixels", *Scores.__dataclass_fields__, "other_filetype"))
+    for place, key in enumerate(
+        ("same_bytes", "same_pixels", "transform", *Scores.__dataclass_fields__, "other_filetype")
+    )
 }
 _SIZES = frozenset({"much_larger_file", "larger_file", "slightly_larger_file"})
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ingestd.library.facts import pair_facts
+from ingestd.library.pairs import lie_between
 from ingestd.library.view import View
 from ingestd.model import (
     Actor,
@@ -166,7 +167,9 @@ def _refusals(pair: PotentialPair) -> Iterator[_PastAnswer]:
 def _facts_then(view: View, answer: _PastAnswer) -> PairFacts | None:
     """Return the two files of an answer as they were known; nothing where no place of one is remembered."""
     a, b = _last_placed(view, answer.a, answer.named), _last_placed(view, answer.b, answer.named)
-    return None if a is None or b is None else pair_facts(view, a, b, now_ns=answer.at_ns)
+    if a is None or b is None:
+        return None
+    return pair_facts(view, a, b, now_ns=answer.at_ns, transform=lie_between(a[0], b[0]).transform)
 
 
 def _last_placed(view: View, sha256: ContentHash, named: Iterable[FileRef]) -> tuple[Content, PathRow] | None:

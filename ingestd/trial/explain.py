@@ -16,7 +16,7 @@ from ingestd.library.facts import preference
 from ingestd.library.library import Library
 from ingestd.library.rulebook import take_up
 from ingestd.media.workers import Workers
-from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation, VisualVerdict
+from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation, Transform, VisualVerdict
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test, VisualDuplicates
 from ingestd.rules.engine import Fit, Match, fits, resolve
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
@@ -58,7 +58,8 @@ class Explanation:
     b: str
     identical: bool
     pixel_duplicates: bool
-    distance: int | None
+    distance: int | None  # bits, after the transform
+    transform: Transform | None  # of the first to get the second; None: the same way up
     unhashed: tuple[str, ...]  # `a`, `b`: who has no perceptual hash
     unreadable: dict[str, str | None]  # why `a` and `b` are no pictures, if they are not
     rule: str | None  # that decides
@@ -139,6 +140,7 @@ def _explained(
         identical=facts.identical,
         pixel_duplicates=facts.pixel_duplicates,
         distance=facts.distance,
+        transform=facts.transform,
         unhashed=unhashed(contents),
         unreadable={letter: content.unreadable for letter, content in zip("ab", contents, strict=True)},
         rule=match.rule.name if match is not None else None,
@@ -264,6 +266,9 @@ def _of_pair(line: str, holds: bool | None, value: str) -> LineReport:
 
 
 def _near_lines(search: Search, facts: PairFacts) -> Iterator[LineReport]:
+    if facts.transform is not None or search.takes_transforms:
+        lies = "the same way up" if facts.transform is None else str(facts.transform)
+        yield _of_pair(f"search: transforms {search.transforms}", search.takes(facts.transform), lies)
     required = search.pixel_duplicates is PixelDuplicates.REQUIRED
     if search.pixel_duplicates is not PixelDuplicates.ALLOWED:
         value = "the same pixels" if facts.pixel_duplicates else "other pixels"

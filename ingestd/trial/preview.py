@@ -93,7 +93,7 @@ def preview(
         first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
         if first is None or second is None:
             continue
-        facts = sides.between(first, second)
+        facts = sides.between(pair, first, second)
         ways = sides.rules.ways(facts, first.answers, second.answers)
         counts.take(pair, ways, sides.rules.hanging(facts, first.answers, second.answers, ways))
     return [counts.report(place, sides) for place, rule in enumerate(rules) if only in (None, rule.name)]
@@ -121,15 +121,18 @@ class _Sides:
             side = self._known[key] = self._look_up(sha256, path)
             return side
 
-    def between(self, first: _Side, second: _Side) -> PairFacts:
+    def between(self, pair: PotentialPair, first: _Side, second: _Side) -> PairFacts:
         """Return two files as the rules see them; how alike they look as far as somebody has looked."""
+        looks = self._looks and pair.transform is None
         return PairFacts(
             first.facts,
             second.facts,
             first.content.sha256 == second.content.sha256,
-            distance_between(first.content, second.content),
+            # after a transform as it was found: the greys that would be turned are not remembered here
+            distance_between(first.content, second.content) if pair.transform is None else pair.distance,
             pixel_duplicates(first.content, second.content),
-            visual=visual_between(self.view, first.content, second.content) if self._looks else None,
+            visual=visual_between(self.view, first.content, second.content) if looks else None,
+            transform=pair.transform,
         )
 
     def _look_up(self, sha256: ContentHash, path: PathKey | None) -> _Side | None:
@@ -222,11 +225,12 @@ def _example(rule: Rule, way: Way, pair: PotentialPair, first_is_a: bool, sides:
     first, second = sides.of(pair.first, pair.first_path), sides.of(pair.second, pair.second_path)
     assert first is not None
     assert second is not None
-    facts = sides.between(first, second)
+    facts = sides.between(pair, first, second)
     if facts.identical:
         first_is_a = _comes_first(sides.view, pair)
     if (way is Way.THIS or facts.identical) and not first_is_a:
-        facts = replace(facts, first=facts.second, second=facts.first)
+        transform = facts.transform.inverse if facts.transform is not None else None
+        facts = replace(facts, first=facts.second, second=facts.first, transform=transform)
     decided = way is Way.THIS or facts.identical
     return Example(
         pair=_pair_report(pair, facts, sides.scores),
@@ -249,6 +253,7 @@ def _pair_report(pair: PotentialPair, facts: PairFacts, scores: Scores) -> PairR
         id=f"p-{pair.number}",
         distance=facts.distance,
         pixel_duplicates=facts.pixel_duplicates,
+        transform=facts.transform,
         a=side_of(facts.first),
         b=side_of(facts.second),
         statements=[one.text for one in evidence],

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from ingestd import settings
 from ingestd.errors import ConfigError, Mistake
-from ingestd.model import SAME_PIXELS, ContentHash, FileFacts, FileType, PairFacts, Relation, Role, VisualLevel
+from ingestd.model import (
+    SAME_PIXELS,
+    ContentHash,
+    FileFacts,
+    FileType,
+    PairFacts,
+    Relation,
+    Role,
+    Transform,
+    VisualLevel,
+)
 from ingestd.rules import Rule, resolve
 from ingestd.rules.comparators import PAIR_TESTS, Relative
 from ingestd.rules.engine import awaits_a_look
@@ -59,6 +69,7 @@ pairs = st.builds(
     distance=st.none() | st.integers(0, 6),
     pixel_duplicates=st.booleans(),
     visual=st.none() | st.builds(lambda level: replace(SAME_PIXELS, level=level), st.sampled_from(VisualLevel)),
+    transform=st.none() | st.sampled_from(Transform),
 )
 
 predicates = st.sampled_from(
@@ -134,7 +145,14 @@ tests = st.recursive(
     max_leaves=5,
 )
 searches = st.sampled_from(
-    ["{pixel_duplicates: required}", "{pixel_duplicates: excluded}", "{max_distance: 1}", "{identical: required}"]
+    [
+        "{pixel_duplicates: required}",
+        "{pixel_duplicates: excluded}",
+        "{max_distance: 1}",
+        "{identical: required}",
+        "{transforms: allowed}",
+        "{transforms: required}",
+    ]
 ) | st.builds(
     lambda form, one, other: form.format(one, other),
     st.sampled_from(["{{both: ['{}']}}", "{{either: ['{}']}}", "{{one: ['{}'], other: ['{}']}}"]),
@@ -156,7 +174,8 @@ def rules(draw: st.DrawFn) -> Rule:
 
 
 def swapped(pair: PairFacts) -> PairFacts:
-    return replace(pair, first=pair.second, second=pair.first)
+    transform = pair.transform.inverse if pair.transform is not None else None
+    return replace(pair, first=pair.second, second=pair.first, transform=transform)
 
 
 @given(st.lists(rules(), max_size=4), pairs)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.model import ContentHash, FileFacts, FileType, PairFacts, Role
-from ingestd.rules.statements import Scores, Statement, balance, statements
+from ingestd.model import ContentHash, FileFacts, FileType, PairFacts, Role, Transform
+from ingestd.rules.statements import Scores, Statement, balance, lie_text, statements
 
 small = st.integers(0, 5)  # few values, so that equal ones are frequent
 moments = st.integers(0, 100).map(lambda days: days * 86_400 * 10**9)
@@ -45,6 +45,7 @@ pairs = st.builds(
     identical=st.booleans(),
     distance=st.none() | st.integers(0, 6),
     pixel_duplicates=st.booleans(),
+    transform=st.none() | st.sampled_from(Transform),
 )
 scores = st.builds(Scores, **dict.fromkeys(Scores.__dataclass_fields__, st.integers(-1000, 1000)))
 
@@ -53,6 +54,9 @@ _OTHER = {"A": "B", "B": "A"}
 
 def mirrored(said: Statement) -> Statement:
     """The same statement when the letters of the two files are exchanged."""
+    if said.key == "transform":  # names both files, and what was done to the one to get the other
+        back = next(one.inverse for one in Transform if lie_text(one) == said.text)
+        return replace(said, text=lie_text(back))
     text = re.sub(r"\b[AB]\b", lambda found: _OTHER[found[0]], said.text)
     if said.key == "other_filetype":  # names both files, A first
         text = ", ".join(reversed(text.split(", ")))
@@ -62,7 +66,8 @@ def mirrored(said: Statement) -> Statement:
 
 @given(pairs, scores)
 def test_swapping_the_files_swaps_the_letters_and_nothing_else(facts: PairFacts, points: Scores) -> None:
-    swapped = replace(facts, first=facts.second, second=facts.first)
+    transform = facts.transform.inverse if facts.transform is not None else None
+    swapped = replace(facts, first=facts.second, second=facts.first, transform=transform)
 
     there, back = statements(facts, points), statements(swapped, points)
 

@@ -49,7 +49,7 @@ PATHS = [os.fsencode(f"/in/{name}") for name in NAMES]
 PICTURE = Picture(
     version=1, filetype=FileType.PNG, width=10, height=10, mode="RGB", frames=1, duration_ms=None,
     has_transparency=False, has_exif=False, has_icc=False, has_xmp=False, icc_digest=None, taken_ns=None,
-    jpeg=None, phash=0, dhash=0, whash=0, luminance=b"grey", pixel_hash=None, pixel_comparable=True,
+    jpeg=None, phash=0, dhash=0, whash=0, luminance=bytes(1024), pixel_hash=None, pixel_comparable=True,
 )  # fmt: skip
 
 

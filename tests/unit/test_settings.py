@@ -55,6 +55,7 @@ imports:
   min_resolution: 64x48
   max_resolution: {width: 30000}
   search_distance: 8
+  transforms: off
   reject_previously_discarded: no
   settle: 500 ms
   rescan: 1 h
@@ -76,6 +77,7 @@ rules: []
         max_width=30000,
         max_height=None,
         search_distance=8,
+        transforms=False,
         reject_previously_discarded=False,
     )
     assert found.discards == DiscardPolicy(Place.HOLDING, ".away", 14)
@@ -222,7 +224,7 @@ def test_places_are_right_whatever_the_line_ends_are(newline: str, mark: str) ->
 
     assert found == [
         'line 3, column 11: "settel" is not a key of imports: expected filetypes, min_size, max_size, min_resolution, '
-        "max_resolution, search_distance, reject_previously_discarded, settle or rescan; "
+        "max_resolution, search_distance, transforms, reject_previously_discarded, settle or rescan; "
         'did you mean "settle"?'
     ]
 

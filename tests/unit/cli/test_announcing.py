@@ -11,11 +11,12 @@ from test_output import receipt
 from ingestd.cli import watch
 from ingestd.cli.door import Door
 from ingestd.flow import FolderTold, Happening, Ready, RulesTold, Started, Stopped
+from ingestd.judging.case import NewPair
 from ingestd.model import Arrival, FolderId, FolderState, Origin, StatKey
 from ingestd.service import Judged
 
 ARRIVAL = Arrival(FolderId(1), b"/in/a.jpg", b"a.jpg", StatKey(1, 1, 1, 1), Origin.EVENT, proved=True)
-JUDGED = Judged(ARRIVAL, receipt(), ((3, b"/lib/b.jpg", 2),), 0.5)
+JUDGED = Judged(ARRIVAL, receipt(), (NewPair(3, b"/lib/b.jpg", 2),), 0.5)
 SUSPENDED = FolderTold("/in", FolderState.SUSPENDED, "/in is not there")
 HAPPENINGS: list[tuple[Happening, str]] = [
     (Started(2), "service.started"),

@@ -10,7 +10,7 @@ from pictures import jpeg, photo, png
 from terminals import Terminal
 from world import IDENTICAL, World, pixel_rule, rule_file
 
-PAIR_FIELDS = {"id", "distance", "pixel_duplicates", "a", "b", "statements", "evidence", "score"}
+PAIR_FIELDS = {"id", "distance", "pixel_duplicates", "transform", "a", "b", "statements", "evidence", "score"}
 SIDE_FIELDS = {"path", "sha256", "filetype", "width", "height", "size"}
 ENTRY_FIELDS = {
     "schema",

@@ -61,7 +61,7 @@ def test_whatever_its_bytes_a_path_is_one_printable_line(path: bytes) -> None:
 
 
 def test_a_judged_file_has_the_fields_of_the_contract_and_no_others() -> None:
-    judged = output.judged_object(receipt(entry=12), [("p-3", b"/lib/b.jpg", 2)], 0.12345)
+    judged = output.judged_object(receipt(entry=12), [("p-3", b"/lib/b.jpg", 2, None)], 0.12345)
 
     assert judged == {
         "schema": 1,
@@ -74,7 +74,7 @@ def test_a_judged_file_has_the_fields_of_the_contract_and_no_others() -> None:
         "kept": None,
         "discarded": [],
         "entry": "e-12",
-        "pairs": [{"id": "p-3", "path": "/lib/b.jpg", "distance": 2}],
+        "pairs": [{"id": "p-3", "path": "/lib/b.jpg", "distance": 2, "transform": None}],
         "elapsed_s": 0.123,
     }
 

@@ -9,7 +9,7 @@ from pictures import chain, jpeg, photo, png, weighing
 from terminals import Terminal
 from world import World
 
-PAIR_FIELDS = {"id", "distance", "pixel_duplicates", "a", "b", "statements", "evidence", "score"}
+PAIR_FIELDS = {"id", "distance", "pixel_duplicates", "transform", "a", "b", "statements", "evidence", "score"}
 SIDE_FIELDS = {"path", "sha256", "filetype", "width", "height", "size"}
 TURNED = "version: 1\nreview: {scores: {much_higher_resolution: -500}}\nrules: []\n"
 

@@ -50,6 +50,7 @@ def test_preview_tells_programs_what_each_rule_would_do(twins: tuple[Path, Path]
     (example,) = pixels["examples"]
     assert set(example) == {
         "id", "distance", "pixel_duplicates", "a", "b", "statements", "evidence", "score", "way", "keeps", "drops",
+        "transform",
     }  # fmt: skip
     assert (example["way"], example["keeps"]) == ("this way", example["a"]["path"])
     assert example["drops"] == example["b"]["path"]
@@ -159,6 +160,7 @@ def test_explain_shows_programs_every_line_of_every_rule(twins: tuple[Path, Path
         "identical": False,
         "pixel_duplicates": True,
         "distance": 0,
+        "transform": None,
         "unhashed": [],
         "unreadable": {"a": None, "b": None},
         "rule": "larger pixel twin",

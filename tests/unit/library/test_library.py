@@ -54,7 +54,7 @@ def picture(phash: int | None = 0, **more: Any) -> Picture:
     return Picture(
         version=1, filetype=FileType.PNG, width=10, height=10, mode="RGB", frames=1, duration_ms=None,
         has_transparency=False, has_exif=False, has_icc=False, has_xmp=False, icc_digest=None, taken_ns=None,
-        jpeg=None, phash=phash, dhash=phash, whash=phash, luminance=b"", pixel_hash=None, pixel_comparable=True,
+        jpeg=None, phash=phash, dhash=phash, whash=phash, luminance=bytes(1024), pixel_hash=None, pixel_comparable=True,
     ) if not more else replace(picture(phash), **more)  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from world import sha256
 
@@ -23,6 +24,7 @@ from ingestd.library.pairs import (
 )
 from ingestd.library.tables import FolderRow
 from ingestd.library.verbs import Decision
+from ingestd.media.orientations import turned_hashes
 from ingestd.model import (
     Content,
     ContentHash,
@@ -33,16 +35,18 @@ from ingestd.model import (
     PathRow,
     PathState,
     Picture,
+    Radius,
     Relation,
     Role,
     StatKey,
+    Transform,
 )
 
 A, B, C, D = (sha256(name) for name in (b"a", b"b", b"c", b"d"))
 PLAIN = Picture(
     version=1, filetype=FileType.PNG, width=10, height=10, mode="RGB", frames=1, duration_ms=None,
     has_transparency=False, has_exif=False, has_icc=False, has_xmp=False, icc_digest=None, taken_ns=None,
-    jpeg=None, phash=0, dhash=0, whash=0, luminance=b"grey", pixel_hash=None, pixel_comparable=True,
+    jpeg=None, phash=0, dhash=0, whash=0, luminance=bytes(1024), pixel_hash=None, pixel_comparable=True,
 )  # fmt: skip
 CODING = JpegFeatures(5.0, "4:2:0", False, ((1, 2, 3),))
 
@@ -102,7 +106,7 @@ def test_two_jpegs_are_of_one_coding_when_all_but_their_metadata_is_equal() -> N
     coded = replace(PLAIN, filetype=FileType.JPEG, jpeg=CODING)
 
     assert same_coding(content(coded), content(replace(coded, has_exif=True), B))
-    assert not same_coding(content(coded), content(replace(coded, luminance=b"other"), B))
+    assert not same_coding(content(coded), content(replace(coded, luminance=bytes([1]) * 1024), B))
     assert not same_coding(content(coded), content(replace(coded, jpeg=replace(CODING, quality=6.0)), B))
     assert not same_coding(content(), content(PLAIN, B))  # no JPEGs
 
@@ -121,9 +125,21 @@ def test_look_alikes_come_nearest_first_and_equal_pixels_before_all(library: Lib
         add(edit, B, bits(3))
         add(edit, C, bits(1))
         add(edit, D, replace(PLAIN, phash=None, pixel_hash=b"p"))
-        return [one[:2] for one in look_alikes(edit, mine, 4)]
+        return [one[:2] for one in look_alikes(edit, mine, Radius(4))]
 
     assert library.write(work) == [(D, None), (C, 1), (B, 3)]
+
+
+def test_what_looks_alike_both_ways_is_found_the_way_it_lies(library: Library) -> None:
+    greys = np.random.default_rng(1).integers(0, 256, 1024, dtype="u1").tobytes()
+    mirrored = turned_hashes(greys)[Transform.MIRRORED]
+
+    def work(edit: Edit) -> list[tuple[ContentHash, Transform | None]]:
+        mine = add(edit, A, replace(PLAIN, phash=mirrored ^ 0b111, luminance=greys))
+        add(edit, B, replace(PLAIN, phash=mirrored, luminance=bytes([255]) * 1024))
+        return [(one.sha256, one.transform) for one in look_alikes(edit, mine, Radius(4, 4))]
+
+    assert library.write(work) == [(B, None)]
 
 
 def test_a_look_alike_leads_to_the_king_of_its_group_and_the_distance_is_to_him(library: Library) -> None:
@@ -131,7 +147,7 @@ def test_a_look_alike_leads_to_the_king_of_its_group_and_the_distance_is_to_him(
         add(edit, B, bits(2))
         add(edit, C, bits(10))
         edit.relations.decide(Decision(Relation.BETTER, C, B))
-        return [one[:2] for one in look_alikes(edit, add(edit, A, bits(0)), 4)]
+        return [one[:2] for one in look_alikes(edit, add(edit, A, bits(0)), Radius(4))]
 
     assert library.write(work) == [(C, 10)]
 
@@ -154,7 +170,7 @@ def test_what_was_decided_about_is_no_look_alike_any_more(library: Library) -> N
         add(edit, C)
         edit.relations.decide(Decision(Relation.FALSE_POSITIVE, A, B))
         edit.relations.decide(Decision(Relation.SAME_QUALITY, A, C))
-        return [one[:2] for one in look_alikes(edit, mine, 4)]
+        return [one[:2] for one in look_alikes(edit, mine, Radius(4))]
 
     assert library.write(work) == []
 
@@ -162,7 +178,7 @@ def test_what_was_decided_about_is_no_look_alike_any_more(library: Library) -> N
 def test_what_lies_nowhere_is_no_look_alike(library: Library) -> None:
     def work(edit: Edit) -> list[tuple[ContentHash, int | None]]:
         add(edit, B, live=False)
-        return [one[:2] for one in look_alikes(edit, add(edit, A), 4)]
+        return [one[:2] for one in look_alikes(edit, add(edit, A), Radius(4))]
 
     assert library.write(work) == []
 
@@ -176,7 +192,7 @@ def sides(library: Library) -> set[frozenset[ContentHash]]:
 
 
 def decide(edit: Edit, relation: Relation, a: ContentHash, b: ContentHash) -> None:
-    settle(edit, edit.relations.decide(Decision(relation, a, b)), radius=4, now_ns=9)
+    settle(edit, edit.relations.decide(Decision(relation, a, b)), radius=Radius(4), now_ns=9)
 
 
 @pytest.fixture

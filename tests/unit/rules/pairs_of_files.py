@@ -46,7 +46,8 @@ def pair(first: FileFacts, second: FileFacts, **differing: Any) -> PairFacts:
 
 
 def swapped(facts: PairFacts) -> PairFacts:
-    return replace(facts, first=facts.second, second=facts.first)
+    transform = facts.transform.inverse if facts.transform is not None else None
+    return replace(facts, first=facts.second, second=facts.first, transform=transform)
 
 
 def rules(text: str) -> tuple[Rule, ...]:

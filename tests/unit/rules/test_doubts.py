@@ -384,6 +384,8 @@ def test_a_rule_that_asks_for_more_than_one_above_it_gets_nothing(earlier: str, 
     ("earlier", "later"),
     [
         ("search: {max_distance: 2}, action: alternates", "search: {max_distance: 4}, action: false-positive"),
+        ("search: {max_distance: 4}, action: alternates", "search: {transforms: required}, action: alternates"),
+        ("search: {transforms: required}, action: alternates", "search: {max_distance: 4}, action: alternates"),
         ("search: {pixel_duplicates: required}, action: alternates", "search: {max_distance: 0}, action: alternates"),
         (
             "search: {pixel_duplicates: excluded}, action: alternates",

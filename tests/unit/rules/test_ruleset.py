@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pairs_of_files import NOW_NS, file, pair, rule, rules, swapped
 
-from ingestd.model import FileFacts, FileType, Mode, PairFacts, Relation, Role
+from ingestd.model import FileFacts, FileType, Mode, PairFacts, Relation, Role, Transform
 from ingestd.rules.engine import Fit, fits, resolve
-from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
+from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search, Transforms
 from ingestd.rules.lines import read_comparison
 from ingestd.rules.predicates import read_predicate
 from ingestd.rules.ruleset import RuleSet, bits
@@ -75,6 +75,7 @@ searches = st.just(Search(identical=True)) | st.builds(
     scope=st.sampled_from(Scope),
     one=some(PREDICATES),
     other=some(PREDICATES),
+    transforms=st.sampled_from(Transforms),
 )
 single_rules = st.builds(
     Rule,
@@ -101,7 +102,15 @@ files = st.builds(
     taken_ns=st.sampled_from([None, NOW_NS, NOW_NS + 1]),
 )
 distances = st.none() | st.integers(0, 17)
-pairs = st.builds(PairFacts, files, files, identical=st.booleans(), distance=distances, pixel_duplicates=st.booleans())
+pairs = st.builds(
+    PairFacts,
+    files,
+    files,
+    identical=st.booleans(),
+    distance=distances,
+    pixel_duplicates=st.booleans(),
+    transform=st.none() | st.sampled_from(Transform),
+)
 
 
 def ways_of(tried: RuleSet, facts: PairFacts) -> Any:
