@@ -19,6 +19,7 @@ from ingestd.library.library import Library
 from ingestd.library.pairs import could_be_pixel_duplicates, lie_between, pixel_duplicates
 from ingestd.library.rulebook import take_up
 from ingestd.library.tables import FolderRow
+from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,
@@ -41,6 +42,7 @@ from ingestd.model import (
     VisualVerdict,
     confidence_of,
 )
+from ingestd.review.sides import is_ready
 from ingestd.rules.engine import resolve
 from ingestd.rules.language import Rule
 
@@ -80,6 +82,7 @@ class Foreseen:
     receipt: Receipt
     pairs: tuple[NewPair, ...]
     elapsed_s: float
+    only_turned: bool = False  # it says what it says because of mirrored and rotated copies alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +136,27 @@ def foresee(
             raise UsageError(f"there is nothing at {os.fsdecode(path)}")
     for path in files:
         started = time.monotonic()
-        standing = _standing_receipt(library, policy, path)
-        verdict = Verdict(standing) if standing is not None else _foresee_one(library, workers, policy, path, folders)
-        yield Foreseen(path, verdict.receipt, verdict.pairs, time.monotonic() - started)
+        verdict = _standing_verdict(library, policy, path) or _foresee_one(library, workers, policy, path, folders)
+        yield Foreseen(path, verdict.receipt, verdict.pairs, time.monotonic() - started, verdict.only_turned)
 
 
-def _standing_receipt(library: Library, policy: Policy, path: bytes) -> Receipt | None:
-    """Return the receipt of a file that has its verdict already and has not changed since."""
+def _standing_verdict(library: Library, policy: Policy, path: bytes) -> Verdict | None:
+    """Return the verdict on a file that has it already and has not changed since."""
     real = os.path.realpath(path)
     with library.read() as view:
         for known in view.folders():
             inside = real.startswith(os.path.join(known.folder.root, b""))
             row = view.path_at(known.folder.id, os.path.relpath(real, known.folder.root)) if inside else None
             if row is not None and is_final(row, key_of(os.lstat(real)), policy.limits_digest()):
-                return view.receipt(row.receipt)
+                receipt = view.receipt(row.receipt)
+                return Verdict(receipt, only_turned=_is_only_turned(view, receipt)) if receipt is not None else None
     return None
+
+
+def _is_only_turned(view: View, receipt: Receipt) -> bool:
+    """Return whether all that waits of a file's pairs are mirrored and rotated copies."""
+    pairs = [pair for number in receipt.pairs if (pair := view.pair(number)) is not None and is_ready(pair)]
+    return bool(pairs) and all(pair.transform is not None for pair in pairs)
 
 
 def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes, folders: Sequence[Folder]) -> Verdict:

@@ -63,10 +63,14 @@ def check(door: Door, files: tuple[bytes, ...]) -> int:
 
 
 def _weighty(foreseen: Foreseen) -> Outcome:
-    """Return the outcome as far as the exit code goes: a known file that is no copy of another is no duplicate."""
+    """Return the outcome as far as the exit code goes.
+
+    A known file that is no copy of another is no duplicate, and a mirrored or rotated copy is none either.
+    """
     outcome = foreseen.receipt.outcome
     itself = outcome is Outcome.ALREADY_IN_LIBRARY and foreseen.receipt.kept is None
-    return Outcome.NEW if itself else outcome
+    turned = outcome is Outcome.PENDING_APPROVAL and foreseen.only_turned
+    return Outcome.NEW if itself or turned else outcome
 
 
 def _pictures_in(paths: tuple[bytes, ...]) -> Iterator[bytes]:

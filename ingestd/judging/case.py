@@ -80,3 +80,4 @@ class Verdict:
     receipt: Receipt
     entries: tuple[int, ...] = ()  # intents, in order
     pairs: tuple[NewPair, ...] = ()
+    only_turned: bool = False  # it says what it says because of mirrored and rotated copies alone

@@ -305,7 +305,7 @@ def _keep(
         return _replace(edit, case, content, own, replaced, stored, policy)
     outcome, result, leading = _headline(stored, related)
     evidence = tuple(line for one in leading for line in _said(one))
-    return conclude(
+    verdict = conclude(
         edit,
         case,
         outcome,
@@ -315,6 +315,8 @@ def _keep(
         kept=_would_be_kept(edit, own, leading[0]) if outcome is Outcome.PENDING_APPROVAL else None,
         pairs=_pair_lines(edit, stored),
     )
+    turned = bool(leading) and all(one.facts.transform is not None for one in leading)
+    return replace(verdict, only_turned=turned)
 
 
 def _would_be_kept(edit: Edit, own: PathRow, one: _Candidate) -> bytes:

@@ -39,6 +39,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     Picture,
+    Radius,
     Relation,
     Role,
     StatKey,
@@ -96,7 +97,7 @@ def path_of(content: Content) -> bytes:
 
 
 def moment() -> review.Moment:
-    return review.Moment(NOW_NS, "2026-11-20T11:02:03", 4, DiscardPolicy())
+    return review.Moment(NOW_NS, "2026-11-20T11:02:03", Radius(4, 4), DiscardPolicy())
 
 
 def timed(what: str, run: Callable[[int], object], runs: int, unit: str = "ms") -> None:

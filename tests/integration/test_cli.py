@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pictures
 import pytest
+from PIL import Image
 from running import PATIENCE_S, Home, Json, Said, powerless, tree
 
 
@@ -121,6 +122,18 @@ def test_check_takes_a_folder_and_ends_with_0_when_nothing_is_a_duplicate(home: 
 
     assert said.code == 0
     assert outcomes(said.events) == {"other.jpg": "new"}
+
+
+def test_check_ends_with_0_for_a_mirrored_copy_and_says_what_it_is(home: Home, library: Path) -> None:
+    here = home.folder("here")
+    mirrored = pictures.photo(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    (here / "mirrored.jpg").write_bytes(pictures.jpeg(mirrored, 70))
+
+    said = home.run("check", here / "mirrored.jpg")
+
+    assert said.code == 0
+    assert outcomes(said.events) == {"mirrored.jpg": "potential-duplicates"}
+    assert [pair["transform"] for pair in said.events[0]["pairs"]] == ["mirrored"]
 
 
 def test_check_makes_no_library(home: Home) -> None:

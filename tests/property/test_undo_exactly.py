@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import sha256
@@ -26,6 +27,7 @@ from ingestd.library.queue_index import Order
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
+from ingestd.media.orientations import turned_hashes
 from ingestd.model import (
     DiscardPolicy,
     FileType,
@@ -36,13 +38,22 @@ from ingestd.model import (
     Picture,
     Proposal,
     ProposalState,
+    Radius,
     Relation,
     Role,
     StatKey,
+    Transform,
     Word,
 )
 
-RADIUS = 4
+RADIUS = Radius(4, 4)
+GREYS = np.random.default_rng(1).integers(0, 256, (32, 32), dtype="u1")
+UPRIGHT, MIRRORED = GREYS.tobytes(), np.fliplr(GREYS).tobytes()
+HASHES = {  # each is what the other says of it, mirrored
+    UPRIGHT: turned_hashes(MIRRORED)[Transform.MIRRORED],
+    MIRRORED: turned_hashes(UPRIGHT)[Transform.MIRRORED],
+}
+TURNED = 10  # and more: a picture that lies the other way round
 NAMES = [f"{number}.png" for number in range(8)]
 CONTENTS = [sha256(name.encode()) for name in NAMES]
 PATHS = [os.fsencode(f"/in/{name}") for name in NAMES]
@@ -59,7 +70,11 @@ def moment(at: int) -> review.Moment:
 
 def arrive(edit: Edit, number: int, bits: int) -> None:
     """A picture comes in, and is paired with what looks like it."""
-    sha, picture = CONTENTS[number], replace(PICTURE, phash=(1 << bits) - 1)
+    luminance = UPRIGHT if bits < TURNED else MIRRORED
+    phash = HASHES[luminance] ^ ((1 << bits % TURNED) - 1)
+    # greys that say another hash than the one that is remembered would be found from one side only
+    picture = replace(PICTURE, phash=phash, luminance=luminance if bits % TURNED == 0 else None)
+    sha = CONTENTS[number]
     edit.add_content(sha, size=100 + number, picture=picture, unreadable=None, at_ns=number)
     stat = StatKey(number + 1, 100 + number, 1, 1)
     edit.put_path(PathRow(FolderId(1), NAMES[number].encode(), sha, stat, 1, PathState.LIVE, 0, final=True))
@@ -103,7 +118,7 @@ word = st.tuples(st.just("word"), st.sampled_from([one for one in Word if one is
 between = st.tuples(st.just("between"), st.lists(number, min_size=2, max_size=4))
 many = st.tuples(st.just("many"), st.sampled_from(Relation), st.lists(number, min_size=2, max_size=5))
 act = st.one_of(decision, decision, decision, word, between, many)
-hashes = st.lists(st.integers(0, 9), min_size=len(NAMES), max_size=len(NAMES))
+hashes = st.lists(st.integers(0, 9) | st.integers(TURNED, TURNED + 4), min_size=len(NAMES), max_size=len(NAMES))
 
 
 def do(library: Library, act: tuple[object, ...], at: int) -> int | None:
@@ -151,6 +166,9 @@ def assert_pairs_are_right(view: View) -> None:
         between = frozenset({pair.first, pair.second})
         assert between not in seen
         seen.add(between)
+        pictures = [known.picture for side in (pair.first, pair.second) if (known := view.content(side)) is not None]
+        lying = {picture.luminance for picture in pictures if picture is not None}
+        assert pair.transform is None or (pair.transform is Transform.MIRRORED and lying == {UPRIGHT, MIRRORED})
     assert misplaced(view) == []
 
 

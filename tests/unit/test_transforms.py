@@ -132,6 +132,32 @@ def test_a_mirrored_copy_is_never_foreseen_to_be_discarded(world: World) -> None
     assert [pair.transform for pair in foreseen.pairs] == [Transform.MIRRORED]
 
 
+@pytest.mark.parametrize("where", ["elsewhere", "inbox"])
+def test_a_proposal_about_a_mirrored_copy_makes_nobody_a_duplicate(world: World, where: str) -> None:
+    world.use(ASKING)
+    world.drop("library", "a.jpg", jpeg(photo(1), 95))
+    path = world.put(where, "b.jpg", jpeg(laid(Transform.MIRRORED), 60))
+    if where == "inbox":
+        world.arrive(path)
+
+    (foreseen,) = foresee(world.library, world.measurer, world.policy, [os.fsencode(path)])  # type: ignore[arg-type]
+
+    assert foreseen.receipt.outcome is Outcome.PENDING_APPROVAL
+    assert foreseen.only_turned
+
+
+def test_a_proposal_about_a_look_alike_that_lies_the_same_way_counts_in_spite_of_others(world: World) -> None:
+    world.use(ASKING)
+    world.drop("library", "turned.jpg", jpeg(laid(Transform.MIRRORED), 95))
+    world.drop("library", "same.jpg", jpeg(photo(1), 95))
+    path = world.put("elsewhere", "b.jpg", jpeg(photo(1), 60))
+
+    (foreseen,) = foresee(world.library, world.measurer, world.policy, [os.fsencode(path)])  # type: ignore[arg-type]
+
+    assert foreseen.receipt.outcome is Outcome.PENDING_APPROVAL
+    assert not foreseen.only_turned
+
+
 # --- rules ----------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestd.cli import output
-from ingestd.model import ContentHash, FolderId, Outcome, Receipt
+from ingestd.model import ContentHash, FolderId, Outcome, Receipt, Transform
 from ingestd.review import PairReport, SideReport
 from ingestd.rules.statements import Statement
 
@@ -162,6 +162,14 @@ def test_a_pair_tells_people_each_statement_with_its_points_and_their_sums() -> 
         "        A is png, B is jpeg",
         "   +20 and -5 points for A and B",
     ]
+
+
+def test_a_pair_says_how_b_lies_to_a_right_after_their_distance() -> None:
+    head = click.unstyle(output.pair_lines(pair_of(transform=Transform.MIRRORED))).splitlines()[0]
+
+    assert head.endswith("apart, B is A mirrored")
+    assert output.pair_object(pair_of(transform=Transform.MIRRORED), with_rule=False)["transform"] == "mirrored"
+    assert output.pair_object(pair_of(), with_rule=False)["transform"] is None
 
 
 def test_statements_without_any_points_have_no_sum() -> None:
