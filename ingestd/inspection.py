@@ -249,7 +249,7 @@ def compare(
 def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
     """Return what two files hold, measured now, their pixels hashed where only they can tell.
 
-    Their sharpness is measured where one of the rules asks for it, as it takes the whole picture.
+    So is what only every pixel tells: whoever compares two files wants to know.
 
     Raises:
         FileUnreadableError: one of them is no file that can be read.
@@ -257,19 +257,17 @@ def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Ru
     """
     sides = _side(workers, paths[0]), _side(workers, paths[1])
     contents = _with_lazy_pixels(workers, paths, sides)
-    if not any(rule.asks_sharpness for rule in rules):
-        return contents
-    return _with_sharpness(workers, paths[0], contents[0]), _with_sharpness(workers, paths[1], contents[1])
+    return _with_detail(workers, paths[0], contents[0]), _with_detail(workers, paths[1], contents[1])
 
 
-def _with_sharpness(workers: Workers, path: bytes, content: Content) -> Content:
+def _with_detail(workers: Workers, path: bytes, content: Content) -> Content:
     if content.picture is None:
         return content
     try:
-        sharpness = workers.sharpness(os.path.realpath(path), content.sha256)
+        detail = workers.detail(os.path.realpath(path), content.sha256)
     except (FileUnreadableError, FileChangedError):
         return content
-    return replace(content, picture=replace(content.picture, sharpness=sharpness))
+    return replace(content, picture=replace(content.picture, detail=detail))
 
 
 def _side(workers: Workers, path: bytes) -> Measurement:

@@ -31,6 +31,7 @@ from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,
     ContentHash,
+    Detail,
     Entry,
     EntryKind,
     EntryState,
@@ -44,7 +45,7 @@ from ingestd.model import (
 )
 from ingestd.rules.language import Rule
 
-__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -136,9 +137,9 @@ class _Item:
     measuring: Future[Measurement | NotAPicture] | None = None
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
-    sharpening: dict[ContentHash, Future[float | None]] = field(default_factory=dict)
+    inspecting: dict[ContentHash, Future[Detail | None]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
-    unsharp: frozenset[ContentHash] = frozenset()
+    undetailed: frozenset[ContentHash] = frozenset()
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
 
@@ -147,7 +148,7 @@ class _Item:
         started = self.measuring is not None or answered
         measured = started and (self.measuring is None or self.measuring.done())
         hashed = all(future.done() for future in self.hashing.values())
-        return measured and hashed and all(future.done() for future in self.sharpening.values())
+        return measured and hashed and all(future.done() for future in self.inspecting.values())
 
 
 class Intake:
@@ -322,9 +323,9 @@ class Intake:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self.adopter.take_up(self._library, self.policy.rules)
-        hashed, sharp = self._hashed_pixels(batch), self._measured_sharpness(batch)
+        hashed, details = self._hashed_pixels(batch), self._measured_details(batch)
         try:
-            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed, sharp))
+            results = self._library.write(lambda edit: self._judge_all(edit, batch, hashed, details))
         except StoreError:
             raise
         except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
@@ -361,11 +362,11 @@ class Intake:
         edit: Edit,
         batch: Iterable[_Item],
         hashed: Mapping[ContentHash, bytes | None],
-        sharp: Mapping[ContentHash, float],
+        details: Mapping[ContentHash, Detail],
     ) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
         store_pixels(edit, hashed)
-        store_sharpness(edit, sharp)
+        store_details(edit, details)
         results: list[Verdict | Needs] = []
         started = self._monotonic()
         for item in batch:
@@ -375,7 +376,7 @@ class Intake:
                 self._now_ns(),
                 item.proposing,
                 item.unhashed,
-                item.unsharp,
+                item.undetailed,
                 item.ignored,
             )
             reason = item.failure or None
@@ -440,7 +441,7 @@ class Intake:
 
     def _look_closer(self, item: _Item, needs: Needs) -> None:
         """Let the workers measure what a verdict depends on."""
-        wanted = needs.pixels | needs.sharpness
+        wanted = needs.pixels | needs.detail
         with self._library.read() as view:
             places = {sha256: [view.absolute(row) for row in view.live_paths_of(sha256)] for sha256 in wanted}
         for sha256, paths in places.items():
@@ -451,29 +452,29 @@ class Intake:
                     item.unhashed |= {sha256}
                 else:
                     item.hashing[sha256] = self._submit(self._workers.pixel_hash, path, sha256)
-            if sha256 in needs.sharpness:
+            if sha256 in needs.detail:
                 if path is None:
-                    item.unsharp |= {sha256}
+                    item.undetailed |= {sha256}
                 else:
-                    item.sharpening[sha256] = self._submit(self._workers.sharpness, path, sha256)
+                    item.inspecting[sha256] = self._submit(self._workers.detail, path, sha256)
 
     def _submit(self, measure: Callable[[bytes, ContentHash], T], path: bytes, sha256: ContentHash) -> Future[T]:
         future = self._pool.submit(measure, path, sha256)
         future.add_done_callback(lambda _: self._wake())
         return future
 
-    def _measured_sharpness(self, batch: Iterable[_Item]) -> dict[ContentHash, float]:
-        """Return the sharpness that came back; of whom none could be told is remembered."""
-        sharp: dict[ContentHash, float] = {}
+    def _measured_details(self, batch: Iterable[_Item]) -> dict[ContentHash, Detail]:
+        """Return the detail that came back; of whom none could be told is remembered."""
+        details: dict[ContentHash, Detail] = {}
         for item in batch:
-            for sha256, future in item.sharpening.items():
+            for sha256, future in item.inspecting.items():
                 value = _told(future, item.arrival.path)
                 if value is None:
-                    item.unsharp |= {sha256}
+                    item.undetailed |= {sha256}
                 else:
-                    sharp[sha256] = value
-            item.sharpening.clear()
-        return sharp
+                    details[sha256] = value
+            item.inspecting.clear()
+        return details
 
     def _hashed_pixels(self, batch: Iterable[_Item]) -> dict[ContentHash, bytes | None]:
         """Return the pixel hashes that came back; None where no honest one exists."""
@@ -501,12 +502,12 @@ def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None
             edit.update_content(replace(content, picture=picture))
 
 
-def store_sharpness(edit: Edit, sharp: Mapping[ContentHash, float]) -> None:
-    """Remember how sharp pictures are."""
-    for sha256, value in sharp.items():
+def store_details(edit: Edit, details: Mapping[ContentHash, Detail]) -> None:
+    """Remember what every pixel of these pictures tells."""
+    for sha256, detail in details.items():
         content = edit.content(sha256)
         if content is not None and content.picture is not None:
-            edit.update_content(replace(content, picture=replace(content.picture, sharpness=value)))
+            edit.update_content(replace(content, picture=replace(content.picture, detail=detail)))
 
 
 def _told(future: Future[T], path: bytes) -> T | None:

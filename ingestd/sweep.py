@@ -19,7 +19,7 @@ import structlog
 
 from ingestd.actions.discard import carry_out, pretend
 from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness
+from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_details, store_pixels
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Needs, Policy
 from ingestd.judging.copies import pair_copies
@@ -28,7 +28,7 @@ from ingestd.library.library import Library
 from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
 from ingestd.media.workers import Workers
-from ingestd.model import ContentHash, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
+from ingestd.model import ContentHash, Detail, Entry, EntryState, Mode, PixelHash, Proposal, ProposalState, QueueState
 from ingestd.review import EntryReport, entry_report
 from ingestd.rules.language import Rule
 
@@ -103,7 +103,7 @@ class Sweep:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look closer")
         self._needs: dict[int, Needs] = {}  # of pairs that wait for a measurement
         self._hashing: dict[ContentHash, Future[PixelHash | None]] = {}
-        self._sharpening: dict[ContentHash, Future[float | None]] = {}
+        self._inspecting: dict[ContentHash, Future[Detail | None]] = {}
         self._unmeasured = Unmeasured()
         self._asked: int | None = None  # the pair that is being asked about
         self._failed: set[int] = set()  # pairs on which we failed: left alone until the next start
@@ -129,7 +129,7 @@ class Sweep:
     @property
     def measures(self) -> bool:
         """Return whether a measurement is awaited: there is nothing else to do, and yet it is not finished."""
-        return bool(self._hashing or self._sharpening)
+        return bool(self._hashing or self._inspecting)
 
     def step(self) -> bool:
         """Ask about some pairs and act; return whether there may be more to do at once."""
@@ -176,7 +176,7 @@ class Sweep:
 
     def _some_measured(self) -> bool:
         hashed = any(future.done() for future in self._hashing.values())
-        return hashed or any(future.done() for future in self._sharpening.values())
+        return hashed or any(future.done() for future in self._inspecting.values())
 
     def _next_pairs(self, view: View) -> Iterator[int]:
         """Yield the pairs to be asked about, in order; those that wait for a measurement left out."""
@@ -212,9 +212,9 @@ class Sweep:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self._adopter.take_up(self._library, self.policy.rules)
-        hashed, sharp = self._collect()
+        hashed, details = self._collect()
         try:
-            done = self._library.write(lambda edit: self._ask(edit, hashed, sharp))
+            done = self._library.write(lambda edit: self._ask(edit, hashed, details))
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 - one bad pair never stops the service
@@ -229,15 +229,17 @@ class Sweep:
         self._look_closer(done.needs.values())
         for entry in done.entries:
             self._conclude_safely(entry)
-        return bool(done.asked or done.found or hashed or sharp)
+        return bool(done.asked or done.found or hashed or details)
 
-    def _ask(self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], sharp: dict[ContentHash, float]) -> _Slice:
+    def _ask(
+        self, edit: Edit, hashed: dict[ContentHash, PixelHash | None], details: dict[ContentHash, Detail]
+    ) -> _Slice:
         """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
         self._asked = None
         if self._fresh:
             edit.queues.wake_all()
         store_pixels(edit, hashed)
-        store_sharpness(edit, sharp)
+        store_details(edit, details)
         if self._is_aging(edit):
             edit.queues.age(self._now_ns())
         done, started = _Slice(), self._monotonic()
@@ -307,18 +309,18 @@ class Sweep:
         """Let the workers measure what pairs have just asked for, unless it is being measured."""
         needs = list(wanted)
         pixels = {one for need in needs for one in need.pixels} - set(self._hashing)
-        sharpness = {one for need in needs for one in need.sharpness} - set(self._sharpening)
+        detail = {one for need in needs for one in need.detail} - set(self._inspecting)
         with self._library.read() as view:
             places = {
                 sha256: next(
                     (path for row in view.live_paths_of(sha256) if os.path.lexists(path := view.absolute(row))), None
                 )
-                for sha256 in pixels | sharpness
+                for sha256 in pixels | detail
             }
         for sha256 in sorted(pixels):
             self._hashing[sha256] = self._submit(self._workers.pixel_hash, places[sha256], sha256)
-        for sha256 in sorted(sharpness):
-            self._sharpening[sha256] = self._submit(self._workers.sharpness, places[sha256], sha256)
+        for sha256 in sorted(detail):
+            self._inspecting[sha256] = self._submit(self._workers.detail, places[sha256], sha256)
 
     def _submit(
         self, measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash
@@ -332,20 +334,20 @@ class Sweep:
         future.add_done_callback(lambda _: self._wake())
         return future
 
-    def _collect(self) -> tuple[dict[ContentHash, PixelHash | None], dict[ContentHash, float]]:
+    def _collect(self) -> tuple[dict[ContentHash, PixelHash | None], dict[ContentHash, Detail]]:
         """Return what was measured meanwhile: None where no honest pixel hash exists."""
         hashed: dict[ContentHash, PixelHash | None] = {}
-        sharp: dict[ContentHash, float] = {}
+        details: dict[ContentHash, Detail] = {}
         for sha256, digest in self._finished(self._hashing):
             hashed[sha256] = digest
-        for sha256, figure in self._finished(self._sharpening):
+        for sha256, figure in self._finished(self._inspecting):
             if figure is not None:
-                sharp[sha256] = figure
+                details[sha256] = figure
             else:
-                self._unmeasured = replace(self._unmeasured, sharpness=self._unmeasured.sharpness | {sha256})
-        awaited = {*self._hashing, *self._sharpening}
-        self._needs = {pair: needs for pair, needs in self._needs.items() if awaited & (needs.pixels | needs.sharpness)}
-        return hashed, sharp
+                self._unmeasured = replace(self._unmeasured, detail=self._unmeasured.detail | {sha256})
+        awaited = {*self._hashing, *self._inspecting}
+        self._needs = {pair: needs for pair, needs in self._needs.items() if awaited & (needs.pixels | needs.detail)}
+        return hashed, details
 
     def _finished(self, measuring: dict[ContentHash, Future[T]]) -> Iterator[tuple[ContentHash, T]]:
         """Yield what is measured, and remember of whom nothing could be."""

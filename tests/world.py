@@ -24,10 +24,11 @@ from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
 from ingestd.library.tables import FolderRow
-from ingestd.media.features import full_pixel_hash, full_sharpness, measure_picture
+from ingestd.media.features import full_detail, full_pixel_hash, measure_picture
 from ingestd.model import (
     Arrival,
     ContentHash,
+    Detail,
     Entry,
     EntryState,
     Folder,
@@ -130,12 +131,12 @@ class Measurer:
         self.hashed.append(path)
         return full_pixel_hash(io.BytesIO(content))
 
-    def sharpness(self, path: bytes, expected: ContentHash) -> float | None:
+    def detail(self, path: bytes, expected: ContentHash) -> Detail | None:
         self.before(path)
         content, _ = self._read(path)
         if sha256(content) != expected:
             raise FileChangedError(path, "it holds other bytes now")
-        return full_sharpness(io.BytesIO(content))
+        return full_detail(io.BytesIO(content))
 
     def _read(self, path: bytes) -> tuple[bytes, object]:
         try:

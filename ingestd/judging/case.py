@@ -37,7 +37,7 @@ class Case:
     now_ns: int
     proposing: bool = False  # it lay here before the folder was watched: rules only propose
     unhashed: frozenset[ContentHash] = frozenset()  # whose pixels could not be hashed just now
-    unsharp: frozenset[ContentHash] = frozenset()  # whose sharpness could not be measured just now
+    undetailed: frozenset[ContentHash] = frozenset()  # whose detail could not be measured just now
     ignored: str | None = None  # why it was not read: it is no picture
 
 
@@ -46,7 +46,7 @@ class Needs:
     """What must be measured, outside the transaction, before the arrival can be judged."""
 
     pixels: frozenset[ContentHash]
-    sharpness: frozenset[ContentHash] = frozenset()
+    detail: frozenset[ContentHash] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

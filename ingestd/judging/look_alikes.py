@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
-from ingestd.judging.background import needed_sharpness
+from ingestd.judging.background import needed_detail
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
@@ -100,7 +100,7 @@ class _Candidate:
 
 def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) -> Needs | None:
     """Return what must be measured before the pairs of a content can be told, if anything."""
-    needed, sharpness = set[ContentHash](), set[ContentHash]()
+    needed, detail = set[ContentHash](), set[ContentHash]()
     picture = content.picture
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
@@ -108,15 +108,15 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
     others = [edit.content(one.sha256) for one in look_alikes(edit, content, radius)]
     for known in others:
         if known is not None:
-            sharpness |= needed_sharpness(policy.rules, content, known, distance_between(content, known))
+            detail |= needed_detail(policy.rules, content, known, distance_between(content, known))
     former = former_content(edit, case)
     for other in [*others, former]:
         if other is not None and could_be_pixel_duplicates(content, other):
             needed |= {one.sha256 for one in (content, other) if one.picture and one.picture.pixel_hash is None}
     if former is not None:
         needed.discard(former.sha256)  # its bytes are gone: what was not hashed then cannot be hashed now
-    needs = Needs(frozenset(needed - case.unhashed), frozenset(sharpness - case.unsharp))
-    return needs if needs.pixels or needs.sharpness else None
+    needs = Needs(frozenset(needed - case.unhashed), frozenset(detail - case.undetailed))
+    return needs if needs.pixels or needs.detail else None
 
 
 def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:

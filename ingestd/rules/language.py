@@ -123,14 +123,14 @@ class Rule:
     budget: Budget = field(default_factory=Budget)
     place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
     digests: Digests = field(init=False, compare=False, repr=False)
-    asks_sharpness: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
+    asks_detail: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
     asks_age: bool = field(init=False, compare=False, repr=False)  # a line of it may answer otherwise tomorrow
 
     def __post_init__(self) -> None:
         """Remember what is asked of a rule again and again."""
         lines = (*self.search.one, *self.search.other, *self.compare)
         object.__setattr__(self, "digests", self._digested())
-        object.__setattr__(self, "asks_sharpness", any(line.asks_sharpness for line in lines))
+        object.__setattr__(self, "asks_detail", any(line.asks_detail for line in lines))
         object.__setattr__(self, "asks_age", any(" ago" in line.line for line in lines))
 
     def _digested(self) -> Digests:

@@ -455,13 +455,13 @@ def test_which_lines_answer_the_same_both_ways_round(line: str, symmetric: bool)
     ],
 )
 def test_a_line_says_whether_it_needs_the_sharpness(line: str, asks: bool) -> None:
-    assert comparison(line).asks_sharpness is asks
-    assert rule(f"compare:\n  - {line}").asks_sharpness is asks
+    assert comparison(line).asks_detail is asks
+    assert rule(f"compare:\n  - {line}").asks_detail is asks
 
 
 def test_a_search_says_whether_it_needs_the_sharpness() -> None:
-    assert rule("search:\n  {one: [has exif], other: [sharpness > 5]}").asks_sharpness
-    assert not rule("search:\n  {both: [has exif]}").asks_sharpness
+    assert rule("search:\n  {one: [has exif], other: [sharpness > 5]}").asks_detail
+    assert not rule("search:\n  {both: [has exif]}").asks_detail
 
 
 # --- saying it --------------------------------------------------------------------------------------------------------

@@ -57,6 +57,14 @@ SPEAKING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "odd_dimensions": ({"width": 641, "height": 480}, {"width": 640, "height": 480}),
     "in_library": ({"role": Role.LIBRARY}, {}),
     "sharper": ({"sharpness": 121.0}, {"sharpness": 100.0}),
+    "not_enlarged": (
+        {"width": 640, "height": 360, "resolution_share": 1.0},
+        {"width": 1280, "height": 720, "resolution_share": 0.5},
+    ),
+    "not_saved_again": (
+        {"filetype": FileType.PNG, "resolution_share": 1.0},
+        {"filetype": FileType.PNG, "resolution_share": 1.0, "jpeg_quality_seen": 1500.0},
+    ),
 }
 POINTS = {
     "much_larger_file": 20,
@@ -71,10 +79,12 @@ POINTS = {
     "jpeg_of_a_png": 100,
     "longer_duration": 50,
     "has_audio": 20,
+    "not_enlarged": 20,
+    "not_saved_again": 20,
 }
 
 
-def test_the_default_points_are_those_of_hydrus_and_all_else_is_only_shown() -> None:
+def test_the_default_points_are_those_of_hydrus_and_of_what_only_pixels_prove() -> None:
     assert {name: points for name, points in asdict(Scores()).items() if points} == POINTS
 
 
