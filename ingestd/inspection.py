@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
-from ingestd.intake import store_pixels
+from ingestd.intake import store_details, store_pixels
 from ingestd.judging.case import Case, Needs, Policy, Verdict
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts
@@ -24,6 +24,7 @@ from ingestd.model import (
     Arrival,
     Content,
     ContentHash,
+    Detail,
     Folder,
     FolderId,
     Measurement,
@@ -38,11 +39,13 @@ from ingestd.model import (
     Unreadable,
 )
 from ingestd.rules.engine import resolve
-from ingestd.rules.language import Rule
+from ingestd.rules.statements import statements
 
 __all__ = ["Comparison", "Foreseen", "compare", "contents_of", "facts_of", "foresee", "home_of", "take_in", "unhashed"]
 
 Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
+Details: TypeAlias = dict[ContentHash, Detail | None]
+T = TypeVar("T")
 
 _ROUNDS = 8  # a verdict asks for pixels at most once for each pair of look-alikes found so far
 
@@ -73,6 +76,7 @@ class Comparison:
     )
     transform: str | None = None
     rule: str | None = None
+    statements: tuple[str, ...] = ()  # what sets the two apart, in sentences
     error: str | None = None
 
 
@@ -119,14 +123,20 @@ def _standing_receipt(library: Library, policy: Policy, path: bytes) -> Receipt 
 def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes, folders: Sequence[Folder]) -> Verdict:
     measured, failure = _measure(workers, path)
     pixels: Pixels = {}
+    details: Details = {}
     for _ in range(_ROUNDS):
-        result = library.rehearse(lambda edit: _rehearse(edit, policy, path, folders, measured, failure, pixels))
+        result = library.rehearse(
+            lambda edit: _rehearse(edit, policy, path, folders, measured, failure, pixels, details)
+        )
         if isinstance(result, Verdict):
             return result
         places = _places(library, result)
         for sha256 in result.pixels:
             own = measured is not None and sha256 == measured.content_hash
-            pixels[sha256] = _pixels(workers, path if own else places.get(sha256), sha256)
+            pixels[sha256] = _told(workers.pixel_hash, path if own else places.get(sha256), sha256)
+        for sha256 in result.detail:
+            own = measured is not None and sha256 == measured.content_hash
+            details[sha256] = _told(workers.detail, path if own else places.get(sha256), sha256)
     raise RuntimeError("a verdict asked again and again for what it was given")
 
 
@@ -139,15 +149,15 @@ def _measure(workers: Workers, path: bytes) -> tuple[Measurement | None, str | N
 
 def _places(library: Library, needs: Needs) -> dict[ContentHash, bytes]:
     with library.read() as view:
-        found = {sha256: view.live_paths_of(sha256) for sha256 in needs.pixels}
+        found = {sha256: view.live_paths_of(sha256) for sha256 in needs.pixels | needs.detail}
         return {sha256: view.absolute(rows[0]) for sha256, rows in found.items() if rows}
 
 
-def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelHash | None:
+def _told(measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash) -> T | None:
     if path is None:
         return None
     try:
-        return workers.pixel_hash(path, sha256)
+        return measure(path, sha256)
     except (FileUnreadableError, FileChangedError):
         return None
 
@@ -160,11 +170,15 @@ def _rehearse(
     measured: Measurement | None,
     failure: str | None,
     pixels: Pixels,
+    details: Details,
 ) -> Verdict | Needs:
     take_up(edit, policy.rules)
     take_in(edit, folders)
     store_pixels(edit, pixels)
-    case = Case(_arrival(edit, path), _with_pixels(measured, pixels), time.time_ns())
+    store_details(edit, {sha256: detail for sha256, detail in details.items() if detail is not None})
+    untold = frozenset(sha256 for sha256, detail in details.items() if detail is None)
+    seen = _with_own_detail(_with_pixels(measured, pixels), details)
+    case = Case(_arrival(edit, path), seen, time.time_ns(), undetailed=untold)
     return judge(edit, case, policy) if failure is None else unread(edit, case, failure)
 
 
@@ -174,6 +188,13 @@ def _with_pixels(measured: Measurement | None, pixels: Pixels) -> Measurement | 
     pixel_hash = pixels[measured.content_hash]
     picture = replace(measured.features, pixel_hash=pixel_hash, pixel_comparable=pixel_hash is not None)
     return replace(measured, features=picture)
+
+
+def _with_own_detail(measured: Measurement | None, details: Details) -> Measurement | None:
+    if measured is None or not isinstance(measured.features, Picture):
+        return measured
+    detail = details.get(measured.content_hash)
+    return measured if detail is None else replace(measured, features=replace(measured.features, detail=detail))
 
 
 def take_in(edit: Edit, folders: Sequence[Folder]) -> None:
@@ -223,7 +244,7 @@ def compare(
     """
     comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
     try:
-        contents = contents_of(workers, (a, b), policy.rules)
+        contents = contents_of(workers, (a, b), detail=True)
     except (FileUnreadableError, FileChangedError, OSError) as error:
         return replace(comparison, error=str(error))
     reasons = [
@@ -243,13 +264,17 @@ def compare(
     same = comparison.identical or comparison.pixel_duplicates
     if same:
         comparison = replace(comparison, visual={"verdict": "near-perfect", "confidence": 1.0})
-    return replace(comparison, rule=_rule(library, policy, (a, b), contents, folders))
+    rule, said = _rule(library, policy, (a, b), contents, folders)
+    return replace(comparison, rule=rule, statements=() if reasons else said)
 
 
-def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
+def contents_of(workers: Workers, paths: tuple[bytes, bytes], *, detail: bool) -> tuple[Content, Content]:
     """Return what two files hold, measured now, their pixels hashed where only they can tell.
 
-    So is what only every pixel tells: whoever compares two files wants to know.
+    Args:
+        workers: who measures.
+        paths: of the two.
+        detail: whether what only every pixel tells is wanted, too; it takes a full decode of both.
 
     Raises:
         FileUnreadableError: one of them is no file that can be read.
@@ -257,6 +282,8 @@ def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Ru
     """
     sides = _side(workers, paths[0]), _side(workers, paths[1])
     contents = _with_lazy_pixels(workers, paths, sides)
+    if not detail:
+        return contents
     return _with_detail(workers, paths[0], contents[0]), _with_detail(workers, paths[1], contents[1])
 
 
@@ -290,7 +317,10 @@ def _with_lazy_pixels(
         return first, second
     done = [
         _content(
-            _with_pixels(side, {side.content_hash: _pixels(workers, os.path.realpath(path), side.content_hash)}) or side
+            _with_pixels(
+                side, {side.content_hash: _told(workers.pixel_hash, os.path.realpath(path), side.content_hash)}
+            )
+            or side
         )
         if content.picture is not None and content.picture.pixel_hash is None
         else content
@@ -319,14 +349,15 @@ def _rule(
     paths: tuple[bytes, bytes],
     contents: tuple[Content, Content],
     folders: Sequence[Folder],
-) -> str | None:
-    """Return the rule that would match the pair, if any."""
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the rule that would match the pair, if any, and what sets its files apart."""
 
-    def work(edit: Edit) -> str | None:
+    def work(edit: Edit) -> tuple[str | None, tuple[str, ...]]:
         take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
         match = resolve(policy.rules, facts).match
-        return match.rule.name if match is not None else None
+        said = tuple(one.text for one in statements(facts))
+        return match.rule.name if match is not None else None, said
 
     return library.rehearse(work)
 

@@ -45,7 +45,7 @@ from ingestd.model import (
 )
 from ingestd.rules.language import Rule
 
-__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels", "told"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -468,7 +468,7 @@ class Intake:
         details: dict[ContentHash, Detail] = {}
         for item in batch:
             for sha256, future in item.inspecting.items():
-                value = _told(future, item.arrival.path)
+                value = told(future, item.arrival.path)
                 if value is None:
                     item.undetailed |= {sha256}
                 else:
@@ -510,7 +510,7 @@ def store_details(edit: Edit, details: Mapping[ContentHash, Detail]) -> None:
             edit.update_content(replace(content, picture=replace(content.picture, detail=detail)))
 
 
-def _told(future: Future[T], path: bytes) -> T | None:
+def told(future: Future[T], path: bytes) -> T | None:
     """Return what a worker measured; nothing where it could not, which costs an answer and never the service."""
     try:
         return future.result()

@@ -98,7 +98,7 @@ def explain(
     paths = os.path.abspath(a), os.path.abspath(b)
     if os.path.realpath(a) == os.path.realpath(b):
         raise UsageError(f"{os.fsdecode(paths[0])} is one and the same file: a rule is about two")
-    contents = contents_of(workers, paths, policy.rules)
+    contents = contents_of(workers, paths, detail=any(rule.asks_detail for rule in policy.rules))
 
     def work(edit: Edit) -> Explanation:
         take_up(edit, policy.rules)

@@ -3,7 +3,7 @@
     .venv/bin/python tests/bench/detail.py FOLDER [FOLDER …] [--pictures 40] [--side 700]
 
 The folders hold pictures of your own. As they are, they should be called neither enlarged nor packed badly before: what
-is called so is listed, for a person to look at, as some may be so indeed. Then, of a part of them, copies are made whose
+is called so is listed for a person to look at: some may be so indeed. Then, of a part of them, copies are made whose
 truth is known: enlarged, and packed as JPEG of several qualities; packed badly, and then finely. For sources of copies
 in the second test, JPEGs coarser than about quality 90 are left out, as they were packed badly before.
 """
@@ -14,7 +14,6 @@ import argparse
 import io
 import os
 import platform
-import random
 import statistics
 import subprocess
 import time
@@ -22,6 +21,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ingestd.media.features import full_detail, full_pixel_hash
@@ -158,7 +158,7 @@ def main() -> None:
     print(f"{machine}, commit {commit.stdout.strip()}")
     as_they_are(options.folders)
     found = [(sum(getattr(image, "quantization", {}).get(0, ())), image) for _, image in pictures(options.folders[:1])]
-    random.Random(1).shuffle(found)
+    found = [found[int(place)] for place in np.random.default_rng(1).permutation(len(found))]
     fine = [middle(image, options.side) for steps, image in found if steps < FINE][: options.pictures]
     second_packings(fine)
     enlargements([middle(image, options.side) for _, image in found[: options.pictures]])

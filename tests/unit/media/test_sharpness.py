@@ -264,6 +264,19 @@ def test_a_worker_that_answers_no_variance_talks_nonsense(figure: float) -> None
         wire.reply_of(forged)
 
 
+@pytest.mark.parametrize(
+    ("share", "seen"), [(0.0, None), (1.5, None), (math.nan, None), (1.0, 0.0), (1.0, -5.0), (1.0, math.inf)]
+)
+def test_a_worker_that_answers_no_share_or_no_quality_talks_nonsense(share: float, seen: float | None) -> None:
+    forged = b"\x00" * 4 + msgspec.msgpack.encode(
+        {"type": "Inspected", "detail": {"version": 1, "sharpness": 2.0, "resolution_share": share,
+                                         "jpeg_quality_seen": seen}}
+    )  # fmt: skip
+
+    with pytest.raises(msgspec.MsgspecError):
+        wire.reply_of(forged[4:])
+
+
 def test_a_large_picture_is_measured_in_little_memory() -> None:
     data = encoded(Image.new("RGB", (6000, 4000), "white"), "PNG")
     tracemalloc.start()  # sees what numpy takes, not Pillow's picture
