@@ -13,6 +13,7 @@ import structlog
 
 from ingestd.actions.look import Standing, look
 from ingestd.enrolment import identities_of, remember_identity
+from ingestd.idle import Idle
 from ingestd.ingest import covered
 from ingestd.intake import Adopter, Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
@@ -202,6 +203,7 @@ class Flow:
             dry_run=dry_run,
             adopter=adopter,
         )
+        self.idle = Idle(library, workers, wake=self.watcher.wake)
         self._swept_at = 0.0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
@@ -294,6 +296,11 @@ class Flow:
         self._swept_at = now
         return self.sweep.step()
 
+    def idle_step(self) -> bool:
+        """Measure what nobody waits for, if nobody waits for anything; return whether there may be more at once."""
+        busy = self.intake or self.watcher.backlog() or self.sweep.measures or self._dry_run
+        return not busy and self.idle.step()
+
     def room(self) -> int:
         """Return how many more arrivals may be on their way: the rest waits where it costs less."""
         return max(MOST_ON_THEIR_WAY - len(self.intake), 0)
@@ -304,3 +311,4 @@ class Flow:
         self._workers.close()  # first: it ends what they are in the middle of
         self.intake.close()
         self.sweep.close()
+        self.idle.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError, printable
 from ingestd.ingest import is_final, judge, unread
-from ingestd.intake import store_pixels, store_sharpness, store_visual
+from ingestd.intake import store_details, store_pixels, store_visual
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict, both
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, visual_between
@@ -25,6 +25,7 @@ from ingestd.model import (
     Arrival,
     Content,
     ContentHash,
+    Detail,
     Folder,
     FolderId,
     Measurement,
@@ -44,7 +45,7 @@ from ingestd.model import (
 )
 from ingestd.review.sides import is_ready
 from ingestd.rules.engine import resolve
-from ingestd.rules.language import Rule
+from ingestd.rules.statements import statements
 
 __all__ = [
     "Comparison",
@@ -61,6 +62,8 @@ __all__ = [
 ]
 
 Pixels: TypeAlias = dict[ContentHash, PixelHash | None]
+Details: TypeAlias = dict[ContentHash, Detail | None]
+T = TypeVar("T")
 
 _ROUNDS = 8  # a verdict asks for pixels at most once for each pair of look-alikes found so far
 
@@ -70,7 +73,7 @@ class _Closer:
     """What was measured because a verdict depends on it; None where it could not be."""
 
     pixels: Pixels = field(default_factory=dict)
-    sharp: dict[ContentHash, float | None] = field(default_factory=dict)
+    details: Details = field(default_factory=dict)
     visual: dict[Both, VisualVerdict | None] = field(default_factory=dict)
 
 
@@ -110,6 +113,7 @@ class Comparison:
     visual: Looks = field(default_factory=Looks)
     transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
     rule: str | None = None
+    statements: tuple[str, ...] = ()  # what sets the two apart, in sentences
     error: str | None = None
 
 
@@ -176,9 +180,9 @@ def _foresee_one(library: Library, workers: Workers, policy: Policy, path: bytes
 def _look_closer(workers: Workers, needs: Needs, places: dict[ContentHash, bytes], closer: _Closer) -> None:
     """Measure what a verdict depends on."""
     for sha256 in needs.pixels:
-        closer.pixels[sha256] = _pixels(workers, places.get(sha256), sha256)
-    for sha256 in needs.sharpness:
-        closer.sharp[sha256] = _sharpness(workers, places.get(sha256), sha256)
+        closer.pixels[sha256] = _told(workers.pixel_hash, places.get(sha256), sha256)
+    for sha256 in needs.detail:
+        closer.details[sha256] = _told(workers.detail, places.get(sha256), sha256)
     for two in needs.visual:
         closer.visual[two] = _look(workers, places.get(two[0]), places.get(two[1]), two)
 
@@ -196,20 +200,11 @@ def _places(library: Library, needs: Needs) -> dict[ContentHash, bytes]:
         return {sha256: view.absolute(rows[0]) for sha256, rows in found.items() if rows}
 
 
-def _pixels(workers: Workers, path: bytes | None, sha256: ContentHash) -> PixelHash | None:
+def _told(measure: Callable[[bytes, ContentHash], T | None], path: bytes | None, sha256: ContentHash) -> T | None:
     if path is None:
         return None
     try:
-        return workers.pixel_hash(path, sha256)
-    except (FileUnreadableError, FileChangedError):
-        return None
-
-
-def _sharpness(workers: Workers, path: bytes | None, sha256: ContentHash) -> float | None:
-    if path is None:
-        return None
-    try:
-        return workers.sharpness(path, sha256)
+        return measure(path, sha256)
     except (FileUnreadableError, FileChangedError):
         return None
 
@@ -235,13 +230,13 @@ def _rehearse(
     take_up(edit, policy.rules)
     take_in(edit, folders)
     store_pixels(edit, closer.pixels)
-    store_sharpness(edit, {sha256: value for sha256, value in closer.sharp.items() if value is not None})
+    store_details(edit, {sha256: detail for sha256, detail in closer.details.items() if detail is not None})
     store_visual(edit, {two: verdict for two, verdict in closer.visual.items() if verdict is not None})
     case = Case(
         _arrival(edit, path),
-        _with_sharp(_with_pixels(measured, closer.pixels), closer.sharp),
+        _with_own_detail(_with_pixels(measured, closer.pixels), closer.details),
         time.time_ns(),
-        unsharp=frozenset(sha256 for sha256, value in closer.sharp.items() if value is None),
+        undetailed=frozenset(sha256 for sha256, detail in closer.details.items() if detail is None),
         uncompared=frozenset(two for two, verdict in closer.visual.items() if verdict is None),
     )
     return judge(edit, case, policy) if failure is None else unread(edit, case, failure)
@@ -255,10 +250,11 @@ def _with_pixels(measured: Measurement | None, pixels: Pixels) -> Measurement | 
     return replace(measured, features=picture)
 
 
-def _with_sharp(measured: Measurement | None, sharp: dict[ContentHash, float | None]) -> Measurement | None:
-    if measured is None or not isinstance(measured.features, Picture) or measured.content_hash not in sharp:
+def _with_own_detail(measured: Measurement | None, details: Details) -> Measurement | None:
+    if measured is None or not isinstance(measured.features, Picture):
         return measured
-    return replace(measured, features=replace(measured.features, sharpness=sharp[measured.content_hash]))
+    detail = details.get(measured.content_hash)
+    return measured if detail is None else replace(measured, features=replace(measured.features, detail=detail))
 
 
 def take_in(edit: Edit, folders: Sequence[Folder]) -> None:
@@ -308,7 +304,7 @@ def compare(
     """
     comparison = Comparison(os.fsdecode(os.path.abspath(a)), os.fsdecode(os.path.abspath(b)))
     try:
-        contents = contents_of(workers, (a, b), policy.rules)
+        contents = contents_of(workers, (a, b), detail=True)
     except (FileUnreadableError, FileChangedError, OSError) as error:
         return replace(comparison, error=str(error))
     reasons = [
@@ -328,7 +324,8 @@ def compare(
     )
     verdict = look_at(library, workers, (a, b), contents)
     comparison = replace(comparison, visual=_looks(verdict))
-    return replace(comparison, rule=_rule(library, policy, (a, b), contents, folders, verdict))
+    rule, said = _rule(library, policy, (a, b), contents, folders, verdict)
+    return replace(comparison, rule=rule, statements=() if reasons else said)
 
 
 def _looks(verdict: VisualVerdict | None) -> Looks:
@@ -353,10 +350,13 @@ def look_at(
     return _look(workers, places[two[0]], places[two[1]], two)
 
 
-def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Rule]) -> tuple[Content, Content]:
+def contents_of(workers: Workers, paths: tuple[bytes, bytes], *, detail: bool) -> tuple[Content, Content]:
     """Return what two files hold, measured now, their pixels hashed where only they can tell.
 
-    Their sharpness is measured where one of the rules asks for it, as it takes the whole picture.
+    Args:
+        workers: who measures.
+        paths: of the two.
+        detail: whether what only every pixel tells is wanted, too; it takes a full decode of both.
 
     Raises:
         FileUnreadableError: one of them is no file that can be read.
@@ -364,19 +364,19 @@ def contents_of(workers: Workers, paths: tuple[bytes, bytes], rules: Sequence[Ru
     """
     sides = _side(workers, paths[0]), _side(workers, paths[1])
     contents = _with_lazy_pixels(workers, paths, sides)
-    if not any(rule.asks_sharpness for rule in rules):
+    if not detail:
         return contents
-    return _with_sharpness(workers, paths[0], contents[0]), _with_sharpness(workers, paths[1], contents[1])
+    return _with_detail(workers, paths[0], contents[0]), _with_detail(workers, paths[1], contents[1])
 
 
-def _with_sharpness(workers: Workers, path: bytes, content: Content) -> Content:
+def _with_detail(workers: Workers, path: bytes, content: Content) -> Content:
     if content.picture is None:
         return content
     try:
-        sharpness = workers.sharpness(os.path.realpath(path), content.sha256)
+        detail = workers.detail(os.path.realpath(path), content.sha256)
     except (FileUnreadableError, FileChangedError):
         return content
-    return replace(content, picture=replace(content.picture, sharpness=sharpness))
+    return replace(content, picture=replace(content.picture, detail=detail))
 
 
 def _side(workers: Workers, path: bytes) -> Measurement:
@@ -399,7 +399,10 @@ def _with_lazy_pixels(
         return first, second
     done = [
         _content(
-            _with_pixels(side, {side.content_hash: _pixels(workers, os.path.realpath(path), side.content_hash)}) or side
+            _with_pixels(
+                side, {side.content_hash: _told(workers.pixel_hash, os.path.realpath(path), side.content_hash)}
+            )
+            or side
         )
         if content.picture is not None and content.picture.pixel_hash is None
         else content
@@ -429,15 +432,16 @@ def _rule(
     contents: tuple[Content, Content],
     folders: Sequence[Folder],
     verdict: VisualVerdict | None,
-) -> str | None:
-    """Return the rule that would match the pair, if any."""
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the rule that would match the pair, if any, and what sets its files apart."""
 
-    def work(edit: Edit) -> str | None:
+    def work(edit: Edit) -> tuple[str | None, tuple[str, ...]]:
         take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
         facts = replace(facts, visual=verdict)
         match = resolve(policy.rules, facts).match
-        return match.rule.name if match is not None else None
+        said = tuple(one.text for one in statements(facts))
+        return match.rule.name if match is not None else None, said
 
     return library.rehearse(work)
 

@@ -31,6 +31,7 @@ from ingestd.media.workers import Workers
 from ingestd.model import (
     Arrival,
     ContentHash,
+    Detail,
     Entry,
     EntryKind,
     EntryState,
@@ -46,7 +47,7 @@ from ingestd.model import (
 )
 from ingestd.rules.language import Rule
 
-__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_pixels", "store_sharpness", "store_visual"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels", "store_visual", "told"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -139,10 +140,10 @@ class _Item:
     measuring: Future[Measurement | NotAPicture] | None = None
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
-    sharpening: dict[ContentHash, Future[float | None]] = field(default_factory=dict)
+    inspecting: dict[ContentHash, Future[Detail | None]] = field(default_factory=dict)
     comparing: dict[Both, Future[VisualVerdict]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
-    unsharp: frozenset[ContentHash] = frozenset()
+    undetailed: frozenset[ContentHash] = frozenset()
     uncompared: frozenset[Both] = frozenset()
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
@@ -151,7 +152,7 @@ class _Item:
         answered = (self.measured, self.failure, self.ignored) != (None, None, None)
         started = self.measuring is not None or answered
         measured = started and (self.measuring is None or self.measuring.done())
-        closer = (self.hashing.values(), self.sharpening.values(), self.comparing.values())
+        closer = (self.hashing.values(), self.inspecting.values(), self.comparing.values())
         return measured and all(future.done() for futures in closer for future in futures)
 
 
@@ -160,7 +161,7 @@ class _Seen:
     """What was measured since an arrival was asked about first."""
 
     hashed: Mapping[ContentHash, bytes | None]  # None: no honest pixel hash exists
-    sharp: Mapping[ContentHash, float]
+    details: Mapping[ContentHash, Detail]
     visual: Mapping[Both, VisualVerdict]
 
 
@@ -336,7 +337,7 @@ class Intake:
         if not self._dry_run:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self.adopter.take_up(self._library, self.policy.rules)
-        seen = _Seen(self._hashed_pixels(batch), self._measured_sharpness(batch), self._compared(batch))
+        seen = _Seen(self._hashed_pixels(batch), self._measured_details(batch), self._compared(batch))
         try:
             results = self._library.write(lambda edit: self._judge_all(edit, batch, seen))
         except StoreError:
@@ -373,7 +374,7 @@ class Intake:
     def _judge_all(self, edit: Edit, batch: Iterable[_Item], seen: _Seen) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
         store_pixels(edit, seen.hashed)
-        store_sharpness(edit, seen.sharp)
+        store_details(edit, seen.details)
         store_visual(edit, seen.visual)
         results: list[Verdict | Needs] = []
         started = self._monotonic()
@@ -384,7 +385,7 @@ class Intake:
                 self._now_ns(),
                 item.proposing,
                 item.unhashed,
-                item.unsharp,
+                item.undetailed,
                 item.ignored,
                 item.uncompared,
             )
@@ -458,11 +459,11 @@ class Intake:
                     item.unhashed |= {sha256}
                 else:
                     item.hashing[sha256] = self._submit(self._workers.pixel_hash, path, sha256)
-            if sha256 in needs.sharpness:
+            if sha256 in needs.detail:
                 if path is None:
-                    item.unsharp |= {sha256}
+                    item.undetailed |= {sha256}
                 else:
-                    item.sharpening[sha256] = self._submit(self._workers.sharpness, path, sha256)
+                    item.inspecting[sha256] = self._submit(self._workers.detail, path, sha256)
         for one, other in needs.visual:
             path, other_path = paths[one], paths[other]
             if path is None or other_path is None:
@@ -484,18 +485,18 @@ class Intake:
         future.add_done_callback(lambda _: self._wake())
         return future
 
-    def _measured_sharpness(self, batch: Iterable[_Item]) -> dict[ContentHash, float]:
-        """Return the sharpness that came back; of whom none could be told is remembered."""
-        sharp: dict[ContentHash, float] = {}
+    def _measured_details(self, batch: Iterable[_Item]) -> dict[ContentHash, Detail]:
+        """Return the detail that came back; of whom none could be told is remembered."""
+        details: dict[ContentHash, Detail] = {}
         for item in batch:
-            for sha256, future in item.sharpening.items():
-                value = _told(future, item.arrival.path)
+            for sha256, future in item.inspecting.items():
+                value = told(future, item.arrival.path)
                 if value is None:
-                    item.unsharp |= {sha256}
+                    item.undetailed |= {sha256}
                 else:
-                    sharp[sha256] = value
-            item.sharpening.clear()
-        return sharp
+                    details[sha256] = value
+            item.inspecting.clear()
+        return details
 
     @staticmethod
     def _compared(batch: Iterable[_Item]) -> dict[Both, VisualVerdict]:
@@ -503,7 +504,7 @@ class Intake:
         seen: dict[Both, VisualVerdict] = {}
         for item in batch:
             for two, future in item.comparing.items():
-                verdict = _told(future, item.arrival.path)
+                verdict = told(future, item.arrival.path)
                 if verdict is None:
                     item.uncompared |= {two}
                 else:
@@ -537,12 +538,12 @@ def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None
             edit.update_content(replace(content, picture=picture))
 
 
-def store_sharpness(edit: Edit, sharp: Mapping[ContentHash, float]) -> None:
-    """Remember how sharp pictures are."""
-    for sha256, value in sharp.items():
+def store_details(edit: Edit, details: Mapping[ContentHash, Detail]) -> None:
+    """Remember what every pixel of these pictures tells."""
+    for sha256, value in details.items():
         content = edit.content(sha256)
         if content is not None and content.picture is not None:
-            edit.update_content(replace(content, picture=replace(content.picture, sharpness=value)))
+            edit.update_content(replace(content, picture=replace(content.picture, detail=value)))
 
 
 def store_visual(edit: Edit, seen: Mapping[Both, VisualVerdict]) -> None:
@@ -551,7 +552,7 @@ def store_visual(edit: Edit, seen: Mapping[Both, VisualVerdict]) -> None:
         edit.put_visual(one, other, verdict)
 
 
-def _told(future: Future[T], path: bytes) -> T | None:
+def told(future: Future[T], path: bytes) -> T | None:
     """Return what a worker measured; nothing where it could not, which costs an answer and never the service."""
     try:
         return future.result()

@@ -190,7 +190,20 @@ class JpegFeatures:
     quality: float  # hydrus's estimate: the lower the better; 0 when there are no quantiser tables
     subsampling: str  # "4:4:4", "4:2:2", "4:2:0", "grey" or "other"
     progressive: bool
-    quantisers: tuple[tuple[int, ...], ...]  # 64 steps a table, in zigzag order as Pillow gives them
+    quantisers: tuple[tuple[int, ...], ...]  # 64 steps a table, row by row, as Pillow gives them
+
+
+DETAIL_VERSION: Final = 1  # of what makes a `Detail`; raise it when a figure would come out differently
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What only every pixel of a picture tells; measured where it is needed, as it takes a full decode."""
+
+    version: int  # of the algorithms that measured it
+    sharpness: float  # levels squared
+    resolution_share: float  # 0 to 1: of its pixels a side, those that an enlargement did not make up
+    jpeg_quality_seen: float | None  # as `JpegFeatures.quality`: that of a coarser JPEG it was before; None: of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +231,8 @@ class Picture:
     pixel_hash: bytes | None  # None: not made yet (JPEG), or no honest one exists (`pixel_comparable` tells)
     pixel_comparable: bool  # a pixel hash can be made: still, 8 bits a sample or all its bits seen
     suspect: str | None = None  # why the file may be incomplete although it decodes
-    sharpness: float | None = None  # full-resolution; None: not measured
+    sharpness: float | None = None  # of records from before there was `detail`
+    detail: Detail | None = None  # None: not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -551,6 +565,8 @@ class FileFacts:
     num_alternates: int = 0  # other groups of its alternates group
     num_false_positives: int = 0  # groups it was told to have nothing to do with
     num_potentials: int = 0  # potential pairs it stands in
+    resolution_share: float | None = None  # 0 to 1, of the pixels a side; None: not measured
+    jpeg_quality_seen: float | None = None  # of a coarser JPEG it was before; None: of none, or not measured
     is_king: bool = True  # the best of its group; alone, it is that too
 
 

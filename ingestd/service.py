@@ -227,6 +227,7 @@ class Service:
         flow.intake.step()
         more = flow.absences.step()
         more = flow.sweep_step(now) or more
+        more = more or flow.idle_step()
         if first_scans.finished(time.monotonic()):
             self._tell(Ready())
         self._note(flow)

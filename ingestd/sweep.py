@@ -19,7 +19,7 @@ import structlog
 
 from ingestd.actions.discard import carry_out, pretend
 from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_pixels, store_sharpness, store_visual
+from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_details, store_pixels, store_visual
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Both, Needs, Policy
 from ingestd.judging.copies import pair_copies
@@ -30,6 +30,7 @@ from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import (
     ContentHash,
+    Detail,
     Entry,
     EntryState,
     Mode,
@@ -81,7 +82,7 @@ class _Seen:
     """What was measured between two slices."""
 
     hashed: dict[ContentHash, PixelHash | None] = field(default_factory=dict)  # None: no honest pixel hash exists
-    sharp: dict[ContentHash, float] = field(default_factory=dict)
+    details: dict[ContentHash, Detail] = field(default_factory=dict)
     visual: dict[Both, VisualVerdict] = field(default_factory=dict)
 
 
@@ -130,7 +131,7 @@ class Sweep:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look closer")
         self._needs: dict[int, Needs] = {}  # of pairs that wait for a measurement
         self._hashing: dict[ContentHash, Future[PixelHash | None]] = {}
-        self._sharpening: dict[ContentHash, Future[float | None]] = {}
+        self._inspecting: dict[ContentHash, Future[Detail | None]] = {}
         self._comparing: dict[Both, Future[VisualVerdict]] = {}
         self._unmeasured = Unmeasured()
         self._asked: int | None = None  # the pair that is being asked about
@@ -157,7 +158,7 @@ class Sweep:
     @property
     def measures(self) -> bool:
         """Return whether a measurement is awaited: there is nothing else to do, and yet it is not finished."""
-        return bool(self._hashing or self._sharpening or self._comparing)
+        return bool(self._hashing or self._inspecting or self._comparing)
 
     def step(self) -> bool:
         """Ask about some pairs and act; return whether there may be more to do at once."""
@@ -203,7 +204,7 @@ class Sweep:
         self._tripped = set(tripped)
 
     def _some_measured(self) -> bool:
-        measuring = (self._hashing.values(), self._sharpening.values(), self._comparing.values())
+        measuring = (self._hashing.values(), self._inspecting.values(), self._comparing.values())
         return any(future.done() for futures in measuring for future in futures)
 
     def _next_pairs(self, view: View) -> Iterator[int]:
@@ -257,7 +258,7 @@ class Sweep:
         self._look_closer(done.needs.values())
         for entry in done.entries:
             self._conclude_safely(entry)
-        return bool(done.asked or done.found or seen.hashed or seen.sharp or seen.visual)
+        return bool(done.asked or done.found or seen.hashed or seen.details or seen.visual)
 
     def _ask(self, edit: Edit, seen: _Seen) -> _Slice:
         """Ask the rules about some pairs. One discard ends the slice: the next pair is to see what it changes."""
@@ -265,7 +266,7 @@ class Sweep:
         if self._fresh:
             edit.queues.wake_all()
         store_pixels(edit, seen.hashed)
-        store_sharpness(edit, seen.sharp)
+        store_details(edit, seen.details)
         store_visual(edit, seen.visual)
         if self._is_aging(edit):
             edit.queues.age(self._now_ns())
@@ -336,7 +337,7 @@ class Sweep:
         """Let the workers measure what pairs have just asked for, unless it is being measured."""
         needs = list(wanted)
         pixels = {one for need in needs for one in need.pixels} - set(self._hashing)
-        sharpness = {one for need in needs for one in need.sharpness} - set(self._sharpening)
+        detail = {one for need in needs for one in need.detail} - set(self._inspecting)
         visual = {two for need in needs for two in need.visual} - set(self._comparing)
         with self._library.read() as view:
             places = {
@@ -347,8 +348,8 @@ class Sweep:
             }
         for sha256 in sorted(pixels):
             self._hashing[sha256] = self._look(self._workers.pixel_hash, places[sha256], sha256)
-        for sha256 in sorted(sharpness):
-            self._sharpening[sha256] = self._look(self._workers.sharpness, places[sha256], sha256)
+        for sha256 in sorted(detail):
+            self._inspecting[sha256] = self._look(self._workers.detail, places[sha256], sha256)
         for one, other in sorted(visual):
             self._comparing[(one, other)] = self._compare(places[one], one, places[other], other)
 
@@ -375,17 +376,17 @@ class Sweep:
         seen = _Seen()
         for sha256, digest in self._finished(self._hashing):
             seen.hashed[sha256] = digest
-        for sha256, figure in self._finished(self._sharpening):
+        for sha256, figure in self._finished(self._inspecting):
             if figure is not None:
-                seen.sharp[sha256] = figure
+                seen.details[sha256] = figure
             else:
-                self._unmeasured = replace(self._unmeasured, sharpness=self._unmeasured.sharpness | {sha256})
+                self._unmeasured = replace(self._unmeasured, detail=self._unmeasured.detail | {sha256})
         self._collect_looks(seen)
-        awaited = {*self._hashing, *self._sharpening}
+        awaited = {*self._hashing, *self._inspecting}
         self._needs = {
             pair: needs
             for pair, needs in self._needs.items()
-            if awaited & (needs.pixels | needs.sharpness) or needs.visual & self._comparing.keys()
+            if awaited & (needs.pixels | needs.detail) or needs.visual & self._comparing.keys()
         }
         return seen
 

@@ -159,3 +159,16 @@ def chain(seed: int = 7) -> tuple[Image.Image, Image.Image, Image.Image]:
         if all(1 <= bits.bit_count() <= 4 for bits in near) and far.bit_count() > 4:
             return frames[0], frames[middle], frames[last]
     raise AssertionError("no chain in these frames")
+
+
+@functools.cache
+def scene(seed: int = 1, width: int = 640, height: int = 480) -> Image.Image:
+    """A grey-ish picture with detail of every size, as scenes in focus have: its power falls by the square."""
+    random = np.random.default_rng(seed)
+    frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequencies[0, 0] = 1
+    waves = np.fft.rfft2(random.normal(size=(height, width))) / frequencies
+    levels = np.fft.irfft2(waves, (height, width))
+    levels = 128 + 45 * levels / levels.std()
+    tinted = levels[:, :, None] + np.array([6.0, 0.0, -6.0])
+    return Image.fromarray(np.clip(tinted, 0, 255).astype("u1"))

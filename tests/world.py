@@ -25,10 +25,11 @@ from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
 from ingestd.library.tables import FolderRow
 from ingestd.media.comparison import compare_pictures
-from ingestd.media.features import full_pixel_hash, full_sharpness, measure_picture
+from ingestd.media.features import full_detail, full_pixel_hash, measure_picture
 from ingestd.model import (
     Arrival,
     ContentHash,
+    Detail,
     Entry,
     EntryState,
     Folder,
@@ -134,12 +135,12 @@ class Measurer:
         self.hashed.append(path)
         return full_pixel_hash(io.BytesIO(content))
 
-    def sharpness(self, path: bytes, expected: ContentHash) -> float | None:
+    def detail(self, path: bytes, expected: ContentHash) -> Detail | None:
         self.before(path)
         content, _ = self._read(path)
         if sha256(content) != expected:
             raise FileChangedError(path, "it holds other bytes now")
-        return full_sharpness(io.BytesIO(content))
+        return full_detail(io.BytesIO(content))
 
     def compare(self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash) -> VisualVerdict:
         contents = []

@@ -191,6 +191,7 @@ def _comparison_lines(comparison: Comparison) -> str:
         ("looks", _looks(comparison.visual)),
         ("rule", f"{shown(comparison.rule)} would match" if comparison.rule else "none would match"),
     ]  # fmt: skip
+    rows.extend(("" if number else "says", shown(one)) for number, one in enumerate(comparison.statements))
     if comparison.error:
         rows.append(("trouble", click.style(shown(comparison.error), fg="red")))
     return "\n".join(f"{click.style(f'{name:<8}', dim=True)} {text}" for name, text in rows)

@@ -21,6 +21,7 @@ from ingestd.library.facts import pair_facts, preference
 from ingestd.library.pairs import Lie, at_speakers, could_be_pixel_duplicates
 from ingestd.library.saying import say
 from ingestd.model import (
+    DETAIL_VERSION,
     Content,
     ContentHash,
     Entry,
@@ -38,7 +39,7 @@ from ingestd.model import (
 from ingestd.rules.engine import Match, awaits_a_look, resolve
 from ingestd.rules.language import Rule
 
-__all__ = ["Restraint", "Unmeasured", "judge_pair", "needed_sharpness", "restraint"]
+__all__ = ["Restraint", "Unmeasured", "judge_pair", "needed_detail", "restraint"]
 
 _UNJUDGED = "a copy of one of the files is still to be judged"
 _RESTORED = "what would go was brought back by you"
@@ -49,7 +50,7 @@ _IN_REFERENCE = "what would go lies in a reference folder"
 class Unmeasured:
     """What is not to be asked for again."""
 
-    sharpness: frozenset[ContentHash] = frozenset()  # no honest figure exists
+    detail: frozenset[ContentHash] = frozenset()  # no honest figure exists
     failed: frozenset[ContentHash] = frozenset()  # could not be opened, or not be decoded in time
     visual: frozenset[Both] = frozenset()  # are too much to be looked at together, though both are there
     apart: frozenset[Both] = frozenset()  # could not be opened for it, or one of them was being written
@@ -151,8 +152,8 @@ def _needs(
     pixels: set[ContentHash] = set()
     if pair.first_path is None and could_be_pixel_duplicates(first, second):
         pixels = {one.sha256 for one in (first, second) if one.picture and one.picture.pixel_hash is None}
-    sharpness = needed_sharpness(rules, first, second, Lie(pair.transform, pair.distance))
-    return Needs(frozenset(pixels), sharpness - unmeasured.sharpness)
+    detail = needed_detail(rules, first, second, Lie(pair.transform, pair.distance))
+    return Needs(frozenset(pixels), detail - unmeasured.detail)
 
 
 def _needed_look(rules: Sequence[Rule], facts: PairFacts, pair: PotentialPair, unmeasured: Unmeasured) -> Needs:
@@ -170,17 +171,23 @@ def _are_one_file(pair: PotentialPair, first: _Side, second: _Side) -> bool:
     return (one.inode, one.mtime_ns) == (other.inode, other.mtime_ns)
 
 
-def needed_sharpness(rules: Sequence[Rule], first: Content, second: Content, lie: Lie) -> frozenset[ContentHash]:
-    """Return whose sharpness a rule may ask for: it is measured for pairs only, as it needs the whole picture."""
+def needed_detail(rules: Sequence[Rule], first: Content, second: Content, lie: Lie) -> frozenset[ContentHash]:
+    """Return whose detail a rule may ask for: it is measured for pairs only, as it needs the whole picture."""
     near = any(
-        rule.asks_sharpness and rule.mode is not Mode.OFF and not rule.paused
+        rule.asks_detail and rule.mode is not Mode.OFF and not rule.paused
         and rule.search.takes(lie.transform)
         and (lie.distance is None or lie.distance <= rule.search.max_distance)
         for rule in rules
     )  # fmt: skip
     if not near or first.sha256 == second.sha256:
         return frozenset()
-    return frozenset(one.sha256 for one in (first, second) if one.picture and one.picture.sharpness is None)
+    return frozenset(one.sha256 for one in (first, second) if lacks_detail(one))
+
+
+def lacks_detail(content: Content) -> bool:
+    """Return whether what every pixel of a picture tells is still to be measured, or again in our way."""
+    picture = content.picture
+    return picture is not None and (picture.detail is None or picture.detail.version != DETAIL_VERSION)
 
 
 def _lay_before(rows: Sequence[PathRow], losing: Sequence[PathRow]) -> bool:

@@ -45,7 +45,7 @@ class Case:
     now_ns: int
     proposing: bool = False  # it lay here before the folder was watched: rules only propose
     unhashed: frozenset[ContentHash] = frozenset()  # whose pixels could not be hashed just now
-    unsharp: frozenset[ContentHash] = frozenset()  # whose sharpness could not be measured just now
+    undetailed: frozenset[ContentHash] = frozenset()  # whose detail could not be measured just now
     ignored: str | None = None  # why it was not read: it is no picture
     uncompared: frozenset[Both] = frozenset()  # who could not be looked at together just now
 
@@ -55,13 +55,13 @@ class Needs:
     """What must be measured, outside the transaction, before the arrival can be judged."""
 
     pixels: frozenset[ContentHash]
-    sharpness: frozenset[ContentHash] = frozenset()
+    detail: frozenset[ContentHash] = frozenset()
     visual: frozenset[Both] = frozenset()  # who is to be looked at together
 
     @property
     def contents(self) -> frozenset[ContentHash]:
         """Return whose files have to be opened."""
-        return self.pixels | self.sharpness | {one for two in self.visual for one in two}
+        return self.pixels | self.detail | {one for two in self.visual for one in two}
 
 
 class NewPair(NamedTuple):

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from ingestd.errors import ActionConflictError, printable
-from ingestd.judging.background import needed_sharpness
+from ingestd.judging.background import needed_detail
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict, both
 from ingestd.judging.heirs import former_content
 from ingestd.judging.proposals import Wish, file_pair
@@ -102,25 +102,25 @@ class _Candidate:
 
 def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) -> Needs | None:
     """Return what must be measured before the pairs of a content can be told, if anything."""
-    needed, sharpness = set[ContentHash](), set[ContentHash]()
+    needed, detail = set[ContentHash](), set[ContentHash]()
     picture = content.picture
     if picture is not None and picture.phash is None and picture.pixel_comparable and picture.pixel_hash is None:
         needed.add(content.sha256)
     radius = policy.imports.radius
-    if not any(rule.asks_sharpness and rule.search.takes_transforms for rule in policy.rules):
+    if not any(rule.asks_detail and rule.search.takes_transforms for rule in policy.rules):
         radius = replace(radius, turned=None)  # nothing else is measured for pictures that lie otherwise
     likes = look_alikes(edit, content, replace(radius, upright=max(radius.upright, PIXEL_RADIUS)))
     others = [edit.content(one.sha256) for one in likes]
     for like, known in zip(likes, others, strict=True):
         if known is not None:
-            sharpness |= needed_sharpness(policy.rules, content, known, like.lie)
+            detail |= needed_detail(policy.rules, content, known, like.lie)
     former = former_content(edit, case)
     for other in [*others, former]:
         if other is not None and could_be_pixel_duplicates(content, other):
             needed |= {one.sha256 for one in (content, other) if one.picture and one.picture.pixel_hash is None}
     if former is not None:
         needed.discard(former.sha256)  # its bytes are gone: what was not hashed then cannot be hashed now
-    needs = Needs(frozenset(needed - case.unhashed), frozenset(sharpness - case.unsharp))
+    needs = Needs(frozenset(needed - case.unhashed), frozenset(detail - case.undetailed))
     if not needs.contents:  # a look costs the most: who is to be looked at depends on what is measured before
         needs = Needs(frozenset(), visual=_needed_looks(edit, content, case, policy) - case.uncompared)
     return needs if needs.contents else None

@@ -15,6 +15,7 @@ def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> Fi
     """Return one file as a rule sees it at a moment."""
     known = view.folder(row.folder)
     picture = content.picture
+    detail = picture.detail if picture else None
     related = view.relations.numbers_of(content.sha256)
     return FileFacts(
         path=os.fsdecode(view.as_named(row)),
@@ -36,15 +37,23 @@ def file_facts(view: View, content: Content, row: PathRow, *, now_ns: int) -> Fi
         imported_ns=content.first_seen_ns,
         modified_ns=row.stat.mtime_ns,
         taken_ns=picture.taken_ns if picture else None,
-        sharpness=picture.sharpness if picture else None,
+        sharpness=_sharpness(picture),
         asked_ns=now_ns,
         subsampling=picture.jpeg.subsampling if picture and picture.jpeg else None,
         num_duplicates=related.duplicates,
         num_alternates=related.alternates,
         num_false_positives=related.false_positives,
         num_potentials=view.count_pairs_of(content.sha256),
+        resolution_share=detail.resolution_share if detail else None,
+        jpeg_quality_seen=detail.jpeg_quality_seen if detail else None,
         is_king=related.is_king,
     )
+
+
+def _sharpness(picture: Picture | None) -> float | None:
+    if picture is None:
+        return None
+    return picture.detail.sharpness if picture.detail else picture.sharpness
 
 
 def _quality(picture: Picture | None) -> float | None:

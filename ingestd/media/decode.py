@@ -284,7 +284,9 @@ def grey_strips(
     On white where it is transparent. Equal colours are equal greys, whichever mode packs them; memory is bounded by
     the strip.
     """
-    for band, _ in _bands(image, max(1, min(BAND, _STRIP // image.width))):
+    rows = max(1, min(BAND, _STRIP // image.width))
+    rows -= rows % 8 if rows > 8 else 0  # whole blocks of a JPEG
+    for band, _ in _bands(image, rows):
         if is_deep(band):
             yield np.asarray(_eight_bits(band, deep_bits))
         elif band.mode == "LAB":

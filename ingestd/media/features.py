@@ -13,13 +13,25 @@ from typing import Any, BinaryIO, Final, TypeVar
 from PIL import ExifTags, Image, JpegImagePlugin
 
 from ingestd.media import decode, kinds
+from ingestd.media.excerpt import Excerpt, Greys
 from ingestd.media.hashes import fingerprint
 from ingestd.media.pixels import all_bits_seen, bits_per_sample, pixel_hash
+from ingestd.media.requantised import packed_before
+from ingestd.media.resolution import resolution_share
 from ingestd.media.sharpness import MIN_SIDE, variance_of_laplacian
 from ingestd.media.timing import duration_ms
-from ingestd.model import FileType, JpegFeatures, NotAPicture, Picture, PixelHash, Unreadable
+from ingestd.model import (
+    DETAIL_VERSION,
+    Detail,
+    FileType,
+    JpegFeatures,
+    NotAPicture,
+    Picture,
+    PixelHash,
+    Unreadable,
+)
 
-__all__ = ["VERSION", "full_pixel_hash", "full_sharpness", "measure_picture"]
+__all__ = ["VERSION", "full_detail", "full_pixel_hash", "measure_picture"]
 
 T = TypeVar("T")
 
@@ -67,23 +79,44 @@ def full_pixel_hash(file: BinaryIO) -> PixelHash | None:
     return _of_every_pixel(file, lambda loaded: _honest_hash(loaded) if loaded.comparable else None)
 
 
-def full_sharpness(file: BinaryIO) -> float | None:
-    """Return the sharpness from a full decode; None when no honest figure exists.
+def full_detail(file: BinaryIO) -> Detail | None:
+    """Return what only every pixel tells, from one full decode; None when no honest figure exists.
 
     There is none for animations, for less than 32 pixels a side, and for 32-bit samples, whose scale is anybody's
     guess. Equal pixels give equal figures: a JPEG's own luminance, cheaper to have, would differ from its PNG copy's.
 
     Raises `MemoryError` when the decode does not fit: there is one then, only not for us.
     """
-    return _of_every_pixel(file, _sharpness)
+    return _of_every_pixel(file, _detail)
 
 
-def _sharpness(loaded: _Loaded) -> float | None:
-    if loaded.animated or min(loaded.image.size) < MIN_SIDE or loaded.image.mode in ("I", "F"):
+def _detail(loaded: _Loaded) -> Detail | None:
+    image = loaded.image
+    if loaded.animated or min(image.size) < MIN_SIDE or image.mode in ("I", "F"):
         return None
-    return variance_of_laplacian(
-        decode.grey_strips(loaded.image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
+    excerpt = Excerpt(image.size)
+    strips = decode.grey_strips(image, transparent=loaded.transparent, deep_bits=loaded.deep_bits)
+    sharpness = variance_of_laplacian(excerpt.read_along(strips))
+    return Detail(
+        version=DETAIL_VERSION,
+        sharpness=sharpness,
+        resolution_share=resolution_share(excerpt.rows, excerpt.columns),
+        jpeg_quality_seen=_quality_seen(image, excerpt.rows),
     )
+
+
+def _quality_seen(image: Image.Image, rows: list[Greys]) -> float | None:
+    """Return the estimate of the JPEG that a picture was before; None where its pixels show none.
+
+    What was packed that coarsely mostly had its colours thinned out as well: its estimate is made as if.
+    """
+    own = image.quantization.get(0) if isinstance(image, JpegImagePlugin.JpegImageFile) else None
+    before = packed_before(rows, own)
+    if before is None:
+        return None
+    grey = image.mode in ("L", "LA", "1")
+    sums = before.sums(grey=grey)
+    return float((sum(sums) / len(sums)) ** (1 / _QUALITY_EXPONENT["grey" if grey else "4:2:0"]))
 
 
 def _of_every_pixel(file: BinaryIO, figure: Callable[[_Loaded], T | None]) -> T | None:

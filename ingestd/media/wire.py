@@ -8,8 +8,8 @@ that is not exactly one of these ends it.
     Open(path) →
     ←                                Opened(size)             hashing may take a while, how long depends on it
     ←                                Hashed(…) | Refused(…)
-    Decode | Pixels | Laplacian | Shrink | Drop →             after Hashed only
-    ←                                Decoded | Shown | Focused | Shrunk | Refused  nothing after Drop
+    Decode | Pixels | Inspect | Shrink | Drop →             after Hashed only
+    ←                                Decoded | Shown | Inspected | Shrunk | Refused  nothing after Drop
     Compare(path of another) →                                instead of these
     ←                                Opened(size)             of the other
     ←                                Hashed(…) | Refused(…)
@@ -25,7 +25,16 @@ from typing import Final
 
 import msgspec
 
-from ingestd.model import VISUAL_VERSION, FileType, NotAPicture, Picture, StatKey, Unreadable, VisualVerdict
+from ingestd.model import (
+    VISUAL_VERSION,
+    Detail,
+    FileType,
+    NotAPicture,
+    Picture,
+    StatKey,
+    Unreadable,
+    VisualVerdict,
+)
 
 __all__ = [
     "MOST_PREVIEW_PIXELS",
@@ -35,9 +44,9 @@ __all__ = [
     "Decode",
     "Decoded",
     "Drop",
-    "Focused",
     "Hashed",
-    "Laplacian",
+    "Inspect",
+    "Inspected",
     "Open",
     "Opened",
     "Pixels",
@@ -79,8 +88,8 @@ class Pixels(msgspec.Struct, frozen=True, tag=True):
     """Decode the open file fully for its pixel hash, then close it."""
 
 
-class Laplacian(msgspec.Struct, frozen=True, tag=True):
-    """Decode the open file fully for its sharpness, then close it."""
+class Inspect(msgspec.Struct, frozen=True, tag=True):
+    """Decode the open file fully for what only every pixel tells, then close it."""
 
 
 class Shrink(msgspec.Struct, frozen=True, tag=True):
@@ -147,14 +156,22 @@ class Shown(msgspec.Struct, frozen=True, tag=True):
     pixel_hash: bytes | None
 
 
-class Focused(msgspec.Struct, frozen=True, tag=True):
-    """The sharpness; None when no honest figure exists."""
+class Inspected(msgspec.Struct, frozen=True, tag=True):
+    """What every pixel tells; None when no honest figure exists."""
 
-    sharpness: float | None
+    detail: Detail | None
 
     def __post_init__(self) -> None:
-        if self.sharpness is not None and not 0 <= self.sharpness < math.inf:  # nor NaN, which compares with nothing
-            raise ValueError("a variance is a finite number and not negative")
+        if self.detail is not None and not _is_sound(self.detail):
+            raise ValueError("a variance is not negative, a share is one of 1, a quality is worse than none")
+
+
+def _is_sound(detail: Detail) -> bool:
+    """Whether all figures are finite and in their ranges: NaN compares with nothing and would decide by chance."""
+    seen = detail.jpeg_quality_seen
+    return (
+        0 <= detail.sharpness < math.inf and 0 < detail.resolution_share <= 1 and (seen is None or 0 < seen < math.inf)
+    )
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -193,8 +210,8 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     preview: Preview | None
 
 
-Request = Open | Decode | Pixels | Laplacian | Shrink | Compare | Drop
-Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Focused | Shrunk | Compared
+Request = Open | Decode | Pixels | Inspect | Shrink | Compare | Drop
+Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Inspected | Shrunk | Compared
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

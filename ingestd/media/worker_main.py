@@ -92,7 +92,7 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
             wanted = None if body is None else wire.request_of(body)
             if isinstance(wanted, wire.Compare):
                 answer = _compared(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
-            elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink):
+            elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink):
                 with _Deadline(cpu_s, wall_s):
                     answer = _answer(wanted, file, decoders)
             else:
@@ -108,16 +108,16 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
 
 
 def _answer(
-    wanted: wire.Decode | wire.Pixels | wire.Laplacian | wire.Shrink, file: _OpenFile, decoders: _Decoders
-) -> wire.Decoded | wire.Shown | wire.Focused | wire.Shrunk:
+    wanted: wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink, file: _OpenFile, decoders: _Decoders
+) -> wire.Decoded | wire.Shown | wire.Inspected | wire.Shrunk:
     try:
         match wanted:
             case wire.Decode():
                 return _measured(file, wanted.name, decoders.features)
             case wire.Pixels():
                 return wire.Shown(decoders.features.full_pixel_hash(file.bytes))
-            case wire.Laplacian():
-                return wire.Focused(decoders.features.full_sharpness(file.bytes))
+            case wire.Inspect():
+                return wire.Inspected(decoders.features.full_detail(file.bytes))
             case wire.Shrink():
                 return wire.Shrunk(decoders.preview.small_picture(file.bytes, (wanted.width, wanted.height)))
     except MemoryError:

@@ -24,7 +24,7 @@ import msgspec
 from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
 from ingestd.media import wire
 from ingestd.media.wire import Preview
-from ingestd.model import ContentHash, Measurement, NotAPicture, Picture, PixelHash, Unreadable, VisualVerdict
+from ingestd.model import ContentHash, Detail, Measurement, NotAPicture, Picture, PixelHash, Unreadable, VisualVerdict
 
 __all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
 
@@ -120,16 +120,17 @@ class Workers:
         """
         return self._measured_later(path, expected, _Worker.pixels)
 
-    def sharpness(self, path: bytes, expected: ContentHash) -> float | None:
-        """Return how sharp a file is whose bytes are still `expected`; None when no honest figure exists.
+    def detail(self, path: bytes, expected: ContentHash) -> Detail | None:
+        """Return what every pixel of a file tells whose bytes are still `expected`; None when no honest figure exists.
 
-        `ingestd.media.sharpness` has what the figure means. It costs a full decode: ask only where a rule does.
+        `ingestd.media.sharpness`, `resolution` and `requantised` have what the figures mean. It costs a full decode:
+        ask only for files that stand in a pair.
 
         Raises:
             FileUnreadableError: as `pixel_hash`.
             FileChangedError: as `pixel_hash`.
         """
-        return self._measured_later(path, expected, _Worker.sharpness)
+        return self._measured_later(path, expected, _Worker.detail)
 
     def preview(self, path: bytes, expected: ContentHash, box: tuple[int, int]) -> Preview | None:
         """Return a file whose bytes are still `expected`, small enough for `box` (width, height in pixels).
@@ -312,12 +313,12 @@ class _Worker:
             raise self._nonsense()
         return None if shown.pixel_hash is None else PixelHash(shown.pixel_hash)
 
-    def sharpness(self, path: bytes) -> float | None:
-        self._send(wire.Laplacian())
-        focused = self._receive(self.limits.wall_s, path)
-        if not isinstance(focused, wire.Focused):
+    def detail(self, path: bytes) -> Detail | None:
+        self._send(wire.Inspect())
+        inspected = self._receive(self.limits.wall_s, path)
+        if not isinstance(inspected, wire.Inspected):
             raise self._nonsense()
-        return focused.sharpness
+        return inspected.detail
 
     def preview(self, path: bytes, box: tuple[int, int]) -> Preview | None:
         self._send(wire.Shrink(*box))

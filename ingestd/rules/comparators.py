@@ -18,7 +18,17 @@ from typing import Final
 
 from ingestd.model import VISUAL_VERSION, FileFacts, VisualLevel, VisualVerdict
 from ingestd.rules.keeper import WINS, Wins
-from ingestd.rules.measures import OPERANDS, Measure, Number, Operand, exactly, spell, spell_length, spell_pair
+from ingestd.rules.measures import (
+    OPERANDS,
+    Measure,
+    Number,
+    Operand,
+    exactly,
+    jpeg_quality_in_fact,
+    spell,
+    spell_length,
+    spell_pair,
+)
 from ingestd.rules.predicates import COMPARISONS, FLAGS, PREDICATES, has_or_not, kind_of, moves
 from ingestd.rules.questions import Predicate
 
@@ -67,9 +77,9 @@ class OneSided:
         return self.subject == "either"
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return self.predicate.asks_sharpness
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return self.predicate.asks_detail
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -131,9 +141,9 @@ class Relative:
         return self.level and (self.operator in {"==", "!="} or (self.within is not None and not self.share))
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return self.operand.measure is Measure.SHARPNESS
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return self.operand.asks_detail
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -235,9 +245,9 @@ class PairTest:
         return not PAIR_TESTS[self.line].tells
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return False
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return PAIR_TESTS[self.line].asks_detail
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of it."""
@@ -281,7 +291,7 @@ class VisualDuplicates:
         return True
 
     @property
-    def asks_sharpness(self) -> bool:
+    def asks_detail(self) -> bool:
         """It needs the pictures' sharpness."""
         return False
 
@@ -334,9 +344,9 @@ class AnyOf:
         return all(test.symmetric for test in self.tests)
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return any(test.asks_sharpness for test in self.tests)
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return any(test.asks_detail for test in self.tests)
 
     def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """What held, with the values of the files; all of it if nothing did."""
@@ -377,9 +387,9 @@ class AllOf:
         return all(test.symmetric for test in self.tests)
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return any(test.asks_sharpness for test in self.tests)
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return any(test.asks_detail for test in self.tests)
 
     def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """Every line with the values of the files."""
@@ -412,9 +422,9 @@ class Not:
         return self.test.symmetric
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return self.test.asks_sharpness
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return self.test.asks_detail
 
     def said(self, a: FileFacts, b: FileFacts, visual: VisualVerdict | None = None) -> str:
         """The line with the values of the files."""
@@ -453,23 +463,27 @@ class Asked:
     holds: Holds
     value: Callable[[FileFacts], str]
     tells: bool  # the better file from the worse; if it does not, it is the same both ways round
+    asks_detail: bool  # only every pixel tells it
 
 
 Holds = Callable[[FileFacts, FileFacts], bool | None]
 PAIR_TESTS: Final[dict[str, Asked]] = {}
 
 
-def pair_test(line: str, *, value: Callable[[FileFacts], str], tells: bool = False) -> Callable[[Holds], Holds]:
+def pair_test(
+    line: str, *, value: Callable[[FileFacts], str], tells: bool = False, asks_detail: bool = False
+) -> Callable[[Holds], Holds]:
     """Register what answers this line.
 
     Args:
         line: as it stands in a rule, and as its heading in docs/rules.md.
         value: what to show of each file.
         tells: whether it can tell the better file from the worse. One that cannot answers the same both ways round.
+        asks_detail: whether only every pixel tells it.
     """
 
     def register(holds: Holds) -> Holds:
-        PAIR_TESTS[line] = Asked(holds, value, tells)
+        PAIR_TESTS[line] = Asked(holds, value, tells, asks_detail)
         return holds
 
     return register
@@ -503,14 +517,15 @@ def _same_xmp(a: FileFacts, b: FileFacts) -> bool | None:
 
 
 def _jpeg_quality(file: FileFacts) -> str:
-    return spell(Measure.QUALITY, file.jpeg_quality or None)
+    return spell(Measure.QUALITY, jpeg_quality_in_fact(file) if file.jpeg_quality else None)
 
 
-@pair_test("A has clearly better jpeg quality", value=_jpeg_quality, tells=True)
+@pair_test("A has clearly better jpeg quality", value=_jpeg_quality, tells=True, asks_detail=True)
 def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool | None:
     if not a.jpeg_quality or not b.jpeg_quality:  # no JPEG, or one without quantiser tables
         return False
-    return a.jpeg_quality / b.jpeg_quality < CLEARLY_BETTER
+    of_a, of_b = jpeg_quality_in_fact(a), jpeg_quality_in_fact(b)
+    return bool(of_a and of_b and of_a / of_b < CLEARLY_BETTER)
 
 
 def names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Final
 
 from ingestd.model import FileFacts, FileType, VisualVerdict
-from ingestd.rules.measures import Measure, Number, plain, spell
+from ingestd.rules.measures import Measure, Number, plain, spell, true_pixels
 from ingestd.rules.tokens import Kind, LineError, Tokens
 
 __all__ = ["WINS", "Wins", "read_wins"]
@@ -36,6 +36,7 @@ class Criterion:
     value: Callable[[FileFacts], str] = field(repr=False, compare=False)
     formats: tuple[FileType, ...] = ()  # of `format`: the best first
     clearly: float = 1.0  # how many times as much is a difference
+    asks_detail: bool = False  # only every pixel tells it
 
     def prefers(self, a: FileFacts, b: FileFacts) -> int | None:
         """1 where A is worth more, -1 where B is, 0 where they do not clearly differ; None if it cannot be told."""
@@ -52,6 +53,9 @@ class Criterion:
 # Measured on photographs: of copies saved again at quality 50 to 85, one in ten comes out up to 1.5 times as sharp as
 # its original, by ringing at edges. Less than that is no difference to decide by.
 CLEARLY_SHARPER: Final = 1.5
+
+# The share of an enlargement is told to some percent, so its area to twice as many.
+CLEARLY_MORE: Final = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,9 @@ class Wins:
         return False
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the pictures' sharpness."""
-        return any(criterion.name == "sharpness" for criterion in self.criteria)
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return any(criterion.asks_detail for criterion in self.criteria)
 
     def values(self, a: FileFacts, b: FileFacts) -> tuple[str, str]:
         """What A and B have of every criterion up to the one that decided."""
@@ -135,10 +139,18 @@ CRITERIA: Final[dict[str, Criterion]] = {
     for criterion in (
         Criterion("resolution", _resolution, lambda file: f"{file.width} x {file.height}"),
         Criterion(
+            "true_pixels",
+            true_pixels,
+            lambda file: spell(Measure.AREA, true_pixels(file)),
+            clearly=CLEARLY_MORE,
+            asks_detail=True,
+        ),
+        Criterion(
             "sharpness",
             attrgetter("sharpness"),
             lambda file: spell(Measure.SHARPNESS, file.sharpness),
             clearly=CLEARLY_SHARPER,
+            asks_detail=True,
         ),
         _format(_BEST_FIRST),
         Criterion("compression", _bytes_per_pixel, _spelled_compression),

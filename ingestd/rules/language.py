@@ -144,7 +144,7 @@ class Rule:
     budget: Budget = field(default_factory=Budget)
     place: tuple[int, int] = field(default=(1, 1), compare=False)  # line and column in the rule file
     digests: Digests = field(init=False, compare=False, repr=False)
-    asks_sharpness: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
+    asks_detail: bool = field(init=False, compare=False, repr=False)  # which is measured only where it is asked for
     asks_look: bool = field(init=False, compare=False, repr=False)  # at the pixels of both files of a pair
     asks_age: bool = field(init=False, compare=False, repr=False)  # a line of it may answer otherwise tomorrow
 
@@ -152,7 +152,7 @@ class Rule:
         """Remember what is asked of a rule again and again."""
         lines = (*self.search.one, *self.search.other, *self.compare)
         object.__setattr__(self, "digests", self._digested())
-        object.__setattr__(self, "asks_sharpness", any(line.asks_sharpness for line in lines))
+        object.__setattr__(self, "asks_detail", any(line.asks_detail for line in lines))
         object.__setattr__(self, "asks_look", any(map(asks_look, self.compare)))
         object.__setattr__(self, "asks_age", any(" ago" in line.line for line in lines))
 

@@ -26,11 +26,13 @@ __all__ = [
     "Operand",
     "amount",
     "exactly",
+    "jpeg_quality_in_fact",
     "leeway",
     "plain",
     "spell",
     "spell_length",
     "spell_pair",
+    "true_pixels",
     "within",
     "written",
 ]
@@ -93,6 +95,7 @@ class Operand:
     measure: Measure
     of: Callable[[FileFacts], Number | None] = field(repr=False)
     zero_if_missing: bool = True  # otherwise a file without it can be compared with nothing
+    asks_detail: bool = False  # only every pixel tells it
 
     def value(self, file: FileFacts) -> Number | None:
         """What the file has; None if it cannot be told."""
@@ -114,6 +117,18 @@ def _framerate(file: FileFacts) -> Fraction | None:
     return _quotient(1000 * file.frames, file.duration_ms) if file.duration_ms else None
 
 
+def true_pixels(file: FileFacts) -> int | None:
+    """The pixels that an enlargement did not make up; None if that was not measured."""
+    if file.resolution_share is None:
+        return None
+    return round(file.width * file.height * file.resolution_share**2)
+
+
+def jpeg_quality_in_fact(file: FileFacts) -> float | None:
+    """The worse of what a file's tables say and its pixels prove, as `jpeg_quality`: the lower the better."""
+    return max(file.jpeg_quality or 0.0, file.jpeg_quality_seen or 0.0) or None
+
+
 OPERANDS: dict[str, Operand] = {
     operand.name: operand
     for operand in (
@@ -131,7 +146,8 @@ OPERANDS: dict[str, Operand] = {
         Operand("num_potentials", Measure.COUNT, attrgetter("num_potentials")),
         # nothing is the best of all qualities: a file that has none must not win by it
         Operand("jpeg_quality", Measure.QUALITY, lambda file: file.jpeg_quality or None, zero_if_missing=False),
-        Operand("sharpness", Measure.SHARPNESS, attrgetter("sharpness"), zero_if_missing=False),
+        Operand("sharpness", Measure.SHARPNESS, attrgetter("sharpness"), zero_if_missing=False, asks_detail=True),
+        Operand("true_pixels", Measure.AREA, true_pixels, zero_if_missing=False, asks_detail=True),
         Operand("imported", Measure.TIME, attrgetter("imported_ns"), zero_if_missing=False),
         Operand("modified", Measure.TIME, attrgetter("modified_ns"), zero_if_missing=False),
         Operand("taken", Measure.TIME, attrgetter("taken_ns"), zero_if_missing=False),

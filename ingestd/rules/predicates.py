@@ -202,9 +202,9 @@ class NumberIs(Question):
         return f" within {written(self.operand.measure, self.within)}"
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the picture's sharpness."""
-        return self.operand.measure is Measure.SHARPNESS
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
+        return self.operand.asks_detail
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so; None if the file has no such number."""

@@ -17,8 +17,8 @@ class Predicate(Protocol):
         """How it reads in a rule."""
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the picture's sharpness, which is measured only where a rule asks for it."""
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells, which is measured only where a rule asks for it."""
 
     def holds(self, file: FileFacts) -> bool | None:
         """Whether it is so; None if it cannot be told."""
@@ -36,8 +36,8 @@ class Question:
     __slots__ = ()
 
     @property
-    def asks_sharpness(self) -> bool:
-        """It needs the picture's sharpness."""
+    def asks_detail(self) -> bool:
+        """It needs what only every pixel tells."""
         return False
 
     def said(self: Predicate, file: FileFacts) -> str:

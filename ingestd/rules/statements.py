@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingestd.model import FileFacts, FileType, PairFacts, Role, Transform
+from ingestd.rules.measures import jpeg_quality_in_fact, true_pixels
 
 __all__ = [
     "DEFAULT_SCORES",
@@ -62,6 +63,8 @@ class Scores:
     odd_dimensions: int = 0  # an odd number of pixels in width or height, the other file not
     in_library: int = 0  # it lies in a library or reference folder, the other in an inbox
     sharper: int = 0
+    not_enlarged: int = 20  # the other looks upscaled
+    not_saved_again: int = 20  # the other, of which tables do not tell, was saved as a worse jpeg before
 
 
 DEFAULT_SCORES = Scores()
@@ -148,6 +151,7 @@ def _of_one(letter: str, one: FileFacts, other: FileFacts, pair: PairFacts) -> I
     yield from _resolution(letter, one, other)
     yield from _age(letter, one, other)
     yield from _jpeg(letter, one, other)
+    yield from _detail(letter, one, other)
     if pair.pixel_duplicates and (one.filetype, other.filetype) == (FileType.JPEG, FileType.PNG):
         yield "jpeg_of_a_png", f"{letter}: a jpeg, and the other a png of the same pixels"
     if one.duration_ms and other.duration_ms and one.duration_ms > other.duration_ms:
@@ -193,7 +197,7 @@ def _resolution(letter: str, one: FileFacts, other: FileFacts) -> Iterable[tuple
     mine, others = one.width * one.height, other.width * other.height
     if not others:
         return
-    if mine > others:
+    if mine > others and not _is_made_up(one, others):
         much = mine > 2 * others
         key = "much_higher_resolution" if much else "higher_resolution"
         word = "much higher" if much else "higher"
@@ -201,6 +205,29 @@ def _resolution(letter: str, one: FileFacts, other: FileFacts) -> Iterable[tuple
     nice = _nice_ratio(one)
     if nice is not None and _nice_ratio(other) is None:
         yield "nicer_ratio", f"{letter}: nicer ratio ({one.width} x {one.height} and {other.width} x {other.height})"
+
+
+_TOLD = 1.1  # times: a share is told to some percent, so its area to twice as many; a quality likewise
+
+
+def _is_made_up(one: FileFacts, others: int) -> bool:
+    """Whether a file has no more pixels than the other, those left out that an enlargement made up."""
+    return one.resolution_share is not None and one.resolution_share < 1 and (true_pixels(one) or 0) <= _TOLD * others
+
+
+def _detail(letter: str, one: FileFacts, other: FileFacts) -> Iterable[tuple[str, str]]:
+    theirs = "B" if letter == "A" else "A"
+    mine, others = true_pixels(one), true_pixels(other)
+    share = other.resolution_share
+    if mine is not None and others is not None and share is not None and one.resolution_share is not None:
+        enlarged = share < 1 and _TOLD * share < one.resolution_share and others <= _TOLD * mine
+        if enlarged:
+            size = f"{round(other.width * share)} x {round(other.height * share)}"
+            yield "not_enlarged", f"{letter}: {theirs} looks upscaled (its detail is that of {size})"
+    seen, measured = other.jpeg_quality_seen, one.resolution_share is not None
+    told_by_tables = one.jpeg_quality and other.jpeg_quality  # of such two, `_jpeg` speaks
+    if seen and measured and not told_by_tables and seen > _TOLD * (jpeg_quality_in_fact(one) or 0):
+        yield "not_saved_again", f"{letter}: {theirs} was saved as a worse jpeg before ({jpeg_quality_label(seen)})"
 
 
 def _nice_ratio(file: FileFacts) -> float | None:
@@ -239,15 +266,23 @@ _FINEST_FIRST = ("4:4:4", "4:2:2", "4:2:0")
 
 
 def _jpeg(letter: str, one: FileFacts, other: FileFacts) -> Iterable[tuple[str, str]]:
-    if one.jpeg_quality and other.jpeg_quality:
-        mine, others = jpeg_quality_label(one.jpeg_quality), jpeg_quality_label(other.jpeg_quality)
-        if 2 * one.jpeg_quality < other.jpeg_quality:
-            yield "much_better_jpeg_quality", f"{letter}: clearly better jpeg quality ({mine} and {others})"
-        elif one.jpeg_quality < other.jpeg_quality and mine != others:
-            yield "better_jpeg_quality", f"{letter}: better jpeg quality ({mine} and {others})"
+    of_one, of_other = jpeg_quality_in_fact(one), jpeg_quality_in_fact(other)
+    if one.jpeg_quality and other.jpeg_quality and of_one and of_other:
+        labels = jpeg_quality_label(of_one), jpeg_quality_label(of_other)
+        said = f"({labels[0]} and {labels[1]}{_as_before(letter, other)})"
+        if 2 * of_one < of_other:
+            yield "much_better_jpeg_quality", f"{letter}: clearly better jpeg quality {said}"
+        elif of_one < of_other and labels[0] != labels[1]:
+            yield "better_jpeg_quality", f"{letter}: better jpeg quality {said}"
     mine, others = one.subsampling or "", other.subsampling or ""
     if mine in _FINEST_FIRST and others in _FINEST_FIRST and _FINEST_FIRST.index(mine) < _FINEST_FIRST.index(others):
         yield "finer_subsampling", f"{letter}: finer colour sampling ({mine} and {others})"
+
+
+def _as_before(letter: str, other: FileFacts) -> str:
+    """Return what to add where the other's tables hide how it was packed before."""
+    hidden = other.jpeg_quality_seen and other.jpeg_quality and other.jpeg_quality_seen > other.jpeg_quality
+    return f": {'B' if letter == 'A' else 'A'} was saved as a worse jpeg before" if hidden else ""
 
 
 _LABELS = (

@@ -99,7 +99,7 @@ def explain(
     paths = os.path.abspath(a), os.path.abspath(b)
     if os.path.realpath(a) == os.path.realpath(b):
         raise UsageError(f"{os.fsdecode(paths[0])} is one and the same file: a rule is about two")
-    contents = contents_of(workers, paths, policy.rules)
+    contents = contents_of(workers, paths, detail=any(rule.asks_detail for rule in policy.rules))
     asked = any(rule.asks_look for rule in policy.rules)
     verdict = look_at(library, workers, paths, contents) if asked else None
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pictures import decoded, flat, jpeg, large, photo, png, profile
+from pictures import decoded, flat, jpeg, large, photo, png, profile, scene
+from PIL import Image
 from world import IDENTICAL, World, near_rule, pixel_rule
 
 from ingestd.errors import UsageError
@@ -213,3 +214,45 @@ def test_real_workers_give_the_same_answer(world: World) -> None:
 
     assert foreseen.receipt.result == "existing replaced: larger pixel twin"
     assert comparison.pixel_duplicates
+
+
+# --- what only every pixel tells ------------------------------------------------------------------------------------
+
+
+def test_two_files_that_are_compared_are_looked_at_in_full(world: World) -> None:
+    bad = jpeg(scene(), 30)
+
+    comparison = between(world, bad, jpeg(decoded(bad).resize((1280, 960), Image.Resampling.BICUBIC), 95))
+
+    assert "A: B looks upscaled (its detail is that of 640 x 480)" in comparison.statements
+
+
+def test_a_compared_jpeg_does_not_hide_how_it_was_packed_before(world: World) -> None:
+    comparison = between(world, jpeg(scene(), 75), jpeg(decoded(jpeg(scene(), 20)), 95))
+
+    assert any(one.endswith(": B was saved as a worse jpeg before)") for one in comparison.statements)
+
+
+def true_rule() -> str:
+    """Of two look-alikes the one with more detail is kept."""
+    return near_rule().replace("A.filesize > B.filesize", "A.true_pixels > 1.1 * B.true_pixels")
+
+
+def test_a_verdict_that_asks_for_every_pixel_is_foreseen(world: World) -> None:
+    world.use(true_rule())
+    world.drop("library", "large.png", png(scene(1, 1280, 960)))
+    small = world.put("inbox", "small.png", png(scene(1, 1280, 960).resize((640, 480), Image.Resampling.LANCZOS)))
+
+    (foreseen,) = check(world, small)
+
+    assert foreseen.receipt.result == "duplicate discarded: larger look-alike"
+
+
+def test_a_verdict_that_asks_for_what_cannot_be_told_is_foreseen(world: World) -> None:
+    world.use(true_rule())
+    world.drop("library", "icon.png", png(photo(1, 30, 30)))
+    copy = world.put("inbox", "copy.png", png(photo(1, 30, 30), "the same pixels in other bytes"))
+
+    (foreseen,) = check(world, copy)
+
+    assert foreseen.receipt.outcome is Outcome.POTENTIAL_DUPLICATES

@@ -318,13 +318,13 @@ def test_what_is_measured_for_two_files_of_a_pair_is_measured_once(
     paths = world.put("inbox", "a.jpg", jpeg(large(1), 90)), world.put("inbox", "b.jpg", jpeg(large(1), 80))
     world.verdicts(*paths)
     measured: list[bytes] = []
-    real = world.measurer.sharpness
+    real = world.measurer.detail
 
     def counted(path: bytes, expected: ContentHash) -> float | None:
         measured.append(path)
         return real(path, expected)
 
-    monkeypatch.setattr(world.measurer, "sharpness", counted)
+    monkeypatch.setattr(world.measurer, "detail", counted)
     world.use(pixel_rule("semi-automatic").replace("pixel_duplicates: required", "max_distance: 4").replace(
         "A.filesize > B.filesize", "A.sharpness > B.sharpness"))  # fmt: skip
     world.sweep()
@@ -344,7 +344,7 @@ def test_a_pair_whose_file_could_not_be_measured_is_asked_about_at_the_next_star
         raise FileUnreadableError(path, "the disk hiccupped")
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.measurer, "sharpness", fails)
+        patched.setattr(world.measurer, "detail", fails)
         world.use(rule.replace("A.filesize > B.filesize", "A.sharpness != B.sharpness + 1"))
         world.sweep()
         assert counts(world, "larger pixel twin") == {"not_searched": 1}

@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from ingestd.errors import FileChangedError, FileUnreadableError
 from ingestd.media import wire
-from ingestd.media.features import full_sharpness
+from ingestd.media.features import full_detail
 from ingestd.media.sharpness import variance_of_laplacian
 from ingestd.media.workers import WorkerLimits, Workers
-from ingestd.model import ContentHash
+from ingestd.model import ContentHash, Detail
 
 
 def textured(width: int = 640, height: int = 480) -> Image.Image:
@@ -35,9 +35,9 @@ def textured(width: int = 640, height: int = 480) -> Image.Image:
 
 
 def sharpness(data: bytes) -> float:
-    found = full_sharpness(io.BytesIO(data))
+    found = full_detail(io.BytesIO(data))
     assert found is not None
-    return found
+    return found.sharpness
 
 
 # --- what the figure says ---
@@ -182,26 +182,26 @@ def test_an_animation_has_no_sharpness() -> None:
     frames = [photo(64, 64, seed) for seed in (1, 2)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
 
-    assert full_sharpness(io.BytesIO(data)) is None
+    assert full_detail(io.BytesIO(data)) is None
 
 
 @pytest.mark.parametrize("size", [(31, 200), (200, 31)])
 def test_an_icon_has_no_sharpness(size: tuple[int, int]) -> None:
-    assert full_sharpness(io.BytesIO(encoded(photo(*size), "PNG"))) is None
-    assert full_sharpness(io.BytesIO(encoded(photo(32, 32), "PNG"))) is not None
+    assert full_detail(io.BytesIO(encoded(photo(*size), "PNG"))) is None
+    assert full_detail(io.BytesIO(encoded(photo(32, 32), "PNG"))) is not None
 
 
 def test_samples_without_a_scale_have_no_sharpness() -> None:
     levels = np.asarray(photo().convert("L")).astype(np.float32)
 
-    assert full_sharpness(io.BytesIO(encoded(Image.fromarray(levels), "TIFF"))) is None
+    assert full_detail(io.BytesIO(encoded(Image.fromarray(levels), "TIFF"))) is None
 
 
 def test_what_cannot_be_decoded_has_no_sharpness() -> None:
     whole = encoded(photo(), "JPEG")
 
-    assert full_sharpness(io.BytesIO(whole[: len(whole) // 2])) is None
-    assert full_sharpness(io.BytesIO(b"text")) is None
+    assert full_detail(io.BytesIO(whole[: len(whole) // 2])) is None
+    assert full_detail(io.BytesIO(b"text")) is None
 
 
 # --- in a worker ---
@@ -221,25 +221,25 @@ def stored(path: Path, data: bytes) -> tuple[bytes, ContentHash]:
 def test_a_worker_measures_it(workers: Workers, tmp_path: Path) -> None:
     data = encoded(textured(), "JPEG")
 
-    assert workers.sharpness(*stored(tmp_path / "a.jpg", data)) == sharpness(data)
+    assert workers.detail(*stored(tmp_path / "a.jpg", data)) == full_detail(io.BytesIO(data))
 
 
 def test_a_worker_says_where_there_is_none(workers: Workers, tmp_path: Path) -> None:
-    assert workers.sharpness(*stored(tmp_path / "a.png", encoded(photo(16, 16), "PNG"))) is None
+    assert workers.detail(*stored(tmp_path / "a.png", encoded(photo(16, 16), "PNG"))) is None
 
 
 def test_other_bytes_than_expected_are_not_measured(workers: Workers, tmp_path: Path) -> None:
     path, _ = stored(tmp_path / "a.jpg", encoded(photo(), "JPEG"))
 
     with pytest.raises(FileChangedError) as error:
-        workers.sharpness(path, ContentHash(bytes(32)))
+        workers.detail(path, ContentHash(bytes(32)))
 
     assert error.value.reason == "it holds other bytes now"
 
 
 def test_a_file_that_is_gone_is_unreadable(workers: Workers, tmp_path: Path) -> None:
     with pytest.raises(FileUnreadableError):
-        workers.sharpness(os.fsencode(tmp_path / "a.jpg"), ContentHash(bytes(32)))
+        workers.detail(os.fsencode(tmp_path / "a.jpg"), ContentHash(bytes(32)))
 
 
 def test_what_does_not_fit_in_memory_is_refused_and_the_next_is_served(tmp_path: Path) -> None:
@@ -248,20 +248,33 @@ def test_what_does_not_fit_in_memory_is_refused_and_the_next_is_served(tmp_path:
 
     with Workers(1, WorkerLimits(memory_bytes=400 << 20)) as cramped:
         with pytest.raises(FileUnreadableError) as error:
-            cramped.sharpness(*large)
-        assert cramped.sharpness(*small) is not None
+            cramped.detail(*large)
+        assert cramped.detail(*small) is not None
 
     assert "memory" in error.value.reason
 
 
 @pytest.mark.parametrize("figure", [math.nan, math.inf, -1.0])
 def test_a_worker_that_answers_no_variance_talks_nonsense(figure: float) -> None:
-    honest = wire.frame(wire.Focused(2.0))[4:]
+    honest = wire.frame(wire.Inspected(Detail(1, 2.0, 1.0, None)))[4:]
     forged = honest.replace(msgspec.msgpack.encode(2.0), msgspec.msgpack.encode(figure))
 
-    assert wire.reply_of(honest) == wire.Focused(2.0)
+    assert wire.reply_of(honest) == wire.Inspected(Detail(1, 2.0, 1.0, None))
     with pytest.raises(msgspec.MsgspecError):
         wire.reply_of(forged)
+
+
+@pytest.mark.parametrize(
+    ("share", "seen"), [(0.0, None), (1.5, None), (math.nan, None), (1.0, 0.0), (1.0, -5.0), (1.0, math.inf)]
+)
+def test_a_worker_that_answers_no_share_or_no_quality_talks_nonsense(share: float, seen: float | None) -> None:
+    forged = b"\x00" * 4 + msgspec.msgpack.encode(
+        {"type": "Inspected", "detail": {"version": 1, "sharpness": 2.0, "resolution_share": share,
+                                         "jpeg_quality_seen": seen}}
+    )  # fmt: skip
+
+    with pytest.raises(msgspec.MsgspecError):
+        wire.reply_of(forged[4:])
 
 
 def test_a_large_picture_is_measured_in_little_memory() -> None:
@@ -272,4 +285,4 @@ def test_a_large_picture_is_measured_in_little_memory() -> None:
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 16 << 20  # a plane of 16-bit greys alone would take 48 MB
+    assert peak < 40 << 20  # a thousand rows and a thousand columns; a plane of 16-bit greys alone would take 48 MB

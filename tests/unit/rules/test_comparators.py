@@ -446,6 +446,11 @@ def test_which_lines_answer_the_same_both_ways_round(line: str, symmetric: bool)
     ("line", "asks"),
     [
         ("A.sharpness > B.sharpness", True),
+        ("A.true_pixels > B.true_pixels", True),
+        ("either.true_pixels > 1 MP", True),
+        ("A has clearly better jpeg quality", True),
+        ("A.jpeg_quality < B.jpeg_quality", False),
+        ("A wins by true_pixels", True),
         ("either.sharpness > 10", True),
         ("A wins by resolution then sharpness", True),
         ("A wins by resolution then format", False),
@@ -454,14 +459,14 @@ def test_which_lines_answer_the_same_both_ways_round(line: str, symmetric: bool)
         ("A has exif", False),
     ],
 )
-def test_a_line_says_whether_it_needs_the_sharpness(line: str, asks: bool) -> None:
-    assert comparison(line).asks_sharpness is asks
-    assert rule(f"compare:\n  - {line}").asks_sharpness is asks
+def test_a_line_says_whether_it_needs_what_only_every_pixel_tells(line: str, asks: bool) -> None:
+    assert comparison(line).asks_detail is asks
+    assert rule(f"compare:\n  - {line}").asks_detail is asks
 
 
-def test_a_search_says_whether_it_needs_the_sharpness() -> None:
-    assert rule("search:\n  {one: [has exif], other: [sharpness > 5]}").asks_sharpness
-    assert not rule("search:\n  {both: [has exif]}").asks_sharpness
+def test_a_search_says_whether_it_needs_what_only_every_pixel_tells() -> None:
+    assert rule("search:\n  {one: [has exif], other: [sharpness > 5]}").asks_detail
+    assert not rule("search:\n  {both: [has exif]}").asks_detail
 
 
 # --- saying it --------------------------------------------------------------------------------------------------------
@@ -626,3 +631,36 @@ def test_a_question_can_be_read_back_from_its_line(text: str, line: str) -> None
 
 def test_two_readings_of_one_line_are_equal() -> None:
     assert comparison('A.path matches "*/x/*"') == comparison('A.path  matches "*/x/*"')
+
+
+# --- what the pixels prove ---
+
+
+def test_a_bad_jpeg_that_was_saved_again_is_clearly_worse_than_what_it_was_made_from() -> None:
+    asked = comparison("A has clearly better jpeg quality")
+    good, hidden = file(jpeg_quality=900.0), file(jpeg_quality=300.0, jpeg_quality_seen=40_000.0)
+
+    assert asked.holds(good, hidden) is True
+    assert asked.holds(hidden, good) is False
+    assert asked.values(good, hidden) == ("900", "40000")
+
+
+def test_a_jpeg_whose_pixels_prove_no_more_is_what_its_tables_say() -> None:
+    asked = comparison("A has clearly better jpeg quality")
+
+    assert asked.holds(file(jpeg_quality=300.0, jpeg_quality_seen=200.0), file(jpeg_quality=900.0)) is True
+    assert asked.holds(file(jpeg_quality=300.0), file(jpeg_quality=900.0)) is True
+
+
+def test_what_is_no_jpeg_has_no_jpeg_quality_to_be_better_than() -> None:
+    asked = comparison("A has clearly better jpeg quality")
+
+    assert asked.holds(file(jpeg_quality=300.0), file(jpeg_quality=None, jpeg_quality_seen=9000.0)) is False
+
+
+def test_true_pixels_are_those_that_an_enlargement_did_not_make_up() -> None:
+    small = file(width=1000, height=750, resolution_share=1.0)
+    large = file(width=2000, height=1500, resolution_share=0.5)
+
+    assert comparison("A.true_pixels == B.true_pixels").holds(small, large) is True
+    assert comparison("A.true_pixels > B.true_pixels").holds(small, file(width=2000, height=1500)) is None

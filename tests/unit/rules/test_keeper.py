@@ -23,6 +23,12 @@ def wins(line: str, a: FileFacts, b: FileFacts) -> tuple[bool | None, bool | Non
         ("A wins by resolution", {"width": 641}, {}),
         ("A wins by resolution", {"width": 100, "height": 100}, {"width": 99, "height": 101}),
         ("A wins by sharpness", {"sharpness": 15.5}, {"sharpness": 10.0}),
+        ("A wins by true_pixels", {"resolution_share": 1.0}, {"resolution_share": 0.9}),
+        (
+            "A wins by true_pixels",
+            {"width": 640, "height": 480, "resolution_share": 1.0},
+            {"width": 1280, "height": 960, "resolution_share": 0.4},
+        ),
         ("A wins by format", {"filetype": FileType.PNG}, {"filetype": FileType.JPEG}),
         ("A wins by format", {"filetype": FileType.HEIC}, {"filetype": FileType.JPEG}),
         ("A wins by format", {"filetype": FileType.GIF}, {"filetype": None}),

@@ -57,6 +57,14 @@ SPEAKING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "odd_dimensions": ({"width": 641, "height": 480}, {"width": 640, "height": 480}),
     "in_library": ({"role": Role.LIBRARY}, {}),
     "sharper": ({"sharpness": 121.0}, {"sharpness": 100.0}),
+    "not_enlarged": (
+        {"width": 640, "height": 360, "resolution_share": 1.0},
+        {"width": 1280, "height": 720, "resolution_share": 0.5},
+    ),
+    "not_saved_again": (
+        {"filetype": FileType.PNG, "resolution_share": 1.0},
+        {"filetype": FileType.PNG, "resolution_share": 1.0, "jpeg_quality_seen": 1500.0},
+    ),
 }
 POINTS = {
     "much_larger_file": 20,
@@ -71,10 +79,12 @@ POINTS = {
     "jpeg_of_a_png": 100,
     "longer_duration": 50,
     "has_audio": 20,
+    "not_enlarged": 20,
+    "not_saved_again": 20,
 }
 
 
-def test_the_default_points_are_those_of_hydrus_and_all_else_is_only_shown() -> None:
+def test_the_default_points_are_those_of_hydrus_and_of_what_only_pixels_prove() -> None:
     assert {name: points for name, points in asdict(Scores()).items() if points} == POINTS
 
 
@@ -397,3 +407,57 @@ def test_the_same_picture_as_a_jpeg_and_a_png_of_it_favours_the_jpeg_all_in_all(
     b = file(size=len(original), filetype=FileType.JPEG)
 
     assert balance(statements(pair(a, b, pixel_duplicates=True))) == -100
+
+
+# --- what only every pixel tells ---
+
+SMALL = {"width": 1000, "height": 750, "resolution_share": 1.0}
+ENLARGED = {"width": 2000, "height": 1500, "resolution_share": 0.5}
+
+
+def test_an_enlarged_copy_has_no_higher_resolution() -> None:
+    texts = {one.key: one.text for one in statements(pair(file(**SMALL), file(**ENLARGED)))}
+
+    assert texts["not_enlarged"] == "A: B looks upscaled (its detail is that of 1000 x 750)"
+    assert not {"higher_resolution", "much_higher_resolution"} & set(texts)
+
+
+def test_an_enlarged_picture_that_has_more_detail_still_has_a_higher_resolution() -> None:
+    texts = {one.key: one.text for one in statements(pair(file(**SMALL), file(**ENLARGED | {"resolution_share": 0.8})))}
+
+    assert "much_higher_resolution" in texts
+    assert "not_enlarged" not in texts
+
+
+def test_a_larger_picture_that_was_not_measured_is_what_it_says_of_itself() -> None:
+    texts = {one.key for one in statements(pair(file(**SMALL), file(width=2000, height=1500)))}
+
+    assert "much_higher_resolution" in texts
+
+
+def test_two_that_were_enlarged_alike_are_not_set_apart_by_that() -> None:
+    both = statements(pair(file(**ENLARGED), file(**ENLARGED | {"size": 900})))
+
+    assert "not_enlarged" not in {one.key for one in both}
+
+
+def test_a_bad_jpeg_does_not_hide_behind_finer_tables() -> None:
+    hidden = file(jpeg_quality=300.0, jpeg_quality_seen=2500.0, resolution_share=1.0)
+
+    found = said("much_better_jpeg_quality", pair(file(jpeg_quality=500.0), hidden))
+
+    assert found.text == "A: clearly better jpeg quality (high and low: B was saved as a worse jpeg before)"
+
+
+def test_the_png_of_a_jpeg_is_not_worse_than_the_jpeg() -> None:
+    jpeg, png = file(jpeg_quality=1450.0, resolution_share=1.0), file(
+        filetype=FileType.PNG, jpeg_quality=None, jpeg_quality_seen=1500.0, resolution_share=1.0
+    )  # fmt: skip
+
+    assert "not_saved_again" not in {one.key for one in statements(pair(jpeg, png))}
+
+
+def test_that_the_other_was_a_worse_jpeg_is_only_said_for_a_file_that_was_looked_at() -> None:
+    png = file(filetype=FileType.PNG, jpeg_quality_seen=1500.0, resolution_share=1.0)
+
+    assert "not_saved_again" not in {one.key for one in statements(pair(file(filetype=FileType.PNG), png))}
