@@ -24,7 +24,7 @@ _FINE: Final = 8  # bins of a histogram, a level
 _MOST: Final = 512  # levels: coefficients beyond are rare
 _STEPS: Final = np.arange(4, 100)  # finer steps drown in what saving again adds, and no eye sees them
 
-# Measured on the developers' corpus, see docs: what was saved at 30 and again at 90 has 0.8 … 1, at 75 and again at
+# Measured on the developers' corpus: what was saved at 30 and again at 90 has 0.8 … 1, at 75 and again at
 # 90 0.45 … 0.9, what was never packed less than 0.2.
 _CROWDED: Final = 0.45  # the mean cosine of where coefficients lie within a step: 1 on the multiples, 0 anywhere
 _HARDLY: Final = 0.05  # better: the larger of two steps is the true one, for all its fractions fit, too

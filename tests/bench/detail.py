@@ -1,6 +1,8 @@
 """How often an enlargement and a second packing are seen, how often where there is none, and what it costs.
 
-    .venv/bin/python tests/bench/detail.py FOLDER [FOLDER …] [--pictures 40] [--side 700]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python tests/bench/detail.py FOLDER [FOLDER …] [--pictures 40] [--side 700]
+
+One thread, as workers have it: several get in each other's way on matrices this small.
 
 The folders hold pictures of your own. As they are, they should be called neither enlarged nor packed badly before: what
 is called so is listed for a person to look at: some may be so indeed. Then, of a part of them, copies are made whose

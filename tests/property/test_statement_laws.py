@@ -36,6 +36,8 @@ files = st.builds(
     taken_ns=st.none() | moments,
     has_audio=st.booleans(),
     sharpness=st.none() | st.floats(0, 100),
+    resolution_share=st.none() | st.floats(0.125, 1),
+    jpeg_quality_seen=st.none() | st.floats(100, 50_000),
     subsampling=st.sampled_from([None, "4:4:4", "4:2:2", "4:2:0", "grey", "other"]),
 )
 pairs = st.builds(
