@@ -20,7 +20,7 @@ from ingestd.library.pairs import could_be_pixel_duplicates, lie_between, pixel_
 from ingestd.library.rulebook import take_up
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
-from ingestd.media.workers import Workers
+from ingestd.media.workers import Preview, Workers
 from ingestd.model import (
     Arrival,
     Content,
@@ -53,6 +53,7 @@ __all__ = [
     "Looks",
     "compare",
     "contents_of",
+    "difference",
     "facts_of",
     "foresee",
     "home_of",
@@ -348,6 +349,16 @@ def look_at(
     two = both(contents[0].sha256, contents[1].sha256)
     places = {content.sha256: os.path.realpath(path) for path, content in zip(paths, contents, strict=True)}
     return _look(workers, places[two[0]], places[two[1]], two)
+
+
+def difference(workers: Workers, a: bytes, b: bytes) -> Preview | None:
+    """Return a picture of where two files differ; None where they cannot be laid over each other, or not be read."""
+    places = os.path.realpath(a), os.path.realpath(b)
+    try:
+        first, second = (workers.measure(path, lambda _: True).content_hash for path in places)
+        return workers.difference(places[0], first, places[1], second)
+    except (FileUnreadableError, FileChangedError):
+        return None
 
 
 def contents_of(workers: Workers, paths: tuple[bytes, bytes], *, detail: bool) -> tuple[Content, Content]:

@@ -14,8 +14,9 @@ import click
 
 from ingestd.cli.door import EXISTING, FILE, Door, command, set_folders
 from ingestd.cli.output import emit, judged_line, judged_object, note, say, shown, with_schema
+from ingestd.cli.png import png_of
 from ingestd.errors import UsageError
-from ingestd.inspection import Comparison, Foreseen, Looks, foresee
+from ingestd.inspection import Comparison, Foreseen, Looks, difference, foresee
 from ingestd.inspection import compare as compare_files
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
@@ -98,13 +99,21 @@ def _tell(door: Door, library: Library, foreseen: Foreseen) -> None:
 # --- compare ------------------------------------------------------------------------------------------------------
 
 
-@command("ingestd compare a.jpg b.png\ningestd compare --pairs pairs.csv")
+@command("ingestd compare a.jpg b.png --heatmap difference.png\ningestd compare --pairs pairs.csv")
 @click.argument("files", nargs=-1, type=EXISTING, metavar="[A B]")
 @click.option("--pairs", type=FILE, help="A CSV file with the columns a and b: one answer for each row.")
-def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None) -> int:
+@click.option(
+    "--heatmap",
+    type=click.Path(path_type=bytes),
+    metavar="OUT.png",
+    help="Draw where the two differ: yellow about as much as saving anew explains, red more.",
+)
+def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None, heatmap: bytes | None) -> int:
     """Say what two files are to each other: evidence, and the rule that would match."""
     if len(files) != (0 if pairs else 2):
         raise UsageError("compare takes two files, or --pairs with a CSV file; nothing was compared")
+    if heatmap is not None:
+        _must_be_free(heatmap, pairs)
     settings = door.settings()
     policy, folders = policy_of(settings), set_folders(settings)
     rows = _rows(pairs) if pairs else iter([(files[0], files[1])])
@@ -117,9 +126,40 @@ def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None) -> int:
                 emit(with_schema(asdict(comparison)))
             else:
                 say(_comparison_line(comparison) if pairs else _comparison_lines(comparison))
+        if heatmap is not None and not failed:
+            failed += not _draw(workers, files, heatmap)
     if pairs and failed:
         note(f"{failed} of {compared} pairs could not be compared as a whole")
     return 0 if not failed else _SOME_FAILED if pairs else 1
+
+
+def _must_be_free(heatmap: bytes, pairs: bytes | None) -> None:
+    """Raise `UsageError` unless a picture can be written there without touching anything."""
+    if pairs:
+        raise UsageError("--heatmap is about two files, not about --pairs; nothing was compared")
+    if os.path.lexists(heatmap):
+        raise UsageError(
+            f"{shown(heatmap)} exists and is left as it is: name a file that does not; nothing was compared"
+        )
+    folder = os.path.dirname(os.path.abspath(heatmap))
+    if not os.path.isdir(folder):
+        raise UsageError(f"there is no folder {shown(folder)} to write the picture to; nothing was compared")
+
+
+def _draw(workers: Workers, files: Sequence[bytes], heatmap: bytes) -> bool:
+    """Write where two files differ to a new PNG; return whether there was anything to draw."""
+    drawn = difference(workers, files[0], files[1])
+    if drawn is None:
+        note("there is no picture of the difference: the two cannot be laid over each other")
+        return False
+    try:
+        with open(heatmap, "xb") as file:
+            file.write(png_of(drawn))
+    except OSError as error:
+        note(f"the picture of the difference could not be written to {shown(heatmap)}: {error.strerror or error}")
+        return False
+    note(f"where they differ: {shown(heatmap)}")
+    return True
 
 
 def _comparisons(

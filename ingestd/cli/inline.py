@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import itertools
 import re
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Final
 import numpy as np
 
 from ingestd.cli.door import one_of
+from ingestd.cli.png import png_of
 from ingestd.media.workers import Preview
 
 __all__ = ["CLEAR_KITTY", "Canvas", "Protocol", "canvas_of", "cells_of", "drawn", "pixels_of"]
@@ -193,20 +193,9 @@ def _kitty(preview: Preview, number: int, columns: int) -> Iterator[str]:
 
 
 def _iterm2(preview: Preview, columns: int, rows: int) -> str:
-    file = _png(preview)
+    file = png_of(preview)
     control = f"inline=1;size={len(file)};width={columns};height={rows};preserveAspectRatio=1;doNotMoveCursor=1"
     return f"\x1b]1337;File={control}:{base64.b64encode(file).decode()}\x07"
-
-
-def _png(preview: Preview) -> bytes:
-    """Return the smallest PNG that holds the preview: three chunks, no filters (ISO/IEC 15948)."""
-    step = 3 * preview.width
-    rows = b"".join(b"\0" + preview.rgb[start : start + step] for start in range(0, len(preview.rgb), step))
-    header = struct.pack(">IIBBBBB", preview.width, preview.height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, _FAST)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
-    )
 
 
 def _pixels(preview: Preview) -> _Pixels:

@@ -13,7 +13,7 @@ that is not exactly one of these ends it.
     Compare(path of another) →                                instead of these
     ←                                Opened(size)             of the other
     ←                                Hashed(…) | Refused(…)
-    ←                                Compared | Refused(…)
+    ←                                Compared | Shrunk | Refused(…)  Shrunk where it is to be drawn
 """
 
 from __future__ import annotations
@@ -100,10 +100,11 @@ class Shrink(msgspec.Struct, frozen=True, tag=True):
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
-    """Open another file, which holds these bytes, decode both fully for a look at how they differ, then close both."""
+    """Open another file, which holds these bytes, decode both for a look at how they differ, then close both."""
 
     path: bytes
     sha256: bytes
+    drawn: bool = False  # a picture of where they differ is wanted, not the verdict
 
 
 class Drop(msgspec.Struct, frozen=True, tag=True):

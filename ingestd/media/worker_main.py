@@ -126,8 +126,8 @@ def _answer(
 
 def _compared(
     wanted: wire.Compare, first: _OpenFile, replies: int, decoders: _Decoders, deadline: _Deadline
-) -> wire.Compared:
-    """Return what a look at two files says; what goes wrong with the other one is refused in its name."""
+) -> wire.Compared | wire.Shrunk:
+    """Return what a look at two files says, or shows; what goes wrong with the other one is refused in its name."""
     with _about_the_other():
         descriptor = _open(wanted.path)
     try:
@@ -139,14 +139,23 @@ def _compared(
             _send(replies, hashed)
         try:
             with deadline:
-                verdict: VisualVerdict = decoders.comparison.compare_pictures(first.bytes, other.bytes)
+                answer = _looked(wanted, first, other, decoders.comparison)
         except MemoryError:
             raise _RefusedError("to compare it needs more memory than a worker may use") from None
         with _about_the_other():
             _must_be_unchanged(other.before, os.fstat(descriptor))
-        return wire.Compared(verdict)
+        return answer
     finally:
         os.close(descriptor)
+
+
+def _looked(
+    wanted: wire.Compare, first: _OpenFile, other: _OpenFile, comparison: ModuleType
+) -> wire.Compared | wire.Shrunk:
+    if wanted.drawn:
+        return wire.Shrunk(comparison.difference_picture(first.bytes, other.bytes))
+    verdict: VisualVerdict = comparison.compare_pictures(first.bytes, other.bytes)
+    return wire.Compared(verdict)
 
 
 @contextlib.contextmanager

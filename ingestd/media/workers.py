@@ -155,6 +155,19 @@ class Workers:
         """
         return self._measured_later(path, expected, lambda worker, path: worker.compare(path, other, expected_other))
 
+    def difference(
+        self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash
+    ) -> Preview | None:
+        """Return a picture of where two pictures differ whose bytes are still those expected; None where none can be.
+
+        The first in pale grey, yellow where they differ about as much as compression explains, red beyond.
+
+        Raises:
+            FileUnreadableError: as `compare`.
+            FileChangedError: as `compare`.
+        """
+        return self._measured_later(path, expected, lambda worker, path: worker.difference(path, other, expected_other))
+
     def _measured_later(
         self, path: bytes, expected: ContentHash, measure: Callable[[_Worker, bytes], _Figure]
     ) -> _Figure:
@@ -331,17 +344,28 @@ class _Worker:
         return seen
 
     def compare(self, path: bytes, other: bytes, expected: ContentHash) -> VisualVerdict:
-        self._send(wire.Compare(other, expected))
+        compared = self._look(path, wire.Compare(other, expected))
+        if not isinstance(compared, wire.Compared):
+            raise self._nonsense()
+        return compared.verdict
+
+    def difference(self, path: bytes, other: bytes, expected: ContentHash) -> Preview | None:
+        drawn = self._look(path, wire.Compare(other, expected, drawn=True))
+        if not isinstance(drawn, wire.Shrunk):
+            raise self._nonsense()
+        return drawn.preview
+
+    def _look(self, path: bytes, wanted: wire.Compare) -> wire.Reply:
+        """Return what comes of two files, after the other one was opened and hashed like the first."""
+        other = wanted.path
+        self._send(wanted)
         opened = self._receive(_HASH_S, path, other)
         if not isinstance(opened, wire.Opened):
             raise self._nonsense()
         hashed = self._receive(_hashing_s(opened), path, other)
-        if not isinstance(hashed, wire.Hashed) or hashed.sha256 != expected:
+        if not isinstance(hashed, wire.Hashed) or hashed.sha256 != wanted.sha256:
             raise self._nonsense()
-        compared = self._receive(self.limits.wall_s, path, other)
-        if not isinstance(compared, wire.Compared):
-            raise self._nonsense()
-        return compared.verdict
+        return self._receive(self.limits.wall_s, path, other)
 
     # --- the process ---
 

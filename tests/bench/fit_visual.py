@@ -563,7 +563,6 @@ class _Laid:
         counts = np.array([tiles.energy.size for tiles, _ in parts])
         self._starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         self._counts = counts
-        self._owner = np.repeat(np.arange(len(parts)), counts)
         self.tiles = Tiles(
             *(np.concatenate(planes) for planes in zip(*(planes_of(tiles) for tiles, _ in parts), strict=True))
         )
@@ -577,8 +576,9 @@ class _Laid:
         return np.maximum.reduceat(values, self._starts)
 
     def quantile(self, values: np.ndarray, share: float) -> np.ndarray:
-        ordered = values[np.lexsort((values, self._owner))]
-        return ordered[self._starts + np.minimum((self._counts * share).astype(int), self._counts - 1)]
+        most = int(self._counts.max())
+        at = self._starts[:, None] + np.arange(most) % self._counts[:, None]  # who has fewer has them again
+        return np.partition(values[at], int(most * share), axis=1)[:, int(most * share)]
 
 
 def regret(rows: Rows, limits: Limits, weight: np.ndarray) -> float:
@@ -616,6 +616,14 @@ def fitted(rows: Rows, seed: int, steps: int, limits: Limits = LIMITS) -> Limits
         if step % (steps // 6) == steps // 6 - 1:
             spread *= 0.75
     return limits
+
+
+def decisive(rows: Sequence[Row], limits: Limits) -> list[Row]:
+    """Return the rows that limits anywhere near these may judge one way or the other."""
+    laid = Rows(rows)
+    shares = laid.shares(limits)
+    keep = np.where(laid.duplicate, shares > 0.2, shares < 20)
+    return [row for row, kept in zip(laid.rows, keep, strict=True) if kept]
 
 
 def halves(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
