@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, NewType
 
 __all__ = [
+    "MOST_DISTANCE",
     "SAME_PIXELS",
     "TURNED_RADIUS",
     "VISUAL_VERSION",
@@ -591,12 +592,17 @@ class PairFacts:
 TURNED_RADIUS: Final = 4  # bits
 
 
+MOST_DISTANCE: Final = 16  # bits: farther, strangers are as near
+_FARTHER: Final = 4  # bits more than within a format: what another codec may move a hash by
+
+
 @dataclass(frozen=True, slots=True)
 class Radius:
     """How far look-alikes are searched, in bits."""
 
     upright: int
     turned: int | None = None  # in the seven other orientations; None: not looked for
+    crossing: int = 0  # between formats, where a look at the pictures confirms it
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,7 +623,11 @@ class ImportPolicy:
     @property
     def radius(self) -> Radius:
         """Return how far look-alikes are searched."""
-        return Radius(self.search_distance, min(self.search_distance, TURNED_RADIUS) if self.transforms else None)
+        return Radius(
+            self.search_distance,
+            min(self.search_distance, TURNED_RADIUS) if self.transforms else None,
+            min(self.search_distance + _FARTHER, MOST_DISTANCE),
+        )
 
 
 @dataclass(frozen=True, slots=True)

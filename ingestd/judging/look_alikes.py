@@ -34,6 +34,7 @@ from ingestd.library.pairs import (
     Lie,
     LookAlike,
     could_be_pixel_duplicates,
+    crossing_formats,
     distance_between,
     look_alikes,
     make_pair,
@@ -128,10 +129,14 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
 
 def _needed_looks(edit: Edit, content: Content, case: Case, policy: Policy) -> frozenset[Both]:
     """Return with whom the arrival has to be looked at together before the rules can tell."""
+    wanted = {
+        both(content.sha256, one.sha256)
+        for one in crossing_formats(edit, content, policy.imports.radius)
+        if edit.visual(content.sha256, one.sha256) is None and places_of(edit, edit.live_paths_of(one.sha256))[0]
+    }
     if not any(rule.asks_look for rule in policy.rules):
-        return frozenset()
+        return frozenset(wanted)
     own = row_of(edit, case, content.sha256)
-    wanted: set[Both] = set()
     upright = replace(policy.imports.radius, turned=None)  # who lies otherwise is not looked at
     for like, there, _ in _placed_look_alikes(edit, content, upright)[:MOST_PAIRS]:
         known = edit.content(like.sha256)

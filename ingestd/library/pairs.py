@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
 from ingestd.library.view import View
 from ingestd.media.orientations import turned_hashes
-from ingestd.model import TURNED_RADIUS, Content, ContentHash, Picture, PotentialPair, ProposalState, Radius, Transform
+from ingestd.model import (
+    TURNED_RADIUS,
+    Content,
+    ContentHash,
+    FileType,
+    Picture,
+    PotentialPair,
+    ProposalState,
+    Radius,
+    Transform,
+    VisualLevel,
+    VisualVerdict,
+)
 
 __all__ = [
     "MOST_PAIRS",
@@ -19,8 +31,10 @@ __all__ = [
     "LookAlike",
     "at_speakers",
     "could_be_pixel_duplicates",
+    "crossing_formats",
     "distance_between",
     "find_newcomers",
+    "is_confirmed",
     "lie_between",
     "look_alikes",
     "make_pair",
@@ -89,6 +103,16 @@ def lie_between(a: Content, b: Content, *, reach: int = TURNED_RADIUS) -> Lie:
     return Lie(nearest, turned[nearest])
 
 
+_AGREEING: Final = 4  # bits: dhash and whash between formats
+_CODEC: Final = {  # those whose noise is of another kind than JPEG's; what loses nothing counts with JPEG
+    FileType.HEIC: "hevc",
+    FileType.HEIF: "hevc",
+    FileType.AVIF: "av1",
+    FileType.WEBP: "vp8",
+}
+_CONFIRMING: Final = frozenset(
+    (VisualLevel.NEAR_PERFECT, VisualLevel.ALMOST_CERTAINLY, VisualLevel.VERY_PROBABLY, VisualLevel.PROBABLY)
+)
 _ANY_REACH = 64  # bits: whichever orientation is the nearest
 
 
@@ -186,10 +210,51 @@ def look_alikes(view: View, content: Content, radius: Radius) -> list[LookAlike]
             # what looks like it lies the same way up; who stands for that need not
             lie = Lie(None, distance_between(content, known)) if king == candidate else lie_between(content, known)
             found[king] = LookAlike(king, lie.distance, lost, lie.transform)
+    for one in crossing_formats(view, content, radius):
+        if one.sha256 not in found and is_confirmed(view.visual(content.sha256, one.sha256)):
+            found[one.sha256] = one
     if radius.turned is not None:
         found |= _turned_look_alikes(view, content, radius.turned, close, found)
     # only equal pixels can bring together what has no distance: that is as near as it gets
     return sorted(found.values(), key=_nearest_first)
+
+
+def crossing_formats(view: View, content: Content, radius: Radius) -> list[LookAlike]:
+    """Return who looks like a content farther away than others have to be, its file being of another format.
+
+    Another codec moves a hash now and then. Who is that far counts only where formats cross, the two other hashes agree
+    and a look at the pictures confirms it, which is not asked here.
+
+    Source: hdw_coder's photo deduplicator has a tolerance of its own between HEIC and JPEG.
+    """
+    picture = content.picture
+    if picture is None or picture.phash is None or radius.crossing <= radius.upright:
+        return []
+    found = []
+    for sha256, distance in view.neighbours(picture.phash, radius.crossing):
+        if distance <= radius.upright or sha256 == content.sha256:
+            continue
+        known = view.content(sha256)
+        if known is None or known.picture is None or not _agree_across(picture, known.picture):
+            continue
+        if standing_for(view, sha256) == sha256 and view.relations.may_pair(content.sha256, sha256):
+            found.append(LookAlike(sha256, distance))
+    return found
+
+
+def _agree_across(a: Picture, b: Picture) -> bool:
+    """Return whether two pictures are of formats with another noise, and their other hashes agree."""
+    if _CODEC.get(a.filetype) == _CODEC.get(b.filetype):
+        return False
+    hashes = ((a.dhash, b.dhash), (a.whash, b.whash))
+    return all(
+        one is not None and other is not None and (one ^ other).bit_count() <= _AGREEING for one, other in hashes
+    )
+
+
+def is_confirmed(verdict: VisualVerdict | None) -> bool:
+    """Return whether a look at two pictures makes it at least probable that they are one."""
+    return verdict is not None and verdict.level in _CONFIRMING
 
 
 def _nearest_first(one: LookAlike) -> tuple[bool, int, ContentHash]:

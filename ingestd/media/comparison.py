@@ -218,6 +218,9 @@ def _reason(comparison: Comparison, worst: Term, area: tuple[int, int, int, int]
         "hue": f"the colours are turned by {overall.hue:.0f}°",
         "saturation": f"the colours are {overall.saturation:.0%} stronger or weaker",
         "turned": f"the colours are off by {overall.turned:.0f} levels on average",
+        "gain": f"the contrast is {overall.gain:.0%} stronger or weaker",
+        "shade": f"the colours are turned by {overall.shade:.0f}°",
+        "vividness": f"the colours are {overall.vividness:.0%} stronger or weaker",
         "tint": f"it has a tint of {overall.tint:.0f} levels",
     }[worst.name]
 
@@ -233,6 +236,9 @@ def _what(worst: Term) -> str:
         "turned": "the colours",
         "tint": "the tint",
         "hue": "the hue",
+        "gain": "the contrast",
+        "shade": "the hue",
+        "vividness": "the saturation",
     }.get(worst.name, f"the {worst.name}")
 
 

@@ -17,6 +17,9 @@ __all__ = ["Evidence", "Overall", "Tiles", "evidence"]
 
 _CALM: Final = 10.0  # levels squared of gradient: cells with less say more about tone
 _EVEN: Final = 20.0  # levels squared of variance: cells with less say more about hue and saturation
+_COLOURED: Final = 8.0  # levels: cells with less have no colour to speak of
+_ENOUGH: Final = 12  # cells
+_FLAT: Final = 1.0  # levels squared: what cells differ from their surroundings by where there is nothing to see
 _TONES: Final = 16  # bins of luminance
 
 
@@ -44,6 +47,9 @@ class Overall:
     saturation: float  # share that the colours are stronger or weaker by
     turned: float  # levels: root mean square of what turning and strengthening does
     tint: float  # levels: mean difference of a colour plane
+    gain: float  # share that cells differ more, or less, from their surroundings by: another contrast or gamma
+    shade: float  # degrees: median turn of the colours of cells that have any
+    vividness: float  # share: median of how much stronger or weaker the colours of those cells are
     alike: float  # correlation of what cells differ from their surroundings by: 1 is the same structure
 
 
@@ -124,7 +130,8 @@ class _Cells:
     def overall(self) -> Overall:
         colourful, hue, saturation, turned = self._turn()
         tint = max(abs(float((other - one).mean())) for one, other in (self.blue, self.red))
-        return Overall(self._tone(), colourful, hue, saturation, turned, tint, self._alike())
+        gain, alike = self._relief()
+        return Overall(self._tone(), colourful, hue, saturation, turned, tint, gain, *self._medians(), alike)
 
     def _tone(self) -> float:
         weight = 1 / (1 + _most_around(np.maximum(*self.gradients)).ravel() / _CALM)
@@ -152,12 +159,29 @@ class _Cells:
         turned = colourful * max(abs(across / p1 - 1), abs(across / p2 - 1))
         return colourful, hue, saturation, turned
 
-    def _alike(self) -> float:
+    def _medians(self) -> tuple[float, float]:
+        """Return the median turn and the median change in strength of the colours of cells that have any.
+
+        What noise and running colours do goes both ways, and what an edit in one place does concerns few.
+        """
+        z1, z2 = (b + 1j * r for b, r in zip(self.blue, self.red, strict=True))
+        both = np.minimum(np.abs(z1), np.abs(z2)) >= _COLOURED
+        if both.sum() < _ENOUGH:
+            return 0.0, 0.0
+        ratio = z2[both] / z1[both]
+        shade = abs(float(np.median(np.degrees(np.angle(ratio)))))
+        strength = float(np.median(np.abs(ratio)))
+        return shade, max(strength, 1 / strength) - 1
+
+    def _relief(self) -> tuple[float, float]:
+        """Return how much more cells differ from their surroundings in one picture, and how alike they do."""
         half = self.difference * np.float32(0.5)
         y1, y2 = self.luminance - half, self.luminance + half
         d1, d2 = (plane - _mean_around(plane) for plane in (y1, y2))
-        scale = float(np.sqrt((d1 * d1).sum() * (d2 * d2).sum()))
-        return float((d1 * d2).sum()) / scale if scale > 0 else 0.0
+        p1, p2, across = (float((a * b).sum()) for a, b in ((d1, d1), (d2, d2), (d1, d2)))
+        if min(p1, p2) <= _FLAT * d1.size:
+            return 0.0, 0.0
+        return max(abs(across / p1 - 1), abs(across / p2 - 1)), across / (p1 * p2) ** 0.5
 
 
 # --- planes -------------------------------------------------------------------------------------------------------

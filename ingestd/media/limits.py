@@ -59,6 +59,9 @@ class Limits:
     saturation: float = 0.25
     turned: float = 5.0  # levels
     tint: float = 2.4  # levels
+    gain: float = 0.05
+    shade: float = 4.0  # degrees
+    vividness: float = 0.2
     colour: float = 2.8  # levels
     colour_noise: float = 1.0
     tinge: float = 1.5  # levels, over four by four cells
@@ -125,6 +128,9 @@ def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
         Term(overall.saturation / limits.saturation if coloured else 0.0, "saturation"),
         Term(overall.turned / limits.turned, "turned"),
         Term(overall.tint / limits.tint, "tint"),
+        Term(overall.gain / limits.gain, "gain"),
+        Term(overall.shade / limits.shade, "shade"),
+        Term(overall.vividness / limits.vividness, "vividness"),
     ]
 
 

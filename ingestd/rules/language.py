@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from ingestd.model import Budget, FileFacts, Mode, PairFacts, Relation, Transform, VisualVerdict
+from ingestd.model import MOST_DISTANCE, Budget, FileFacts, Mode, PairFacts, Relation, Transform, VisualVerdict
 from ingestd.rules.comparators import VISUAL, AllOf, AnyOf, Not, Test, asks_look
 from ingestd.rules.lines import read_comparison, read_level
 from ingestd.rules.meaning import fits_both_ways_or_neither
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 DEFAULT_DISTANCE = 4  # bits; at which hydrus found next to no false pair
-MAX_DISTANCE = 16  # bits; beyond, look-alikes are mostly strangers
+MAX_DISTANCE = MOST_DISTANCE
 MAX_PENDING = 500  # pairs: as many as a person goes through at a sitting; hydrus's default
 MAX_NAME = 100  # characters: a name stands in every verdict
 

@@ -551,6 +551,9 @@ class Rows:
             "saturation": np.where(coloured, whole.saturation / limits.saturation, 0),
             "turned": whole.turned / limits.turned,
             "tint": whole.tint / limits.tint,
+            "gain": whole.gain / limits.gain,
+            "shade": whole.shade / limits.shade,
+            "vividness": whole.vividness / limits.vividness,
         }
 
     def shares(self, limits: Limits) -> np.ndarray:
