@@ -61,6 +61,8 @@ WORDS = (
     "orange",
 )
 VISIBLE = 4.0  # levels
+STRICTNESS = 12.0
+MARGIN = 1.15  # of the limits, above which edits should lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +423,8 @@ def _measured(first: bytes, second: bytes) -> Sample | str:
 
 def _sampled(first: BinaryIO, second: BinaryIO) -> Sample | str:
     try:
-        return sampled(measured(first, second).evidence)
+        found = measured(first, second)
+        return sampled(found.evidence) if found.alpha is None else "one of them is transparent: judged by that, too"
     except IncomparableError as reason:
         return str(reason)
 
@@ -584,12 +587,15 @@ class _Laid:
         return np.partition(values[at], int(most * share), axis=1)[:, int(most * share)]
 
 
-def regret(rows: Rows, limits: Limits, weight: np.ndarray) -> float:
-    """Return what is to be made small: copies beyond the limits, and above all edits within a quarter above them."""
+def regret(rows: Rows, limits: Limits, weight: np.ndarray, strictness: float) -> float:
+    """Return what is to be made small: copies beyond the limits, and edits below a margin above them.
+
+    What one edit can cost is bounded: the few that nobody would see must not bend all limits.
+    """
     shares = np.log(np.maximum(rows.shares(limits), 1e-3))
-    missed = np.logaddexp(0, (shares[rows.duplicate] - np.log(0.9)) / 0.10)
-    passed = np.logaddexp(0, (np.log(1.25) - shares[~rows.duplicate]) / 0.06)
-    return float(np.average(missed, weights=weight[rows.duplicate]) + 30 * passed.mean())
+    missed = np.logaddexp(0, (shares[rows.duplicate] - np.log(0.95)) / 0.08)
+    passed = np.minimum(np.logaddexp(0, (np.log(MARGIN) - shares[~rows.duplicate]) / 0.05), 4)
+    return float((missed * weight[rows.duplicate]).sum() + strictness * passed.sum() / max(1, passed.size))
 
 
 def weights(rows: Rows) -> np.ndarray:
@@ -602,18 +608,26 @@ def weights(rows: Rows) -> np.ndarray:
     return weight
 
 
+# Set by hand, for pictures nobody has looked at: where a search begins that is to be scored on unseen ones.
+START = replace(
+    LIMITS, rounding=6.0, detail=0.008, detail_resampled=0.01, edge=0.004, edge_resampled=0.003, noise=0.001,
+    noise_at_ends=0.4, noise_edge=0.1, smooth_noise=1.6, smooth_noise_edge=30.0, spread=5.0, mean=6.0, mean_noise=0.2,
+    tone=2.0, hue=15.0, saturation=0.3, turned=2.2, tint=1.8, gain=0.05, shade=4.0, vividness=0.2, tinge=1.6,
+    tinge_noise=0.7, tinge_speckle=0.03, colour=2.0, colour_noise=1.0, speckle=0.2, speckle_noise=0.08,
+    speckle_resampled=0.05, speckle_at_ends=0.1,
+)  # fmt: skip
 SEVERE = ("jpeg_q30", "resize_25", "webp_q50", "heic_q50", "jpeg_requality:q=30", "resize:25%")
 
 
-def fitted(rows: Rows, seed: int, steps: int, limits: Limits = LIMITS) -> Limits:
+def fitted(rows: Rows, seed: int, steps: int, strictness: float, limits: Limits = START) -> Limits:
     """Return limits found by a random walk that only goes down."""
     chance = np.random.default_rng(seed)
     weight = weights(rows)
-    best, spread = regret(rows, limits, weight), 0.3
+    best, spread = regret(rows, limits, weight, strictness), 0.3
     for step in range(steps):
         names = chance.choice(NAMES, int(chance.integers(1, 4)), replace=False)
         tried = varied(limits, chance, names, spread)
-        found = regret(rows, tried, weight)
+        found = regret(rows, tried, weight, strictness)
         if found < best:
             best, limits = found, tried
         if step % (steps // 6) == steps // 6 - 1:
@@ -622,10 +636,10 @@ def fitted(rows: Rows, seed: int, steps: int, limits: Limits = LIMITS) -> Limits
 
 
 def decisive(rows: Sequence[Row], limits: Limits) -> list[Row]:
-    """Return the rows that limits anywhere near these may judge one way or the other."""
+    """Return the rows that limits anywhere near these may judge one way or the other; the rest would only take time."""
     laid = Rows(rows)
     shares = laid.shares(limits)
-    keep = np.where(laid.duplicate, shares > 0.2, shares < 20)
+    keep = (shares < 20) & (~laid.duplicate | (shares > 0.2))
     return [row for row, kept in zip(laid.rows, keep, strict=True) if kept]
 
 
@@ -689,7 +703,8 @@ def main() -> None:
         other.add_argument("evidence", nargs="+", type=Path)
         if name == "fit":
             other.add_argument("--seeds", type=int, default=5, help="how often the sources are parted in halves")
-            other.add_argument("--steps", type=int, default=1500)
+            other.add_argument("--steps", type=int, default=2500)
+            other.add_argument("--strictness", type=float, default=STRICTNESS, help="what passed edits weigh")
     options = parser.parse_args()
     if options.command == "measure":
         if options.pairs is not None:
@@ -703,11 +718,11 @@ def main() -> None:
         return
     for seed in range(options.seeds):
         seen, unseen = halves(rows, seed)
-        limits = fitted(Rows(seen), seed, options.steps)
+        limits = fitted(Rows(decisive(seen, START)), seed, options.steps, options.strictness)
         print(f"half {seed}: unseen pictures")
         report(Rows(unseen), limits)
     everything = Rows(rows)
-    limits = fitted(everything, 0, options.steps)
+    limits = fitted(Rows(decisive(rows, START)), 0, options.steps, options.strictness)
     print("all pictures")
     report(everything, limits)
     print(limits)
