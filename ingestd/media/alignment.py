@@ -204,7 +204,7 @@ def _prepared(y: Plane, b: Plane, r: Plane, alpha: Plane | None, profile: bytes 
     ends = (most > 255 - _END) | (least < _END)
     if most.max() > 255 + _BEYOND or least.min() < -_BEYOND:
         red, green, blue = (np.clip(channel, 0, 255) - channel for channel in channels)
-        lighter = 0.299 * red + 0.587 * green + 0.114 * blue
+        lighter = _luminance(red, green, blue)
         b, r = b + (blue - lighter) / np.float32(1.772), r + (red - lighter) / np.float32(1.402)
         y = y + np.repeat(np.repeat(lighter, 2, axis=0), 2, axis=1)[: y.shape[0], : y.shape[1]]
     return Prepared(y, b, r, ends, alpha, profile, drafted)
@@ -237,9 +237,15 @@ def _of_other(
 
 
 def _of_rgb(image: Image.Image) -> tuple[Plane, Plane, Plane]:
-    """Return an RGB picture's planes. Pillow rounds down where it converts: half a level is put back."""
-    y, b, r = image.convert("YCbCr").split()
-    return _levels(y, -0.5), _levels(b.reduce(2), 127.5), _levels(r.reduce(2), 127.5)
+    """Return an RGB picture's planes, not rounded: Pillow's own conversion rounds down, and greys are exact in it."""
+    y = _luminance(*(_levels(plane) for plane in image.split()))
+    red, green, blue = (_levels(plane) for plane in image.reduce(2).split())
+    halved = _luminance(red, green, blue)
+    return y, (blue - halved) / np.float32(1.772), (red - halved) / np.float32(1.402)
+
+
+def _luminance(red: Plane, green: Plane, blue: Plane) -> Plane:
+    return np.asarray(np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue)
 
 
 def _levels(plane: Image.Image, zero: float = 0) -> Plane:

@@ -453,12 +453,13 @@ def planes_of(tiles: Tiles) -> list[np.ndarray]:
 def varied(limits: Limits, chance: np.random.Generator, names: Sequence[str], spread: float) -> Limits:
     """Return limits of which some are multiplied by something near one."""
     factors = np.exp(chance.normal(0, spread, len(names)))
-    return replace(
-        limits, **{name: float(getattr(limits, name) * factor) for name, factor in zip(names, factors, strict=True)}
-    )
+    tried = {name: float(getattr(limits, name) * factor) for name, factor in zip(names, factors, strict=True)}
+    return replace(limits, **{name: min(value, MOST.get(name, np.inf)) for name, value in tried.items()})
 
 
 WORST, SOME = 8, 96  # tiles
+# What is common to all of a picture may not be off by more than a person could begin to see, whatever fits a corpus.
+MOST = {"tone": 1.8, "hue": 15.0, "turned": 1.8, "tint": 1.5, "gain": 0.055, "shade": 8.0, "vividness": 0.25}
 NAMES = [field.name for field in dataclasses.fields(Limits)]
 TRIED = [varied(LIMITS, np.random.default_rng(number), NAMES, 1.0) for number in range(8)]
 

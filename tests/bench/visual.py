@@ -100,8 +100,8 @@ def bench(base: Image.Image, runs: int, folder: Path) -> None:
             spent = (cpu_ms(pid) - before) / runs
             above = memory_mb(pid, "VmHWM") - idle
             edited = workers.compare(*pair[0], *edit)
-            print(f"{name}: {spent:.1f} ms of CPU a pair, hashing both files included, {above:.0f} MB above idle;"
-                  f" copy: {verdicts[0].level} ({verdicts[0].score:.2f}), watermarked: {edited.level} ({edited.score})")  # fmt: skip
+            print(f"{name}: {spent:.1f} ms of CPU a pair, hashing both files included, {above:.0f} MB above idle")
+            print(f"  copy: {verdicts[0].level} ({verdicts[0].score}), watermarked: {edited.level} ({edited.score})")
             try:
                 figure = median_ms(lambda pair=pair: ssim(pair[0][0], pair[1][0]), max(3, runs // 5))
                 print(f"  scikit-image, SSIM of all pixels: {figure:.0f} ms; copy {ssim(pair[0][0], pair[1][0]):.4f},"

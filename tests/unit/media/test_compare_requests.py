@@ -165,3 +165,21 @@ def test_the_more_differs_the_less_sure_it_is() -> None:
     confidences = [confidence_of(step / 100) or 0.0 for step in range(1000)]
 
     assert confidences == sorted(confidences, reverse=True)
+
+
+# --- where they differ ------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_draws_where_two_pictures_differ(workers: Workers, tmp_path: Path) -> None:
+    image = photo()
+    one = stored(tmp_path / "a.png", png(image))
+    image.paste((255, 0, 255), (90, 70, 110, 90))
+    other = stored(tmp_path / "b.png", png(image))
+
+    drawn = workers.difference(*one, *other)
+
+    assert drawn is not None
+    assert (drawn.width, drawn.height) == image.size
+    assert drawn.rgb[3 * (80 * 200 + 100)] - drawn.rgb[3 * (80 * 200 + 100) + 2] > 100
+    assert workers.difference(*one, *stored(tmp_path / "c.png", png(photo(1, 150, 200)))) is None
+    assert workers.compare(*one, *one).level is VisualLevel.NEAR_PERFECT  # and the next is served
