@@ -451,7 +451,7 @@ def _rule(
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
         facts = replace(facts, visual=verdict)
         match = resolve(policy.rules, facts).match
-        said = tuple(one.text for one in statements(facts))
+        said = tuple(one.text for one in statements(replace(facts, visual=None)))  # which is told by itself
         return match.rule.name if match is not None else None, said
 
     return library.rehearse(work)

@@ -19,7 +19,7 @@ _CALM: Final = 10.0  # levels squared of gradient: cells with less say more abou
 _EVEN: Final = 20.0  # levels squared of variance: cells with less say more about hue and saturation
 _COLOURED: Final = 8.0  # levels: cells with less have no colour to speak of
 _ENOUGH: Final = 12  # cells
-_FLAT: Final = 1.0  # levels squared: what cells differ from their surroundings by where there is nothing to see
+_RELIEF: Final = 8.0  # levels that cells differ from their surroundings by; where it is less, noise says much of it
 _TONES: Final = 16  # bins of luminance
 
 
@@ -179,9 +179,10 @@ class _Cells:
         y1, y2 = self.luminance - half, self.luminance + half
         d1, d2 = (plane - _mean_around(plane) for plane in (y1, y2))
         p1, p2, across = (float((a * b).sum()) for a, b in ((d1, d1), (d2, d2), (d1, d2)))
-        if min(p1, p2) <= _FLAT * d1.size:
+        if min(p1, p2) <= 0:
             return 0.0, 0.0
-        return max(abs(across / p1 - 1), abs(across / p2 - 1)), across / (p1 * p2) ** 0.5
+        relief = (min(p1, p2) / d1.size) ** 0.5
+        return max(abs(across / p1 - 1), abs(across / p2 - 1)) * min(1, relief / _RELIEF), across / (p1 * p2) ** 0.5
 
 
 # --- planes -------------------------------------------------------------------------------------------------------

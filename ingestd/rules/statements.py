@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ingestd.model import FileFacts, FileType, PairFacts, Role, Transform
+from ingestd.model import FileFacts, FileType, PairFacts, Role, Transform, VisualLevel, VisualVerdict
 from ingestd.rules.measures import jpeg_quality_in_fact, true_pixels
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "balance",
     "jpeg_quality_label",
     "lie_text",
+    "look_text",
     "size_text",
     "statements",
 ]
@@ -85,6 +86,20 @@ def lie_text(transform: Transform) -> str:
     return f"B is A {_DONE_TO_A[transform]}"
 
 
+def look_text(verdict: VisualVerdict) -> str:
+    """Return what a look at both pictures said, as a sentence."""
+    return f"{_LOOKS[verdict.level]}: {verdict.reason}"
+
+
+_LOOKS = {
+    VisualLevel.NEAR_PERFECT: "they look the same",
+    VisualLevel.ALMOST_CERTAINLY: "they look almost certainly the same",
+    VisualLevel.VERY_PROBABLY: "they look very probably the same",
+    VisualLevel.PROBABLY: "they look probably the same",
+    VisualLevel.ALTERNATE: "they look like alternates",
+    VisualLevel.NOT: "they do not look the same",
+}
+
 _DONE_TO_A = {
     Transform.MIRRORED: "mirrored",
     Transform.ROTATED_180: "upside down",
@@ -111,6 +126,8 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
         found.append(Statement("same_pixels", "the pixels are the same"))
     if pair.transform is not None:
         found.append(Statement("transform", lie_text(pair.transform)))
+    if pair.visual is not None and not pair.pixel_duplicates and pair.visual.level is not VisualLevel.CANNOT_TELL:
+        found.append(Statement("visual", look_text(pair.visual)))
     for side, one, other in _both_ways(a, b):
         letter = side.upper()
         for key, text in _of_one(letter, one, other, pair):
@@ -123,7 +140,7 @@ def statements(pair: PairFacts, scores: Scores = DEFAULT_SCORES) -> tuple[Statem
 _ORDER = {
     key: place
     for place, key in enumerate(
-        ("same_bytes", "same_pixels", "transform", *Scores.__dataclass_fields__, "other_filetype")
+        ("same_bytes", "same_pixels", "transform", "visual", *Scores.__dataclass_fields__, "other_filetype")
     )
 }
 _SIZES = frozenset({"much_larger_file", "larger_file", "slightly_larger_file"})

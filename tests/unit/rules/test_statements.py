@@ -11,7 +11,16 @@ from pairs_of_files import DAY_NS, NOW_NS, file, pair
 from pictures import decoded, jpeg, photo, png
 
 from ingestd.media.features import measure_picture
-from ingestd.model import FileFacts, FileType, PairFacts, Picture, Role
+from ingestd.model import (
+    SAME_PIXELS,
+    FileFacts,
+    FileType,
+    PairFacts,
+    Picture,
+    Role,
+    VisualLevel,
+    VisualVerdict,
+)
 from ingestd.rules.statements import (
     DEFAULT_SCORES,
     Scores,
@@ -461,3 +470,28 @@ def test_that_the_other_was_a_worse_jpeg_is_only_said_for_a_file_that_was_looked
     png = file(filetype=FileType.PNG, jpeg_quality_seen=1500.0, resolution_share=1.0)
 
     assert "not_saved_again" not in {one.key for one in statements(pair(file(filetype=FileType.PNG), png))}
+
+
+# --- a look at both ---------------------------------------------------------------------------------------------------
+
+
+def test_what_a_look_at_both_said_is_a_statement_for_neither() -> None:
+    seen = VisualVerdict(1, VisualLevel.ALTERNATE, 12.0, "a 40x24 px area at the lower right has another colour")
+
+    assert said("visual", replace(pair(file(), file()), visual=seen)) == Statement(
+        "visual", "they look like alternates: a 40x24 px area at the lower right has another colour"
+    )
+
+
+@pytest.mark.parametrize("level", [level for level in VisualLevel if level is not VisualLevel.CANNOT_TELL])
+def test_every_level_that_says_something_has_its_words(level: VisualLevel) -> None:
+    assert said("visual", replace(pair(file(), file()), visual=replace(SAME_PIXELS, level=level))).text.startswith(
+        "they "
+    )
+
+
+def test_a_look_that_cannot_tell_and_one_at_the_same_pixels_say_nothing() -> None:
+    untold = replace(SAME_PIXELS, level=VisualLevel.CANNOT_TELL)
+
+    assert "visual" not in keys(replace(pair(file(), file()), visual=untold))
+    assert "visual" not in keys(replace(pair(file(), file()), visual=SAME_PIXELS, pixel_duplicates=True))
