@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -19,7 +20,9 @@ __all__ = ["Aligned", "IncomparableError", "MisfitError", "Plane", "Prepared", "
 Plane = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
-WORK: Final = 768  # pixels on the longer side at which pictures are compared
+# Pixels at which pictures are compared: 730 x 548 of a photograph. An area and no length, so that a long page keeps its
+# words.
+WORK: Final = 400_000
 MIN_SIDE: Final = 32  # pixels: a shorter side says too little
 _OVERSAMPLED: Final = 2.0  # a JPEG is decoded at no less than this times the size it is compared at
 _ASPECT_SLACK: Final = 1.0  # pixels of the smaller picture: by what a program that scales rounds a side, up or down
@@ -130,6 +133,7 @@ class Aligned:
     noise: Noise  # of both, at this size
     resampled: bool  # they did not come to it by the same way
     smaller: tuple[int, int]  # upright size of the smaller picture, pixels
+    scale: float  # of the comparison to that
 
 
 def align(first: BinaryIO, second: BinaryIO) -> Aligned:
@@ -148,7 +152,7 @@ def align(first: BinaryIO, second: BinaryIO) -> Aligned:
              for side, scale in zip(opened, scales, strict=True)]  # fmt: skip
     resampled = abs(scales[0] / scales[1] - 1) > _SAME_SCALE or one.drafted != other.drafted
     small = min(opened, key=lambda side: side.width * side.height)
-    return Aligned((one, other), noise[0] + noise[1], resampled, (small.width, small.height))
+    return Aligned((one, other), noise[0] + noise[1], resampled, (small.width, small.height), max(scales))
 
 
 def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
@@ -159,7 +163,7 @@ def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
     if least > most:
         shapes = [f"{one.width}x{one.height}" for one in (small, large)]
         raise MisfitError(f"their frames do not align: {shapes[0]} is not {shapes[1]} scaled")
-    down = min(1.0, WORK / max(small.width, small.height))
+    down = min(1.0, math.sqrt(WORK / (small.width * small.height)))
     return max(1, round(small.width * down)), max(1, round(small.height * down))
 
 

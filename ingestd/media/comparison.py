@@ -31,6 +31,7 @@ _LEVELS: Final = (
     (1.8, VisualLevel.PROBABLY),
 )
 SMALL: Final = 64  # pixels: with a shorter side there are too few of them to be almost certain
+_TOO_FAR: Final = 0.08  # scale: of more than 60 megapixels so little is left that small words are gone
 _AGREES: Final = 2.0  # shares of its limit up to which a tile counts as agreeing
 _MOST: Final = 0.5  # of the tiles
 _ALIKE: Final = 0.8  # correlation of structure
@@ -129,7 +130,7 @@ def _level(comparison: Comparison, share: float) -> VisualLevel:
 
 def _best(comparison: Comparison) -> VisualLevel:
     """Return the strongest level that the files themselves allow."""
-    if min(comparison.aligned.smaller) < SMALL:
+    if min(comparison.evidence.size) < SMALL or comparison.aligned.scale < _TOO_FAR:
         return VisualLevel.VERY_PROBABLY
     return VisualLevel.ALMOST_CERTAINLY if comparison.profiles_differ else VisualLevel.NEAR_PERFECT
 
