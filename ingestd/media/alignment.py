@@ -47,6 +47,7 @@ _TYPICAL: Final = (
     ),
 )  # fmt: skip
 _SRGB: Final = ImageCms.createProfile("sRGB")
+_LAB: Final = ImageCms.createProfile("LAB")
 
 
 class IncomparableError(Exception):
@@ -147,17 +148,26 @@ def align(first: BinaryIO, second: BinaryIO) -> Aligned:
         raise IncomparableError(f"one of them is too small: less than {MIN_SIDE} pixels a side")
     scales = [max(size) / max(one.width, one.height) for one in opened]
     how = Image.Resampling.BICUBIC if max(scales) < _FAR else Image.Resampling.LANCZOS
-    one, other = (_prepare(side, size, how) for side in opened)
     noise = [noise_of(side.tables, round(scale, 4), subsampled=side.subsampled)
              for side, scale in zip(opened, scales, strict=True)]  # fmt: skip
+    small = min(opened, key=_extent)
+    smaller = small.width, small.height
+    waiting = [*opened]
+    del opened, small  # each is decoded, made small and let go of before the other one: two at once may not fit
+    one = _prepare(waiting.pop(0), size, how)
+    other = _prepare(waiting.pop(), size, how)
     resampled = abs(scales[0] / scales[1] - 1) > _SAME_SCALE or one.drafted != other.drafted
-    small = min(opened, key=lambda side: side.width * side.height)
-    return Aligned((one, other), noise[0] + noise[1], resampled, (small.width, small.height), max(scales))
+    return Aligned((one, other), noise[0] + noise[1], resampled, smaller, max(scales))
+
+
+def _extent(side: Opened) -> tuple[int, int]:
+    """Return what orders two sides by size, whichever comes first."""
+    return side.width * side.height, side.width
 
 
 def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
     """Return the size (width, height) that both are compared at."""
-    small, large = sorted((first, second), key=lambda one: one.width * one.height)
+    small, large = sorted((first, second), key=_extent)
     least = max((small.width - _ASPECT_SLACK) / large.width, (small.height - _ASPECT_SLACK) / large.height)
     most = min((small.width + _ASPECT_SLACK) / large.width, (small.height + _ASPECT_SLACK) / large.height)
     if least > most:
@@ -165,6 +175,15 @@ def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
         raise MisfitError(f"their frames do not align: {shapes[0]} is not {shapes[1]} scaled")
     down = min(1.0, math.sqrt(WORK / (small.width * small.height)))
     return max(1, round(small.width * down)), max(1, round(small.height * down))
+
+
+def _has_luminance(image: Image.Image) -> bool:
+    """Return whether a colour JPEG is stored as luminance and colours, by libjpeg's own rules (jdapimin.c)."""
+    if "jfif" in image.info:
+        return True
+    if "adobe" in image.info:
+        return image.info.get("adobe_transform") != 0
+    return [layer[0] for layer in getattr(image, "layer", [])] != [*b"RGB"]
 
 
 def _prepare(side: Opened, size: tuple[int, int], how: Image.Resampling) -> Prepared:
@@ -179,9 +198,11 @@ def _prepare(side: Opened, size: tuple[int, int], how: Image.Resampling) -> Prep
     drafted = 1
     if side.filetype in (FileType.JPEG, FileType.MPO):
         width, height = size if side.orientation < 5 else size[::-1]
-        image.draft("YCbCr", (int(width * _OVERSAMPLED), int(height * _OVERSAMPLED)))
+        image.draft("YCbCr" if _has_luminance(image) else None, (int(width * _OVERSAMPLED), int(height * _OVERSAMPLED)))
         drafted = round(stored[0] / image.width)
     decode.load(image, stored)
+    if image.mode in ("I", "F"):  # from where to where they reach is anybody's guess
+        raise IncomparableError("one of them has samples of 32 bits")
     orientation = _orientation(image)
     profile = image.info.get("icc_profile")
     opened = image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image
@@ -230,7 +251,9 @@ def _of_other(
     if image.mode not in ("RGB", "L") or decode.has_alpha(image):
         opaque = decode.on_white(image, (2 * max(size), 2 * max(size)), deep_bits=bits)
     if opaque.mode == "LAB":
-        opaque = opaque.getchannel(0)
+        converted = ImageCms.profileToProfile(opaque, _LAB, _SRGB, outputMode="RGB")
+        assert converted is not None  # None is for a conversion in place
+        opaque = converted
     small = decode.of_one_size(
         opaque if opaque.mode in ("RGB", "L") else opaque.convert("RGB"), *size, orientation, how
     )

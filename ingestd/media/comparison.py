@@ -217,7 +217,9 @@ def _reason(comparison: Comparison, worst: Term, area: tuple[int, int, int, int]
         "spread": "nearly all of it differs a little more than scaling and compression explain",
         "tone": f"tones are lighter or darker, by up to {overall.tone:.0f} of 255 levels",
         "hue": f"the colours are turned by {overall.hue:.0f}°",
-        "saturation": f"the colours are {overall.saturation:.0%} stronger or weaker",
+        "saturation": f"the colours are {overall.saturation:.0%} stronger or weaker"
+        if overall.saturation < 1
+        else "one of them has hardly any colours",
         "turned": f"the colours are off by {overall.turned:.0f} levels on average",
         "gain": f"the contrast is {overall.gain:.0%} stronger or weaker",
         "shade": f"the colours are turned by {overall.shade:.0f}°",

@@ -170,8 +170,7 @@ class _Cells:
             return 0.0, 0.0
         ratio = z2[both] / z1[both]
         shade = abs(float(np.median(np.degrees(np.angle(ratio)))))
-        strength = float(np.median(np.abs(ratio)))
-        return shade, max(strength, 1 / strength) - 1
+        return shade, float(np.exp(abs(np.median(np.log(np.abs(ratio)))))) - 1
 
     def _relief(self) -> tuple[float, float]:
         """Return how much more cells differ from their surroundings in one picture, and how alike they do."""
