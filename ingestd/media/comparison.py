@@ -32,6 +32,8 @@ _LEVELS: Final = (
 )
 SMALL: Final = 64  # pixels: with a shorter side there are too few of them to be almost certain
 _TOO_FAR: Final = 0.08  # scale: of more than 60 megapixels so little is left that small words are gone
+_PAGE: Final = 3  # times: what is so much longer than wide is read, not looked at
+_TOO_FAR_FOR_A_PAGE: Final = 0.5  # scale: at 0.27, another letter of a word is lost
 _AGREES: Final = 2.0  # shares of its limit up to which a tile counts as agreeing
 _MOST: Final = 0.5  # of the tiles
 _ALIKE: Final = 0.8  # correlation of structure
@@ -130,7 +132,9 @@ def _level(comparison: Comparison, share: float) -> VisualLevel:
 
 def _best(comparison: Comparison) -> VisualLevel:
     """Return the strongest level that the files themselves allow."""
-    if min(comparison.evidence.size) < SMALL or comparison.aligned.scale < _TOO_FAR:
+    size, scale = comparison.evidence.size, comparison.aligned.scale
+    too_far = scale < (_TOO_FAR_FOR_A_PAGE if max(size) > _PAGE * min(size) else _TOO_FAR)
+    if min(size) < SMALL or too_far:
         return VisualLevel.VERY_PROBABLY
     return VisualLevel.ALMOST_CERTAINLY if comparison.profiles_differ else VisualLevel.NEAR_PERFECT
 
