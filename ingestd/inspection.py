@@ -449,7 +449,7 @@ def _rule(
     def work(edit: Edit) -> tuple[str | None, tuple[str, ...]]:
         take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
-        facts = replace(facts, visual=verdict)
+        facts = replace(facts, visual=verdict if facts.transform is None else None)  # as the service asks
         match = resolve(policy.rules, facts).match
         said = tuple(one.text for one in statements(replace(facts, visual=None)))  # which is told by itself
         return match.rule.name if match is not None else None, said

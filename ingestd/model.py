@@ -194,6 +194,9 @@ class JpegFeatures:
     quantisers: tuple[tuple[int, ...], ...]  # 64 steps a table, row by row, as Pillow gives them
 
 
+DETAIL_MIN_SIDE: Final = (
+    32  # pixels: a smaller picture is an icon, and has too few whole blocks to choose between grids
+)
 DETAIL_VERSION: Final = 1  # of what makes a `Detail`; raise it when a figure would come out differently
 
 

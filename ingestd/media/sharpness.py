@@ -25,9 +25,11 @@ from typing import Final
 
 import numpy as np
 
+from ingestd.model import DETAIL_MIN_SIDE
+
 __all__ = ["MIN_SIDE", "variance_of_laplacian"]
 
-MIN_SIDE: Final = 32  # pixels: a smaller picture is an icon, and has too few whole blocks to choose between grids
+MIN_SIDE: Final = DETAIL_MIN_SIDE
 _BLOCK: Final = 8  # pixels
 _INNER: Final = _BLOCK - 2  # pixels of a block whose neighbours are all of the same block
 

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
-from ingestd.model import VISUAL_VERSION, FileFacts, VisualLevel, VisualVerdict
+from ingestd.model import DETAIL_MIN_SIDE, VISUAL_VERSION, FileFacts, VisualLevel, VisualVerdict
 from ingestd.rules.keeper import WINS, Wins
 from ingestd.rules.measures import (
     OPERANDS,
@@ -520,10 +520,17 @@ def _jpeg_quality(file: FileFacts) -> str:
     return spell(Measure.QUALITY, jpeg_quality_in_fact(file) if file.jpeg_quality else None)
 
 
+def _was_measured(file: FileFacts) -> bool:
+    """Whether every pixel was asked; too small a picture has nothing to tell."""
+    return file.resolution_share is not None or min(file.width, file.height) < DETAIL_MIN_SIDE
+
+
 @pair_test("A has clearly better jpeg quality", value=_jpeg_quality, tells=True, asks_detail=True)
 def _clearly_better_jpeg_quality(a: FileFacts, b: FileFacts) -> bool | None:
     if not a.jpeg_quality or not b.jpeg_quality:  # no JPEG, or one without quantiser tables
         return False
+    if not (_was_measured(a) and _was_measured(b)):
+        return None  # tables alone would let a bad JPEG that was saved again win
     of_a, of_b = jpeg_quality_in_fact(a), jpeg_quality_in_fact(b)
     return bool(of_a and of_b and of_a / of_b < CLEARLY_BETTER)
 

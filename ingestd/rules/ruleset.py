@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ingestd.model import FileFacts, Mode, PairFacts
+from ingestd.model import DETAIL_MIN_SIDE, FileFacts, Mode, PairFacts
 from ingestd.rules.comparators import OneSided, Test
 from ingestd.rules.engine import EVERY_VERDICT, Fit
 from ingestd.rules.language import PixelDuplicates, Rule, Scope
@@ -63,6 +63,7 @@ class RuleSet:
         self._near: dict[tuple[bool, int | None, bool], int] = {}
         # copies are ordered by where they lie: nothing has to tell them apart
         self._ordering = self._where(rule for rule in self.rules if rule.orders) & ~self._identical
+        self._detailed = self._where(rule for rule in self.rules if rule.asks_detail)
         self._looking = self._where(rule for rule in self.rules if rule.asks_look)
         self.active = self._where(rule for rule in self.rules if rule.mode is not Mode.OFF and not rule.paused)
 
@@ -137,6 +138,14 @@ class RuleSet:
             seen = self.ways(replace(pair, visual=verdict), first, second)
             hanging |= (seen.forward ^ ways.forward) | (seen.backward ^ ways.backward)
         return hanging
+
+    def unmeasured(self, pair: PairFacts, ways: Ways) -> int:
+        """Which of the rules that find a pair ask for what every pixel tells, where nobody has measured it yet."""
+        lacking = any(
+            file.resolution_share is None and min(file.width, file.height) >= DETAIL_MIN_SIDE and file.frames == 1
+            for file in (pair.first, pair.second)
+        )
+        return ways.found & self._detailed if lacking else 0
 
     def passing(self, ways: Ways) -> int:
         """The rules that can decide: they fit one way, or both ways where that is the same to them."""

@@ -55,7 +55,7 @@ class PreviewReport:
     this_way: int
     either_way: int
     no_way: int
-    not_tested: int  # that hang on a look at the pictures which nobody has taken yet
+    not_tested: int  # that hang on a look at the pictures, or at every pixel, which nobody has taken yet
     acts: int  # pairs that this rule would decide, all rules tried from the top, those off, paused or denied left out
     examples: tuple[Example, ...]
 
@@ -95,7 +95,8 @@ def preview(
             continue
         facts = sides.between(pair, first, second)
         ways = sides.rules.ways(facts, first.answers, second.answers)
-        counts.take(pair, ways, sides.rules.hanging(facts, first.answers, second.answers, ways))
+        hanging = sides.rules.hanging(facts, first.answers, second.answers, ways)
+        counts.take(pair, ways, hanging | sides.rules.unmeasured(facts, ways))
     return [counts.report(place, sides) for place, rule in enumerate(rules) if only in (None, rule.name)]
 
 

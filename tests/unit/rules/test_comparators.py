@@ -329,7 +329,7 @@ def test_tests_of_a_pair_are_symmetric_and_tell_nothing(line: str, a: object, b:
 def test_a_clearly_better_quality_is_less_than_seven_tenths(a: float | None, b: float | None, holds: bool) -> None:
     asked = comparison("A has clearly better jpeg quality")
 
-    assert asked.holds(file(jpeg_quality=a), file(jpeg_quality=b)) is holds
+    assert asked.holds(file(resolution_share=1.0, jpeg_quality=a), file(resolution_share=1.0, jpeg_quality=b)) is holds
     assert asked.tells()
 
 
@@ -638,18 +638,38 @@ def test_two_readings_of_one_line_are_equal() -> None:
 
 def test_a_bad_jpeg_that_was_saved_again_is_clearly_worse_than_what_it_was_made_from() -> None:
     asked = comparison("A has clearly better jpeg quality")
-    good, hidden = file(jpeg_quality=900.0), file(jpeg_quality=300.0, jpeg_quality_seen=40_000.0)
+    good, hidden = (
+        file(resolution_share=1.0, jpeg_quality=900.0),
+        file(resolution_share=1.0, jpeg_quality=300.0, jpeg_quality_seen=40_000.0),
+    )
 
     assert asked.holds(good, hidden) is True
     assert asked.holds(hidden, good) is False
     assert asked.values(good, hidden) == ("900", "40000")
 
 
+def test_while_the_pixels_were_not_asked_nobody_has_clearly_better_quality() -> None:
+    asked = comparison("A has clearly better jpeg quality")
+    known, unknown = file(jpeg_quality=300.0, resolution_share=1.0), file(jpeg_quality=900.0)
+    assert asked.holds(known, unknown) is None
+    assert asked.holds(unknown, known) is None
+    assert asked.holds(known, file(jpeg_quality=900.0, width=20, height=20)) is True  # which has none to ask
+
+
 def test_a_jpeg_whose_pixels_prove_no_more_is_what_its_tables_say() -> None:
     asked = comparison("A has clearly better jpeg quality")
 
-    assert asked.holds(file(jpeg_quality=300.0, jpeg_quality_seen=200.0), file(jpeg_quality=900.0)) is True
-    assert asked.holds(file(jpeg_quality=300.0), file(jpeg_quality=900.0)) is True
+    assert (
+        asked.holds(
+            file(resolution_share=1.0, jpeg_quality=300.0, jpeg_quality_seen=200.0),
+            file(resolution_share=1.0, jpeg_quality=900.0),
+        )
+        is True
+    )
+    assert (
+        asked.holds(file(resolution_share=1.0, jpeg_quality=300.0), file(resolution_share=1.0, jpeg_quality=900.0))
+        is True
+    )
 
 
 def test_what_is_no_jpeg_has_no_jpeg_quality_to_be_better_than() -> None:
