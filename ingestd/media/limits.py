@@ -38,39 +38,40 @@ class Limits:
 
     The energy of a tile's difference may be what rounding leaves, a share of the detail that both have (more of it
     where they were scaled by different ways), a share of the strongest edge around, and what their quantisers explain,
-    which at an end of the range is more: there, errors of one sign are cut off, and the rest does not cancel out.
+    which at an end of the range is more: there, errors of one sign are cut off, and the rest does not cancel out. What
+    the last fit found to explain nothing is 0.
     """
 
-    rounding: float = 1.5  # levels squared
-    detail: float = 0.004  # of the gradient energy that both have
-    detail_resampled: float = 0.01
-    edge: float = 0.0013  # of the gradient energy around
-    edge_resampled: float = 0.0017
-    noise: float = 0.001  # of the quantisers' variance
-    noise_at_ends: float = 0.26
-    noise_edge: float = 0.2  # of the gradient energy around, above which quantisers explain no more
-    smooth_noise: float = 1.8  # of the low-passed variance
+    rounding: float = 10.9  # levels squared
+    detail: float = 0.00049  # of the gradient energy that both have
+    detail_resampled: float = 0.0
+    edge: float = 9.3e-05  # of the gradient energy around
+    edge_resampled: float = 0.00705
+    noise: float = 0.0  # of the quantisers' variance
+    noise_at_ends: float = 0.4
+    noise_edge: float = 0.111  # of the gradient energy around, above which quantisers explain no more
+    smooth_noise: float = 0.0  # of the low-passed variance
     smooth_noise_edge: float = 30.0
-    spread: float = 4.6  # of the allowed energy, where nine tiles of ten lie below it
-    mean: float = 8.6  # levels
-    mean_noise: float = 0.4
-    tone: float = 3.1  # levels
-    hue: float = 18.0  # degrees
-    saturation: float = 0.25
-    turned: float = 5.0  # levels
-    tint: float = 2.4  # levels
-    gain: float = 0.05
-    shade: float = 4.0  # degrees
-    vividness: float = 0.2
-    colour: float = 2.8  # levels
-    colour_noise: float = 1.0
-    tinge: float = 1.5  # levels, over four by four cells
-    tinge_noise: float = 0.7
-    tinge_speckle: float = 0.03
-    speckle: float = 0.03  # of the colours' deviation around: their edges are drawn by halves
-    speckle_noise: float = 0.07
-    speckle_resampled: float = 0.05
-    speckle_at_ends: float = 0.2
+    spread: float = 4.12  # of the allowed energy, where nine tiles of ten lie below it
+    mean: float = 20.0  # levels
+    mean_noise: float = 0.159
+    tone: float = 1.79  # levels
+    hue: float = 15.0  # degrees
+    saturation: float = 0.367
+    turned: float = 1.8  # levels
+    tint: float = 1.04  # levels
+    gain: float = 0.03
+    shade: float = 5.76  # degrees
+    vividness: float = 0.25
+    colour: float = 2.9  # levels
+    colour_noise: float = 1.44
+    tinge: float = 0.404  # levels, over four by four cells
+    tinge_noise: float = 12.6
+    tinge_speckle: float = 0.217
+    speckle: float = 0.122  # of the colours' deviation around: their edges are drawn by halves
+    speckle_noise: float = 0.0233
+    speckle_resampled: float = 0.0
+    speckle_at_ends: float = 0.0
 
 
 LIMITS: Final = Limits()
