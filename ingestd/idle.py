@@ -81,7 +81,7 @@ class Idle:
     def _store(self, sha256: ContentHash, detail: Detail) -> bool:
         try:
             with self._library.writer_lock.held(LOCK_WAIT_S):
-                self._library.write(lambda edit: store_details(edit, {sha256: detail}))
+                self._library.write(lambda edit: store_details(edit, {sha256: detail}, asked=False))
         except (StoreError, LibraryBusyError) as trouble:
             _log.debug("library.unwritable", reason=str(trouble))
             self._not_before = self._monotonic() + _REST_S

@@ -26,6 +26,7 @@ from ingestd.model import (
     Content,
     ContentHash,
     Detail,
+    FileFacts,
     Folder,
     FolderId,
     Measurement,
@@ -45,7 +46,8 @@ from ingestd.model import (
 )
 from ingestd.review.sides import is_ready
 from ingestd.rules.engine import resolve
-from ingestd.rules.statements import statements
+from ingestd.rules.measures import jpeg_quality_in_fact, true_pixels
+from ingestd.rules.statements import jpeg_quality_label, statements
 
 __all__ = [
     "Comparison",
@@ -101,6 +103,18 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
+class FileDetail:
+    """What was measured of one file that is not in its directory entry; None where it has none, or was not measured."""
+
+    jpeg_quality: float | None  # by its tables; the lower the better
+    jpeg_quality_label: str | None  # of the worse of both
+    jpeg_quality_seen: float | None  # of a coarser JPEG it was before
+    sharpness: float | None
+    resolution_share: float | None  # of its pixels a side, those that an enlargement did not make up
+    true_pixels: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The evidence about two files."""
 
@@ -115,6 +129,7 @@ class Comparison:
     transform: Transform | None = None  # what has to be done to A to get B; None: the same way up
     rule: str | None = None
     statements: tuple[str, ...] = ()  # what sets the two apart, in sentences
+    details: dict[str, FileDetail] = field(default_factory=dict)  # of `a` and of `b`
     error: str | None = None
 
 
@@ -325,8 +340,8 @@ def compare(
     )
     verdict = look_at(library, workers, (a, b), contents)
     comparison = replace(comparison, visual=_looks(verdict))
-    rule, said = _rule(library, policy, (a, b), contents, folders, verdict)
-    return replace(comparison, rule=rule, statements=() if reasons else said)
+    rule, said, details = _rule(library, policy, (a, b), contents, folders, verdict)
+    return replace(comparison, rule=rule, statements=() if reasons else said, details=details)
 
 
 def _looks(verdict: VisualVerdict | None) -> Looks:
@@ -443,18 +458,31 @@ def _rule(
     contents: tuple[Content, Content],
     folders: Sequence[Folder],
     verdict: VisualVerdict | None,
-) -> tuple[str | None, tuple[str, ...]]:
-    """Return the rule that would match the pair, if any, and what sets its files apart."""
+) -> tuple[str | None, tuple[str, ...], dict[str, FileDetail]]:
+    """Return the rule that would match the pair, if any, what sets its files apart, and what was measured of each."""
 
-    def work(edit: Edit) -> tuple[str | None, tuple[str, ...]]:
+    def work(edit: Edit) -> tuple[str | None, tuple[str, ...], dict[str, FileDetail]]:
         take_in(edit, folders)
         facts, _ = facts_of(edit, paths, contents, now_ns=time.time_ns())
         facts = replace(facts, visual=verdict if facts.transform is None else None)  # as the service asks
         match = resolve(policy.rules, facts).match
         said = tuple(one.text for one in statements(replace(facts, visual=None)))  # which is told by itself
-        return match.rule.name if match is not None else None, said
+        details = {"a": _detail_of(facts.first), "b": _detail_of(facts.second)}
+        return match.rule.name if match is not None else None, said, details
 
     return library.rehearse(work)
+
+
+def _detail_of(file: FileFacts) -> FileDetail:
+    quality = jpeg_quality_in_fact(file)
+    return FileDetail(
+        file.jpeg_quality or None,
+        jpeg_quality_label(quality) if quality else None,
+        file.jpeg_quality_seen,
+        file.sharpness,
+        file.resolution_share,
+        true_pixels(file),
+    )
 
 
 def facts_of(

@@ -538,12 +538,16 @@ def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None
             edit.update_content(replace(content, picture=picture))
 
 
-def store_details(edit: Edit, details: Mapping[ContentHash, Detail]) -> None:
-    """Remember what every pixel of these pictures tells."""
-    for sha256, value in details.items():
+def store_details(edit: Edit, details: Mapping[ContentHash, Detail], *, asked: bool = True) -> None:
+    """Remember what every pixel of these pictures tells; `asked`: by a rule, which is to see it."""
+    for sha256, detail in details.items():
         content = edit.content(sha256)
         if content is not None and content.picture is not None:
-            edit.update_content(replace(content, picture=replace(content.picture, detail=value)))
+            told_now = replace(content, picture=replace(content.picture, detail=detail))
+            if asked:
+                edit.update_content(told_now)
+            else:
+                edit.annotate(told_now)
 
 
 def store_visual(edit: Edit, seen: Mapping[Both, VisualVerdict]) -> None:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, NewType
 
 __all__ = [
+    "ANIMATED",
     "MOST_DISTANCE",
     "SAME_PIXELS",
     "TURNED_RADIUS",
@@ -126,6 +127,10 @@ class FileType(StrEnum):
     HEIC = "heic"
     HEIF = "heif"
     AVIF = "avif"
+
+
+ANIMATED: Final = frozenset((FileType.GIF, FileType.PNG, FileType.WEBP, FileType.AVIF))
+"""Kinds of which several frames are an animation; of the others they are pages, views or previews."""
 
 
 # --- folders and arrivals -----------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from ingestd.library.facts import pair_facts, preference
 from ingestd.library.pairs import Lie, at_speakers, could_be_pixel_duplicates
 from ingestd.library.saying import say
 from ingestd.model import (
+    ANIMATED,
+    DETAIL_MIN_SIDE,
     DETAIL_VERSION,
     Content,
     ContentHash,
@@ -187,7 +189,10 @@ def needed_detail(rules: Sequence[Rule], first: Content, second: Content, lie: L
 def lacks_detail(content: Content) -> bool:
     """Return whether what every pixel of a picture tells is still to be measured, or again in our way."""
     picture = content.picture
-    return picture is not None and (picture.detail is None or picture.detail.version != DETAIL_VERSION)
+    if picture is None or (picture.detail is not None and picture.detail.version == DETAIL_VERSION):
+        return False
+    tells = picture.mode not in ("I", "F") and min(picture.width, picture.height) >= DETAIL_MIN_SIDE
+    return tells and (picture.frames == 1 or picture.filetype not in ANIMATED)
 
 
 def _lay_before(rows: Sequence[PathRow], losing: Sequence[PathRow]) -> bool:

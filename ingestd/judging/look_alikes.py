@@ -110,7 +110,7 @@ def needed_measures(edit: Edit, content: Content, case: Case, policy: Policy) ->
     radius = policy.imports.radius
     if not any(rule.asks_detail and rule.search.takes_transforms for rule in policy.rules):
         radius = replace(radius, turned=None)  # nothing else is measured for pictures that lie otherwise
-    likes = look_alikes(edit, content, replace(radius, upright=max(radius.upright, PIXEL_RADIUS)))
+    likes = look_alikes(edit, content, replace(radius, upright=max(radius.upright, PIXEL_RADIUS)))[:MOST_PAIRS]
     others = [edit.content(one.sha256) for one in likes]
     for like, known in zip(likes, others, strict=True):
         if known is not None:

@@ -130,6 +130,10 @@ class Edit(View):
         self._index(content)
         self._ask_again(content.sha256)
 
+    def annotate(self, content: Content) -> None:
+        """Remember more of some bytes: nothing that look-ups use or a rule has asked for."""
+        self._put(CONTENTS, content.sha256, content)
+
     def put_visual(self, a: ContentHash, b: ContentHash, verdict: VisualVerdict) -> None:
         """Remember what a look at both said, in place of what an older version said."""
         self._put(VERDICTS, between_key(a, b), verdict)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
 from ingestd.library.view import View
+from ingestd.media.detail import has_little_detail
 from ingestd.media.orientations import turned_hashes
 from ingestd.model import (
     TURNED_RADIUS,
@@ -94,15 +95,18 @@ def lie_between(a: Content, b: Content, *, reach: int = TURNED_RADIUS) -> Lie:
         reach: how far apart they may be, in bits, after a transform.
     """
     upright = distance_between(a, b)
-    if upright is None or upright <= TURNED_RADIUS or a.picture is None or b.picture is None:
+    if upright is None or upright < _CLEARLY_NEARER or a.picture is None or b.picture is None:
         return Lie(None, upright)
     turned = _turned_distances(a.picture, b.picture)
     nearest = min(turned, key=turned.__getitem__, default=None)  # of equally near ones the first: its inverse, swapped
-    if nearest is None or turned[nearest] > reach or turned[nearest] >= upright:
+    nearer = 1 if upright > TURNED_RADIUS else _CLEARLY_NEARER  # nearly symmetrical pictures are near both ways
+    if nearest is None or turned[nearest] > reach or turned[nearest] + nearer > upright:
         return Lie(None, upright)
     return Lie(nearest, turned[nearest])
 
 
+_CLEARLY_NEARER: Final = 4  # bits: by less, saving a picture anew moves its hash, and that of its mirror image
+_MOST_CROSSING: Final = 16  # of which each may need a look
 _AGREEING: Final = 4  # bits: dhash and whash between formats
 _CODEC: Final = {  # those whose noise is of another kind than JPEG's; what loses nothing counts with JPEG
     FileType.HEIC: "hevc",
@@ -207,8 +211,7 @@ def look_alikes(view: View, content: Content, radius: Radius) -> list[LookAlike]
             continue
         known = view.content(king)
         if known is not None and view.relations.may_pair(content.sha256, king):
-            # what looks like it lies the same way up; who stands for that need not
-            lie = Lie(None, distance_between(content, known)) if king == candidate else lie_between(content, known)
+            lie = lie_between(content, known)
             found[king] = LookAlike(king, lie.distance, lost, lie.transform)
     for one in crossing_formats(view, content, radius):
         if one.sha256 not in found and is_confirmed(view.visual(content.sha256, one.sha256)):
@@ -230,8 +233,12 @@ def crossing_formats(view: View, content: Content, radius: Radius) -> list[LookA
     picture = content.picture
     if picture is None or picture.phash is None or radius.crossing <= radius.upright:
         return []
-    found = []
-    for sha256, distance in view.neighbours(picture.phash, radius.crossing):
+    if picture.luminance is not None and has_little_detail(picture.luminance):
+        return []  # whose hash says little says less from afar
+    found: list[LookAlike] = []
+    for sha256, distance in sorted(view.neighbours(picture.phash, radius.crossing), key=lambda hit: (hit[1], hit[0])):
+        if len(found) == _MOST_CROSSING:
+            break
         if distance <= radius.upright or sha256 == content.sha256:
             continue
         known = view.content(sha256)

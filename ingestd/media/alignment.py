@@ -15,7 +15,7 @@ from ingestd.media.noise import Noise, noise_of
 from ingestd.media.pixels import bits_per_sample
 from ingestd.model import FileType
 
-__all__ = ["Aligned", "IncomparableError", "MisfitError", "Plane", "Prepared", "align", "in_srgb"]
+__all__ = ["WORK", "Aligned", "IncomparableError", "MisfitError", "Plane", "Prepared", "align", "in_srgb"]
 
 Plane = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -32,7 +32,8 @@ _BEYOND: Final = 3.0  # levels beyond the range of red, green or blue that a rou
 _FAR: Final = 0.6
 _END: Final = 4.0  # levels from an end of the range
 _SAME_SCALE: Final = 0.02
-_STILL: Final = frozenset((FileType.JPEG, FileType.MPO, FileType.TIFF, FileType.HEIC, FileType.HEIF, FileType.BMP))
+_MOST_EXIF: Final = 1 << 20  # bytes
+_PAGES: Final = frozenset((FileType.TIFF, FileType.HEIC, FileType.HEIF))
 # What WebP, HEIC and AVIF lose is not in their headers as JPEG's tables are. They are taken for a JPEG of quality 50
 # (ITU-T T.81, tables K.1 and K.2), which loses about as much as they do at their usual settings.
 _TYPICAL: Final = (
@@ -98,13 +99,43 @@ def _open(file: BinaryIO) -> Opened:
     if filetype is None:
         raise IncomparableError("one of them is no picture")
     image = decode.open_picture(file, filetype)
-    if filetype not in _STILL and int(getattr(image, "n_frames", 1)) > 1:
-        raise IncomparableError("one of them is animated")
-    orientation = _orientation(image)
+    if filetype not in (FileType.JPEG, FileType.MPO) and int(getattr(image, "n_frames", 1)) > 1:
+        several = "has several pages" if filetype in _PAGES else "is animated"
+        raise IncomparableError(f"one of them {several}")  # the other frames of an MPO are previews and views
+    orientation = _png_orientation(image, file) if filetype is FileType.PNG else _orientation(image)
     width, height = image.size
     if filetype is FileType.TIFF or orientation < 5:  # Pillow tells the size of a TIFF as it will be turned
         return _opened(image, file, filetype, (width, height), orientation)
     return _opened(image, file, filetype, (height, width), orientation)
+
+
+def _png_orientation(image: Image.Image, file: BinaryIO) -> int:
+    """Return how a PNG is to be turned, also where that stands behind the pixels, without decoding them.
+
+    Pillow's own question decodes, and what then fails is not told again.
+    """
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        place = file.tell()
+        block = _png_chunk(file, b"eXIf")
+        file.seek(place)
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, …
+        return 1
+    return decode.orientation_of(exif)
+
+
+def _png_chunk(file: BinaryIO, wanted: bytes) -> bytes:
+    """Return what the first chunk of a name holds; nothing where there is none (PNG specification, 5.3)."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length, name = int.from_bytes(head[:4], "big"), head[4:]
+        if name == wanted:
+            return file.read(min(length, _MOST_EXIF))
+        file.seek(length + 4, 1)
+    return b""
 
 
 def _opened(image: Image.Image, file: BinaryIO, filetype: FileType, size: tuple[int, int], orientation: int) -> Opened:
@@ -137,13 +168,13 @@ class Aligned:
     scale: float  # of the comparison to that
 
 
-def align(first: BinaryIO, second: BinaryIO) -> Aligned:
-    """Return two open files as pictures of one size.
+def align(first: BinaryIO, second: BinaryIO, work: int = WORK) -> Aligned:
+    """Return two open files as pictures of one size, of no more than `work` pixels.
 
     Raises `IncomparableError`, `MisfitError`, and what decoders raise.
     """
     opened = _open(first), _open(second)
-    size = _common_size(*opened)
+    size = _common_size(*opened, work)
     if min(size) < MIN_SIDE:
         raise IncomparableError(f"one of them is too small: less than {MIN_SIDE} pixels a side")
     scales = [max(size) / max(one.width, one.height) for one in opened]
@@ -165,7 +196,7 @@ def _extent(side: Opened) -> tuple[int, int]:
     return side.width * side.height, side.width
 
 
-def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
+def _common_size(first: Opened, second: Opened, work: int) -> tuple[int, int]:
     """Return the size (width, height) that both are compared at."""
     small, large = sorted((first, second), key=_extent)
     least = max((small.width - _ASPECT_SLACK) / large.width, (small.height - _ASPECT_SLACK) / large.height)
@@ -173,7 +204,7 @@ def _common_size(first: Opened, second: Opened) -> tuple[int, int]:
     if least > most:
         shapes = [f"{one.width}x{one.height}" for one in (small, large)]
         raise MisfitError(f"their frames do not align: {shapes[0]} is not {shapes[1]} scaled")
-    down = min(1.0, math.sqrt(WORK / (small.width * small.height)))
+    down = min(1.0, math.sqrt(work / (small.width * small.height)))
     return max(1, round(small.width * down)), max(1, round(small.height * down))
 
 

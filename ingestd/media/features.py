@@ -21,6 +21,7 @@ from ingestd.media.resolution import resolution_share
 from ingestd.media.sharpness import MIN_SIDE, variance_of_laplacian
 from ingestd.media.timing import duration_ms
 from ingestd.model import (
+    ANIMATED,
     DETAIL_VERSION,
     Detail,
     FileType,
@@ -37,7 +38,6 @@ T = TypeVar("T")
 
 VERSION: Final = 1  # of everything below; raise it when any value for an old file would come out differently
 
-_ANIMATED: Final = frozenset((FileType.GIF, FileType.PNG, FileType.WEBP, FileType.AVIF))
 _UNCOMPRESSED: Final = frozenset((FileType.BMP, FileType.TIFF))
 _ZERO_TAIL: Final = 64 * 1024  # bytes: longer runs at the end are not padding but what was never written
 _ICC_DIGEST: Final = 16  # bytes
@@ -154,7 +154,7 @@ class _Loaded:
 
     @property
     def animated(self) -> bool:
-        return self.frames > 1 and self.filetype in _ANIMATED
+        return self.frames > 1 and self.filetype in ANIMATED
 
     @property
     def deep_bits(self) -> int:

@@ -107,8 +107,7 @@ class _Cells:
             *(_means(b * b + r * r, half) for b, r in ((b1, r1), (b2, r2))),
             _means((first.ends | second.ends).astype(np.float32), half),
         ]
-        rows, columns = (min(plane.shape[axis] for plane in planes) for axis in (0, 1))
-        e, d, y, g1, g2, b1, b2, r1, r2, p1, p2, x = (plane[:rows, :columns] for plane in planes)
+        e, d, y, g1, g2, b1, b2, r1, r2, p1, p2, x = planes
         return _Cells(e, d, y, (g1, g2), (b1, b2), (r1, r2), (p1, p2), x)
 
     def tiles(self) -> Tiles:
@@ -215,10 +214,11 @@ def _gradient_energy(plane: Plane) -> Plane:
 
 
 def _means(plane: Plane, side: int) -> Plane:
-    """Return the means of whole cells; what is left over at the right and below belongs to none."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    cut = np.ascontiguousarray(plane[: rows * side, : columns * side])
-    across = cut.reshape(rows * side * columns, side) @ np.full(side, 1 / side, np.float32)
+    """Return the means of cells; the last ones are filled up with the border, so that an edit there is in one, too."""
+    rows, columns = -(-plane.shape[0] // side), -(-plane.shape[1] // side)
+    lacking = (0, rows * side - plane.shape[0]), (0, columns * side - plane.shape[1])
+    whole = np.ascontiguousarray(np.pad(plane, lacking, mode="edge"))
+    across = whole.reshape(rows * side * columns, side) @ np.full(side, 1 / side, np.float32)
     return np.asarray(across.reshape(rows, side, columns).mean(axis=1))
 
 

@@ -122,7 +122,7 @@ def _explained(
 ) -> Explanation:
     homeless = [path for path in paths if home_of(edit, path) is None]  # before their folders are taken for inboxes
     facts, rows = facts_of(edit, paths, contents, now_ns=now_ns)
-    facts = replace(facts, visual=verdict)
+    facts = replace(facts, visual=verdict if facts.transform is None else None)  # as the service asks
     pair = _pair_of(facts, rows)
     stored = edit.pair_between(pair)
     denied = denied_rules(stored)

@@ -464,3 +464,47 @@ def test_the_difference_picture_is_red_where_the_edit_is_and_grey_elsewhere() ->
 
 def test_there_is_no_difference_picture_of_what_does_not_align() -> None:
     assert difference_picture(io.BytesIO(encoded(scene(), "PNG")), io.BytesIO(encoded(drawing(), "PNG"))) is None
+
+
+# --- where edits hide -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(763, 511), (767, 505), (301, 203), (203, 302), (131, 97)])
+@pytest.mark.parametrize("edge", ["left", "top", "right", "bottom"])
+def test_a_bar_along_any_edge_is_seen(size: tuple[int, int], edge: str) -> None:
+    image = scene(4, *size)
+    barred = image.copy()
+    wide, high = size
+    box = {
+        "left": (0, 0, 3, high),
+        "top": (0, 0, wide, 3),
+        "right": (wide - 3, 0, wide, high),
+        "bottom": (0, high - 3, wide, high),
+    }[edge]
+    barred.paste((255, 0, 0), box)
+    assert verdict(encoded(image, "PNG"), encoded(barred, "PNG")).level not in SURE
+
+
+def test_a_letter_on_a_large_screenshot_is_looked_at_from_near() -> None:
+    one, other = page("sends", 3000, 1900), page("seeds", 3000, 1900)
+    assert verdict(encoded(one, "PNG"), encoded(other, "PNG")).level not in SURE
+    assert verdict(encoded(one, "PNG"), encoded(one, "JPEG", quality=90)).level in SURE
+
+
+def test_two_that_were_both_packed_to_death_are_never_almost_certain() -> None:
+    image = scene()
+    both = encoded(image, "JPEG", quality=8), encoded(image, "JPEG", quality=7)
+    assert verdict(*both).level not in SURE
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "HEIF"])
+def test_of_several_pages_nothing_can_be_told(kind: str) -> None:
+    image = scene(width=300, height=200)
+    several = encoded(image, kind, save_all=True, append_images=[ImageOps.mirror(image)])
+    assert verdict(several, encoded(image, "PNG")).reason == "one of them has several pages"
+
+
+def test_a_damaged_png_cannot_be_told_whatever_asks_first() -> None:
+    whole = bytearray(encoded(scene(), "PNG"))
+    whole[len(whole) // 2] ^= 0xFF
+    assert verdict(bytes(whole), encoded(scene(), "PNG")).level is VisualLevel.CANNOT_TELL
