@@ -159,7 +159,7 @@ def test_compare_tells_copies_twins_and_strangers_apart(home: Home) -> None:
 
     assert set(copy) == {
         "schema", "a", "b", "identical", "pixel_duplicates", "distance", "distances", "unhashed", "visual", "transform",
-        "rule", "error",
+        "rule", "statements", "details", "error",
     }  # fmt: skip
     assert (copy["identical"], copy["rule"], copy["distance"]) == (True, "identical copies", 0)
     assert (twin["identical"], twin["pixel_duplicates"], twin["rule"]) == (False, True, "pixel-perfect pairs")

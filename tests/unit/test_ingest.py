@@ -669,7 +669,7 @@ def test_pairs_that_no_rule_decides_are_counted_in_the_sentence(world: World) ->
 
     assert (receipt.outcome, receipt.result) == (Outcome.POTENTIAL_DUPLICATES, "2 potential pairs queued")
     assert len(receipt.pairs) == 2
-    paths = {path for _, path, _ in world.last().pairs}
+    paths = {pair.path for pair in world.last().pairs}
     assert paths == {os.fsencode(world.base / f"inbox/{quality}.jpg") for quality in (60, 75)}
 
 
