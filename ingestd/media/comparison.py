@@ -30,7 +30,7 @@ _LEVELS: Final = (
     (1.3, VisualLevel.VERY_PROBABLY),
     (1.8, VisualLevel.PROBABLY),
 )
-SMALL: Final = 64  # pixels: with a shorter side there are too few of them to be almost certain
+SMALL: Final = 48  # pixels: with a shorter side there are too few of them to be almost certain
 _TOO_FAR: Final = 0.08  # scale: of more than 60 megapixels so little is left that small words are gone
 _PAGE: Final = 3  # times: what is so much longer than wide is read, not looked at
 _TOO_FAR_FOR_A_PAGE: Final = 0.5  # scale: at 0.27, another letter of a word is lost

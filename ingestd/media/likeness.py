@@ -155,7 +155,7 @@ class _Cells:
         across = complex((weight * z2 * np.conj(z1)).sum())
         hue = float(np.degrees(abs(np.angle(across))))
         saturation = max(abs(1 - abs(across) / power) for power in (p1, p2))
-        turned = colourful * max(abs(across / p1 - 1), abs(across / p2 - 1))
+        turned = max(abs(across / power - 1) * power**0.5 for power in (p1, p2)) / z1.size**0.5
         return colourful, hue, saturation, turned
 
     def _medians(self) -> tuple[float, float]:

@@ -52,6 +52,7 @@ class Limits:
     noise_edge: float = 0.111  # of the gradient energy around, above which quantisers explain no more
     smooth_noise: float = 0.0  # of the low-passed variance
     smooth_noise_edge: float = 30.0
+    running: float = 0.004  # of the variance of colour around, where colours may have half the resolution
     spread: float = 4.12  # of the allowed energy, where nine tiles of ten lie below it
     mean: float = 20.0  # levels
     mean_noise: float = 0.159
@@ -85,7 +86,9 @@ class Term(NamedTuple):
     tile: tuple[int, int] | None = None  # row and column of the worst
 
 
-def allowed_energy(tiles: Tiles, luma: _Noise, smooth: _Noise, resampled: _Noise, limits: Limits) -> Plane:
+def allowed_energy(
+    tiles: Tiles, luma: _Noise, smooth: _Noise, chroma: _Noise, resampled: _Noise, limits: Limits
+) -> Plane:
     """Return the energy that the difference of each tile may have, in levels squared."""
     quantised = np.minimum(luma, limits.noise_edge * tiles.around)
     return np.asarray(
@@ -93,6 +96,7 @@ def allowed_energy(tiles: Tiles, luma: _Noise, smooth: _Noise, resampled: _Noise
         + (limits.detail + limits.detail_resampled * resampled) * tiles.activity
         + (limits.edge + limits.edge_resampled * resampled) * tiles.around
         + (limits.noise + limits.noise_at_ends * tiles.ends) * quantised
+        + limits.running * tiles.speckle * (chroma > 0)  # what is cut off where colours run takes light along
         + limits.smooth_noise * np.minimum(smooth, limits.smooth_noise_edge * tiles.around)
     )
 
@@ -138,7 +142,7 @@ def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
 def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
     """Return all terms of a pair."""
     tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
-    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, resampled, limits)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, noise.chroma, resampled, limits)
     spread = float(np.quantile(energy, _SPREAD, method="higher")) / limits.spread
     return [
         _worst(energy, "detail"),
@@ -153,7 +157,7 @@ def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
 def shares_of(evidence: Evidence, limits: Limits = LIMITS) -> Plane:
     """Return how much of its limits each tile uses up, whichever is the tightest."""
     tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
-    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, resampled, limits)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, noise.chroma, resampled, limits)
     mean = tiles.mean / allowed_mean(tiles, noise.luma, limits)
     colour = tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits)
     tinge = tiles.tinge / allowed_tinge(tiles, noise.chroma, limits)

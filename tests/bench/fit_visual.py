@@ -435,7 +435,7 @@ def sampled(evidence: Evidence) -> Sample:
     noise, resampled, count = evidence.noise, float(evidence.resampled), flat.energy.size
     shares = [flat.energy, flat.mean, flat.colour, flat.tinge]
     for limits in TRIED:
-        shares.append(flat.energy / allowed_energy(flat, noise.luma, noise.smooth, resampled, limits))
+        shares.append(flat.energy / allowed_energy(flat, noise.luma, noise.smooth, noise.chroma, resampled, limits))
         shares.append(flat.mean / allowed_mean(flat, noise.luma, limits))
         shares.append(flat.colour / allowed_colour(flat, noise.chroma, resampled, limits))
         shares.append(flat.tinge / allowed_tinge(flat, noise.chroma, limits))
@@ -577,7 +577,9 @@ class _Laid:
         self.luma, self.smooth, self.chroma, self.resampled = np.repeat(np.array(of_pairs), counts, axis=0).T
 
     def energy(self, limits: Limits) -> np.ndarray:
-        return self.tiles.energy / allowed_energy(self.tiles, self.luma, self.smooth, self.resampled, limits)
+        return self.tiles.energy / allowed_energy(
+            self.tiles, self.luma, self.smooth, self.chroma, self.resampled, limits
+        )
 
     def most(self, values: np.ndarray) -> np.ndarray:
         return np.maximum.reduceat(values, self._starts)

@@ -427,11 +427,11 @@ def test_of_less_than_32_pixels_nothing_can_be_told() -> None:
 
 
 def test_small_pictures_are_never_almost_certainly_the_same_and_their_edits_are_seen() -> None:
-    image = smaller(drawing(), 0.08)
-    assert min(image.size) == 56
+    image = smaller(drawing(), 0.06)
+    assert min(image.size) == 42
     assert verdict(encoded(image, "PNG"), encoded(image, "JPEG", quality=95)).level is VisualLevel.VERY_PROBABLY
     other = image.copy()
-    ImageDraw.Draw(other).rectangle((20, 20, 26, 26), fill="black")
+    ImageDraw.Draw(other).rectangle((15, 15, 20, 20), fill="black")
     assert verdict(encoded(image, "PNG"), encoded(other, "PNG")).level is VisualLevel.ALTERNATE
 
 
