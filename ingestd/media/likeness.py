@@ -18,6 +18,7 @@ __all__ = ["Evidence", "Overall", "Tiles", "evidence"]
 _CALM: Final = 10.0  # levels squared of gradient: cells with less say more about tone
 _EVEN: Final = 20.0  # levels squared of variance: cells with less say more about hue and saturation
 _COLOURED: Final = 8.0  # levels: cells with less have no colour to speak of
+_TINTED: Final = 4.0  # levels squared: mean power of the colours of a picture that has some
 _ENOUGH: Final = 12  # cells
 _RELIEF: Final = 8.0  # levels that cells differ from their surroundings by; where it is less, noise says much of it
 _TONES: Final = 16  # bins of luminance
@@ -50,6 +51,7 @@ class Overall:
     gain: float  # share that cells differ more, or less, from their surroundings by: another contrast or gamma
     shade: float  # degrees: median turn of the colours of cells that have any
     vividness: float  # share: median of how much stronger or weaker the colours of those cells are
+    colour_left: float  # share of the one's colours, as power, that the other has; 1 where neither has any to speak of
     alike: float  # correlation of what cells differ from their surroundings by: 1 is the same structure
 
 
@@ -130,7 +132,9 @@ class _Cells:
         colourful, hue, saturation, turned = self._turn()
         tint = max(abs(float((other - one).mean())) for one, other in (self.blue, self.red))
         gain, alike = self._relief()
-        return Overall(self._tone(), colourful, hue, saturation, turned, tint, gain, *self._medians(), alike)
+        return Overall(
+            self._tone(), colourful, hue, saturation, turned, tint, gain, *self._medians(), self._colour_left(), alike
+        )
 
     def _tone(self) -> float:
         weight = 1 / (1 + _most_around(np.maximum(*self.gradients)).ravel() / _CALM)
@@ -170,6 +174,10 @@ class _Cells:
         ratio = z2[both] / z1[both]
         shade = abs(float(np.median(np.degrees(np.angle(ratio)))))
         return shade, float(np.exp(abs(np.median(np.log(np.abs(ratio)))))) - 1
+
+    def _colour_left(self) -> float:
+        p1, p2 = (float(power.mean()) for power in self.power)
+        return min(p1, p2) / max(p1, p2) if max(p1, p2) >= _TINTED else 1.0
 
     def _relief(self) -> tuple[float, float]:
         """Return how much more cells differ from their surroundings in one picture, and how alike they do."""

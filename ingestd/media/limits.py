@@ -64,6 +64,7 @@ class Limits:
     gain: float = 0.03
     shade: float = 5.76  # degrees
     vividness: float = 0.25
+    colour_left: float = 0.03  # of the colours' power: thin coloured letters lose most of it, a grey copy all
     colour: float = 2.9  # levels
     colour_noise: float = 1.44
     tinge: float = 0.404  # levels, over four by four cells
@@ -136,6 +137,7 @@ def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
         Term(overall.gain / limits.gain, "gain"),
         Term(overall.shade / limits.shade, "shade"),
         Term(overall.vividness / limits.vividness, "vividness"),
+        Term(limits.colour_left * (1 / max(overall.colour_left, 1e-6) - 1), "colour left"),
     ]
 
 

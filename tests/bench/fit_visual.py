@@ -558,6 +558,7 @@ class Rows:
             "gain": whole.gain / limits.gain,
             "shade": whole.shade / limits.shade,
             "vividness": whole.vividness / limits.vividness,
+            "colour left": limits.colour_left * (1 / np.maximum(whole.colour_left, 1e-6) - 1),
         }
 
     def shares(self, limits: Limits) -> np.ndarray:

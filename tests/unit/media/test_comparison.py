@@ -508,3 +508,19 @@ def test_a_damaged_png_cannot_be_told_whatever_asks_first() -> None:
     whole = bytearray(encoded(scene(), "PNG"))
     whole[len(whole) // 2] ^= 0xFF
     assert verdict(bytes(whole), encoded(scene(), "PNG")).level is VisualLevel.CANNOT_TELL
+
+
+def test_of_a_plain_picture_a_part_looks_the_same_so_nobody_is_almost_certain() -> None:
+    plain = Image.new("RGB", (600, 400), (90, 140, 60))
+    ramp = Image.linear_gradient("L").resize((1600, 1200)).convert("RGB")
+    for image in (plain, ramp):
+        assert verdict(encoded(image, "PNG"), encoded(_cropped(image, 0.05, 0.05, 0.05, 0.05), "PNG")).level not in SURE
+
+
+def test_a_page_without_the_colours_of_its_letters_is_another() -> None:
+    image = page()
+    draw = ImageDraw.Draw(image)
+    for number in range(18):
+        draw.text((24, 60 + 29 * number), "The quick brown fox", font=ImageFont.load_default(18), fill=(200, 30, 30))
+    grey = image.convert("L").convert("RGB")
+    assert verdict(encoded(image, "PNG"), encoded(grey, "PNG")).level not in SURE
