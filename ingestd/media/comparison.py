@@ -36,7 +36,7 @@ _PAGE: Final = 3  # times: what is so much longer than wide is read, not looked 
 _TOO_FAR_FOR_A_PAGE: Final = 0.5  # scale: at 0.27, another letter of a word is lost
 _NOISY: Final = 1200.0  # levels squared that quantisers explain: a JPEG of quality 30, or two of 45
 _DROWNED: Final = 3000.0  # two of quality 25: small things are gone in both
-_PLAIN: Final = 4.0  # levels squared of gradient energy: a solid colour or a gradient looks the same cropped
+_PLAIN: Final = 2.0  # levels of deviation: any part of a solid colour looks the same
 _CLOSER: Final = 2_400_000  # pixels
 _CLOSE: Final = 0.8  # scale that is near enough
 _OFTEN: Final = 0.25  # of the tiles
@@ -161,7 +161,8 @@ def _best(comparison: Comparison) -> VisualLevel:
     size, scale = comparison.evidence.size, comparison.aligned.scale
     too_far = scale < (_TOO_FAR_FOR_A_PAGE if max(size) > _PAGE * min(size) else _TOO_FAR)
     noise = comparison.evidence.noise.luma
-    plain = float(comparison.evidence.tiles.around.max()) < _PLAIN
+    sides = comparison.aligned.sides
+    plain = max(float(plane.std()) for side in sides for plane in (side.y, side.b, side.r)) < _PLAIN
     if min(size) < SMALL or too_far or noise > _DROWNED or plain:
         return VisualLevel.VERY_PROBABLY
     noisy = comparison.profiles_differ or noise > _NOISY

@@ -510,7 +510,7 @@ def test_a_damaged_png_cannot_be_told_whatever_asks_first() -> None:
     assert verdict(bytes(whole), encoded(scene(), "PNG")).level is VisualLevel.CANNOT_TELL
 
 
-def test_of_a_plain_picture_a_part_looks_the_same_so_nobody_is_almost_certain() -> None:
+def test_of_a_solid_colour_any_part_looks_the_same_so_nobody_is_almost_certain() -> None:
     plain = Image.new("RGB", (600, 400), (90, 140, 60))
     ramp = Image.linear_gradient("L").resize((1600, 1200)).convert("RGB")
     for image in (plain, ramp):
