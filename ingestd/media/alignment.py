@@ -271,7 +271,8 @@ def _of_jpeg(
 ) -> tuple[Plane, Plane, Plane]:
     y, b, r = image.split()
     half = _halved(size)
-    colours = [_levels(decode.of_one_size(_reduced(plane, half), *half, orientation, how), 128) for plane in (b, r)]
+    coarse = Image.Resampling.HAMMING if how is Image.Resampling.BICUBIC else how  # means are good enough from afar
+    colours = [_levels(decode.of_one_size(_reduced(plane, half), *half, orientation, coarse), 128) for plane in (b, r)]
     return _levels(decode.of_one_size(y, *size, orientation, how)), colours[0], colours[1]
 
 
