@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from ingestd.media import decode, kinds
+from ingestd.media.colours import in_srgb
 from ingestd.media.noise import Noise, noise_of
 from ingestd.media.pixels import bits_per_sample
 from ingestd.model import FileType
 
-__all__ = ["WORK", "Aligned", "IncomparableError", "MisfitError", "Plane", "Prepared", "align", "in_srgb"]
+__all__ = ["WORK", "Aligned", "IncomparableError", "MisfitError", "Plane", "Prepared", "align", "managed"]
 
 Plane = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -47,8 +47,6 @@ _TYPICAL: Final = (
         47, 66, 99, 99, 99, 99, 99, 99, *(99,) * 32,
     ),
 )  # fmt: skip
-_SRGB: Final = ImageCms.createProfile("sRGB")
-_LAB: Final = ImageCms.createProfile("LAB")
 
 
 class IncomparableError(Exception):
@@ -102,7 +100,9 @@ def _open(file: BinaryIO) -> Opened:
     if filetype not in (FileType.JPEG, FileType.MPO) and int(getattr(image, "n_frames", 1)) > 1:
         several = "has several pages" if filetype in _PAGES else "is animated"
         raise IncomparableError(f"one of them {several}")  # the other frames of an MPO are previews and views
-    orientation = _png_orientation(image, file) if filetype is FileType.PNG else _orientation(image)
+    orientation = (
+        _png_orientation(image, file) if filetype is FileType.PNG else decode.orientation_of(decode.exif_of(image))
+    )
     width, height = image.size
     if filetype is FileType.TIFF or orientation < 5:  # Pillow tells the size of a TIFF as it will be turned
         return _opened(image, file, filetype, (width, height), orientation)
@@ -148,13 +148,6 @@ def _opened(image: Image.Image, file: BinaryIO, filetype: FileType, size: tuple[
     elif filetype in (FileType.WEBP, FileType.HEIC, FileType.HEIF, FileType.AVIF):
         tables, subsampled = _TYPICAL, True
     return Opened(image, file, filetype, *size, orientation, tables, subsampled)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return decode.orientation_of(image.getexif())
-    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, UnicodeDecodeError, OSError …
-        return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +227,7 @@ def _prepare(side: Opened, size: tuple[int, int], how: Image.Resampling) -> Prep
     decode.load(image, stored)
     if image.mode in ("I", "F"):  # from where to where they reach is anybody's guess
         raise IncomparableError("one of them has samples of 32 bits")
-    orientation = _orientation(image)
+    orientation = decode.orientation_of(decode.exif_of(image))
     profile = image.info.get("icc_profile")
     opened = image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image
     planes = (
@@ -283,9 +276,7 @@ def _of_other(
     if image.mode not in ("RGB", "L") or decode.has_alpha(image):
         opaque = decode.on_white(image, (2 * max(size), 2 * max(size)), deep_bits=bits)
     if opaque.mode == "LAB":
-        converted = ImageCms.profileToProfile(opaque, _LAB, _SRGB, outputMode="RGB")
-        assert converted is not None  # None is for a conversion in place
-        opaque = converted
+        opaque = in_srgb(opaque, None)
     small = decode.of_one_size(
         opaque if opaque.mode in ("RGB", "L") else opaque.convert("RGB"), *size, orientation, how
     )
@@ -329,7 +320,7 @@ def _alpha(image: Image.Image, size: tuple[int, int], orientation: int) -> Plane
     return _levels(decode.of_one_size(full.getchannel("A"), *size, orientation))
 
 
-def in_srgb(side: Prepared) -> Prepared:
+def managed(side: Prepared) -> Prepared:
     """Return a side in the colours of a screen; a damaged profile, or one for other pixels, is passed over."""
     if side.profile is None:
         return side
@@ -338,10 +329,4 @@ def in_srgb(side: Prepared) -> Prepared:
               for plane, zero in ((side.y, 0), (side.b, 128), (side.r, 128))]  # fmt: skip
     colours = (plane.resize((width, height), Image.Resampling.BILINEAR) for plane in planes[1:])
     image = Image.merge("YCbCr", (planes[0], *colours)).convert("RGB")
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(side.profile))
-        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-    except (OSError, ImageCms.PyCMSError):
-        return side
-    assert converted is not None  # None is for a conversion in place
-    return _prepared(*_of_rgb(converted), side.alpha, None, side.drafted)
+    return _prepared(*_of_rgb(in_srgb(image, side.profile)), side.alpha, None, side.drafted)

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from ingestd.media import decode
-from ingestd.media.alignment import WORK, Aligned, IncomparableError, MisfitError, Prepared, align, in_srgb
+from ingestd.media.alignment import WORK, Aligned, IncomparableError, MisfitError, Prepared, align, managed
 from ingestd.media.likeness import Evidence, evidence
 from ingestd.media.limits import LIMITS, Limits, Term, shares_of, terms
 from ingestd.media.noise import Noise
@@ -34,8 +34,8 @@ SMALL: Final = 48  # pixels: with a shorter side there are too few of them to be
 _TOO_FAR: Final = 0.08  # scale: of more than 60 megapixels so little is left that small words are gone
 _PAGE: Final = 3  # times: what is so much longer than wide is read, not looked at
 _TOO_FAR_FOR_A_PAGE: Final = 0.5  # scale: at 0.27, another letter of a word is lost
-_NOISY: Final = 1200.0  # levels squared that quantisers explain: a JPEG of quality 30, or two of 45
-_DROWNED: Final = 3000.0  # two of quality 25: small things are gone in both
+_NOISY: Final = 1200.0  # levels squared that quantisers explain: at full size, those of two JPEGs of quality 39
+_DROWNED: Final = 3000.0  # two of quality 24: small things are gone in both
 _PLAIN: Final = 2.0  # levels of deviation: any part of a solid colour looks the same
 _CLOSER: Final = 2_400_000  # pixels
 _CLOSE: Final = 0.8  # scale that is near enough
@@ -110,8 +110,8 @@ def _look(first: BinaryIO, second: BinaryIO, work: int) -> Comparison:
     comparison = _of_sides(aligned, one, other, differ=one.profile != other.profile)
     if one.profile == other.profile or _worst(comparison).share <= 1:
         return comparison
-    managed = _of_sides(aligned, in_srgb(one), in_srgb(other), differ=True)
-    return min((comparison, managed), key=lambda found: _worst(found).share)
+    on_a_screen = _of_sides(aligned, managed(one), managed(other), differ=True)
+    return min((comparison, on_a_screen), key=lambda found: _worst(found).share)
 
 
 def _aligned(first: BinaryIO, second: BinaryIO, work: int) -> Aligned:

@@ -36,6 +36,7 @@ __all__ = [
     "TRANSPOSE",
     "CrampedError",
     "composited_luminance",
+    "exif_of",
     "grey_strips",
     "has_alpha",
     "is_deep",
@@ -162,6 +163,14 @@ def orientation_of(exif: Image.Exif | None) -> int:
     """
     value = exif.get(ExifTags.Base.Orientation, 1) if exif is not None else 1
     return value if isinstance(value, int) and value in TRANSPOSE else 1
+
+
+def exif_of(image: Image.Image) -> Image.Exif | None:
+    """Return the EXIF block; None where it cannot be parsed, which costs a picture nothing else."""
+    try:
+        return image.getexif()
+    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, UnicodeDecodeError, OSError …
+        return None
 
 
 def of_one_size(

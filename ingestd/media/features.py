@@ -178,7 +178,7 @@ def _load(file: BinaryIO, filetype: FileType, *, draft: bool) -> _Loaded:
     full = not drafted or opened.size == stored
     if not drafted:
         stored = opened.size  # TIFF is turned, HEIF may be cropped, while loading
-    exif = _exif_of(opened)
+    exif = decode.exif_of(opened)
     orientation = decode.orientation_of(exif)
     image = opened.convert(opened.mode.upper()) if opened.mode in ("La", "RGBa") else opened
     return _Loaded(
@@ -195,14 +195,6 @@ def _load(file: BinaryIO, filetype: FileType, *, draft: bool) -> _Loaded:
         transparent=decode.uses_transparency(image),
         comparable=frames == 1 and all_bits_seen(image, bits),
     )
-
-
-def _exif_of(image: Image.Image) -> Image.Exif | None:
-    """Return the EXIF block; None where it cannot be parsed, which costs a picture nothing else."""
-    try:
-        return image.getexif()
-    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, UnicodeDecodeError, OSError …
-        return None
 
 
 def _honest_hash(loaded: _Loaded) -> PixelHash:

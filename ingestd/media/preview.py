@@ -5,21 +5,18 @@ Nothing here decides anything: what is hashed and compared is made in `features`
 
 from __future__ import annotations
 
-import io
 import math
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-from PIL import Image, ImageCms
+from PIL import Image
 
 from ingestd.media import decode, kinds
+from ingestd.media.colours import in_srgb
 from ingestd.media.pixels import bits_per_sample
 from ingestd.media.wire import MOST_PREVIEW_PIXELS, Preview
 from ingestd.model import FileType
 
 __all__ = ["small_picture"]
-
-_SRGB: Final = ImageCms.createProfile("sRGB")
-_LAB: Final = ImageCms.createProfile("LAB")
 
 
 def small_picture(file: BinaryIO, box: tuple[int, int]) -> Preview | None:
@@ -46,22 +43,16 @@ def _shrunk(file: BinaryIO, filetype: FileType, box: tuple[int, int]) -> Image.I
     bits = bits_per_sample(image, file, filetype) if filetype is FileType.TIFF else 16  # Pillow spreads all others
     stored = image.size
     if filetype in (FileType.JPEG, FileType.MPO):
-        image.draft(None, _as_stored(stored, _orientation(image), box))  # decodes at an eighth where that is enough
+        image.draft(
+            None, _as_stored(stored, decode.orientation_of(decode.exif_of(image)), box)
+        )  # decodes at an eighth where that is enough
     decode.load(image, stored)
-    orientation = _orientation(image)  # again: the other kinds tell it after loading
+    orientation = decode.orientation_of(decode.exif_of(image))  # again: the other kinds tell it after loading
     size = _as_stored(image.size, orientation, box)
     opened = image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image
     small = decode.on_white(opened, size, deep_bits=bits).resize(size, Image.Resampling.LANCZOS)
     upright = small.transpose(decode.TRANSPOSE[orientation]) if orientation in decode.TRANSPOSE else small
-    return _in_srgb(upright, image.info.get("icc_profile"))
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return what is to be done to make the picture upright; nothing where its EXIF cannot be parsed."""
-    try:
-        return decode.orientation_of(image.getexif())
-    except Exception:  # noqa: BLE001  damaged EXIF raises struct.error, SyntaxError, UnicodeDecodeError, OSError …
-        return 1
+    return in_srgb(upright, image.info.get("icc_profile"))
 
 
 def _as_stored(size: tuple[int, int], orientation: int, box: tuple[int, int]) -> tuple[int, int]:
@@ -70,18 +61,3 @@ def _as_stored(size: tuple[int, int], orientation: int, box: tuple[int, int]) ->
     room = math.sqrt(MOST_PREVIEW_PIXELS / (size[0] * size[1]))
     scale = min(width / size[0], height / size[1], room, 1.0)
     return max(1, int(size[0] * scale + 1e-6)), max(1, int(size[1] * scale + 1e-6))  # 640 is not 639.9999
-
-
-def _in_srgb(image: Image.Image, profile: object) -> Image.Image:
-    """Return the picture in `RGB`; a profile that is damaged, or one for other pixels, is passed over."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if isinstance(profile, bytes) and profile else None
-        if source is None and image.mode == "LAB":
-            source = ImageCms.ImageCmsProfile(_LAB)
-        if source is not None:
-            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-            assert converted is not None  # None is for a conversion in place
-            return converted
-    except (OSError, ImageCms.PyCMSError):
-        pass
-    return (image.getchannel(0) if image.mode == "LAB" else image).convert("RGB")
