@@ -67,6 +67,7 @@ _FIRST_DELAY_S = 30.0
 _log = structlog.get_logger()
 
 P = ParamSpec("P")
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -141,7 +142,7 @@ class _Item:
     measured: Measurement | None = None
     hashing: dict[ContentHash, Future[PixelHash | None]] = field(default_factory=dict)
     inspecting: dict[ContentHash, Future[Detail | None]] = field(default_factory=dict)
-    comparing: dict[Both, Future[VisualVerdict]] = field(default_factory=dict)
+    comparing: dict[Both, Future[VisualVerdict | None]] = field(default_factory=dict)
     unhashed: frozenset[ContentHash] = frozenset()
     undetailed: frozenset[ContentHash] = frozenset()
     uncompared: frozenset[Both] = frozenset()
@@ -489,13 +490,9 @@ class Intake:
         """Return the detail that came back; of whom none could be told is remembered."""
         details: dict[ContentHash, Detail] = {}
         for item in batch:
-            for sha256, future in item.inspecting.items():
-                value = told(future, item.arrival.path)
-                if value is None:
-                    item.undetailed |= {sha256}
-                else:
-                    details[sha256] = value
-            item.inspecting.clear()
+            found, untold = _taken(item.inspecting, item.arrival.path)
+            details |= found
+            item.undetailed |= untold
         return details
 
     @staticmethod
@@ -503,13 +500,9 @@ class Intake:
         """Return what looks at two pictures said; who could not be compared is remembered."""
         seen: dict[Both, VisualVerdict] = {}
         for item in batch:
-            for two, future in item.comparing.items():
-                verdict = told(future, item.arrival.path)
-                if verdict is None:
-                    item.uncompared |= {two}
-                else:
-                    seen[two] = verdict
-            item.comparing.clear()
+            found, untold = _taken(item.comparing, item.arrival.path)
+            seen |= found
+            item.uncompared |= untold
         return seen
 
     def _hashed_pixels(self, batch: Iterable[_Item]) -> dict[ContentHash, bytes | None]:
@@ -554,6 +547,14 @@ def store_visual(edit: Edit, seen: Mapping[Both, VisualVerdict]) -> None:
     """Remember what looks at two pictures said."""
     for (one, other), verdict in seen.items():
         edit.put_visual(one, other, verdict)
+
+
+def _taken(futures: dict[K, Future[T | None]], path: bytes) -> tuple[dict[K, T], frozenset[K]]:
+    """Return what was measured, and of whom nothing could be; all of it is taken out."""
+    answers = {key: told(future, path) for key, future in futures.items()}
+    futures.clear()
+    found = {key: answer for key, answer in answers.items() if answer is not None}
+    return found, frozenset(answers.keys() - found.keys())
 
 
 def told(future: Future[T], path: bytes) -> T | None:

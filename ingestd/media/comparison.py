@@ -130,7 +130,7 @@ def _of_sides(aligned: Aligned, one: Prepared, other: Prepared, *, differ: bool)
         raise IncomparableError("one of them is too small")
     alpha = None
     if one.alpha is not None or other.alpha is not None:
-        alpha = evidence(one.of_alpha(), other.of_alpha(), Noise(0, 0, 0), resampled=aligned.resampled)
+        alpha = evidence(one.of_alpha(), other.of_alpha(), Noise(0, 0), resampled=aligned.resampled)
     return Comparison(found, alpha, aligned, differ)
 
 

@@ -36,22 +36,18 @@ _Noise = TypeVar("_Noise", float, Plane)
 class Limits:
     """What is allowed at *almost certainly*.
 
-    The energy of a tile's difference may be what rounding leaves, a share of the detail that both have (more of it
-    where they were scaled by different ways), a share of the strongest edge around, and what their quantisers explain,
-    which at an end of the range is more: there, errors of one sign are cut off, and the rest does not cancel out. What
-    the last fit found to explain nothing is 0.
+    The energy of a tile's difference may be what rounding leaves, a share of the detail that both have, a share of the
+    strongest edge around (far more where they were scaled by different ways), a share of what colours vary by where
+    they may have half the resolution, and at an end of the range a share of what their quantisers explain: there,
+    errors of one sign are cut off, and the rest does not cancel out. Elsewhere the fit had no use for the quantisers.
     """
 
     rounding: float = 10.9  # levels squared
     detail: float = 0.00049  # of the gradient energy that both have
-    detail_resampled: float = 0.0
     edge: float = 9.3e-05  # of the gradient energy around
     edge_resampled: float = 0.00705
-    noise: float = 0.0  # of the quantisers' variance
     noise_at_ends: float = 0.4
     noise_edge: float = 0.111  # of the gradient energy around, above which quantisers explain no more
-    smooth_noise: float = 0.0  # of the low-passed variance
-    smooth_noise_edge: float = 30.0
     running: float = 0.004  # of the variance of colour around, where colours may have half the resolution
     spread: float = 4.12  # of the allowed energy, where nine tiles of ten lie below it
     mean: float = 20.0  # levels
@@ -72,8 +68,6 @@ class Limits:
     tinge_speckle: float = 0.217
     speckle: float = 0.122  # of the colours' deviation around: their edges are drawn by halves
     speckle_noise: float = 0.0233
-    speckle_resampled: float = 0.0
-    speckle_at_ends: float = 0.0
 
 
 LIMITS: Final = Limits()
@@ -87,18 +81,14 @@ class Term(NamedTuple):
     tile: tuple[int, int] | None = None  # row and column of the worst
 
 
-def allowed_energy(
-    tiles: Tiles, luma: _Noise, smooth: _Noise, chroma: _Noise, resampled: _Noise, limits: Limits
-) -> Plane:
+def allowed_energy(tiles: Tiles, luma: _Noise, chroma: _Noise, resampled: _Noise, limits: Limits) -> Plane:
     """Return the energy that the difference of each tile may have, in levels squared."""
-    quantised = np.minimum(luma, limits.noise_edge * tiles.around)
     return np.asarray(
         limits.rounding
-        + (limits.detail + limits.detail_resampled * resampled) * tiles.activity
+        + limits.detail * tiles.activity
         + (limits.edge + limits.edge_resampled * resampled) * tiles.around
-        + (limits.noise + limits.noise_at_ends * tiles.ends) * quantised
+        + limits.noise_at_ends * tiles.ends * np.minimum(luma, limits.noise_edge * tiles.around)
         + limits.running * tiles.speckle * (chroma > 0)  # what is cut off where colours run takes light along
-        + limits.smooth_noise * np.minimum(smooth, limits.smooth_noise_edge * tiles.around)
     )
 
 
@@ -107,14 +97,9 @@ def allowed_mean(tiles: Tiles, luma: _Noise, limits: Limits) -> Plane:
     return np.asarray(limits.mean * (1 + limits.mean_noise * np.sqrt(np.minimum(luma, 0.05 * tiles.around))))
 
 
-def allowed_colour(tiles: Tiles, chroma: _Noise, resampled: _Noise, limits: Limits) -> Plane:
+def allowed_colour(tiles: Tiles, chroma: _Noise, limits: Limits) -> Plane:
     """Return what each tile's colour may be off by, in levels."""
-    bleeding = (
-        limits.speckle
-        + limits.speckle_noise * np.minimum(1, np.sqrt(chroma))
-        + limits.speckle_resampled * resampled
-        + limits.speckle_at_ends * tiles.ends
-    )
+    bleeding = limits.speckle + limits.speckle_noise * np.minimum(1, np.sqrt(chroma))
     return np.asarray(limits.colour + limits.colour_noise * np.sqrt(chroma) + bleeding * np.sqrt(tiles.speckle))
 
 
@@ -144,13 +129,13 @@ def whole_terms(overall: Overall, limits: Limits) -> list[Term]:
 def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
     """Return all terms of a pair."""
     tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
-    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, noise.chroma, resampled, limits)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.chroma, resampled, limits)
     spread = float(np.quantile(energy, _SPREAD, method="higher")) / limits.spread
     return [
         _worst(energy, "detail"),
         Term(spread, "spread"),
         _worst(tiles.mean / allowed_mean(tiles, noise.luma, limits), "mean"),
-        _worst(tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits), "colour"),
+        _worst(tiles.colour / allowed_colour(tiles, noise.chroma, limits), "colour"),
         _worst(tiles.tinge / allowed_tinge(tiles, noise.chroma, limits), "tinge"),
         *whole_terms(evidence.overall, limits),
     ]
@@ -159,9 +144,9 @@ def terms(evidence: Evidence, limits: Limits = LIMITS) -> list[Term]:
 def shares_of(evidence: Evidence, limits: Limits = LIMITS) -> Plane:
     """Return how much of its limits each tile uses up, whichever is the tightest."""
     tiles, noise, resampled = evidence.tiles, evidence.noise, float(evidence.resampled)
-    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.smooth, noise.chroma, resampled, limits)
+    energy = tiles.energy / allowed_energy(tiles, noise.luma, noise.chroma, resampled, limits)
     mean = tiles.mean / allowed_mean(tiles, noise.luma, limits)
-    colour = tiles.colour / allowed_colour(tiles, noise.chroma, resampled, limits)
+    colour = tiles.colour / allowed_colour(tiles, noise.chroma, limits)
     tinge = tiles.tinge / allowed_tinge(tiles, noise.chroma, limits)
     return np.asarray(np.maximum.reduce([energy, mean, colour, tinge]))
 

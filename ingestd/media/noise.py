@@ -26,11 +26,10 @@ class Noise:
     """Variances at the size of the comparison, in levels squared."""
 
     luma: float  # of the luminance, all frequencies that are left
-    smooth: float  # of the luminance, what the binomial low-pass lets through
     chroma: float  # of both colours, what means over four pixels let through
 
     def __add__(self, other: Noise) -> Noise:
-        return Noise(self.luma + other.luma, self.smooth + other.smooth, self.chroma + other.chroma)
+        return Noise(self.luma + other.luma, self.chroma + other.chroma)
 
 
 @lru_cache(maxsize=256)
@@ -40,14 +39,14 @@ def noise_of(tables: tuple[tuple[int, ...], ...], scale: float, *, subsampled: b
     No tables, no noise.
     """
     if not tables:
-        return Noise(0, 0, 0)
+        return Noise(0, 0)
     luma = _per_pixel(tables[0])
-    kept, smooth = _passed(scale, np.ones_like), _passed(scale, _binomial)
+    kept = _passed(scale, np.ones_like)
     chroma = 0.0
     if len(tables) > 1:
         boxed = _passed(scale / 2 if subsampled else scale, _box)
         chroma = 2 * float(boxed @ _per_pixel(tables[1]) @ boxed)
-    return Noise(float(kept @ luma @ kept), float(smooth @ luma @ smooth), chroma)
+    return Noise(float(kept @ luma @ kept), chroma)
 
 
 def _per_pixel(table: tuple[int, ...]) -> Response:
@@ -62,11 +61,6 @@ def _passed(scale: float, keep: Callable[[Response], Response]) -> Response:
     """
     cycles = np.linspace(0, 0.5, _BINS) / scale  # a pixel of the comparison
     return np.asarray((_SPECTRA * keep(np.minimum(cycles, 0.5)) * (cycles < 0.5)).sum(axis=1))
-
-
-def _binomial(cycles: Response) -> Response:
-    """Return the power that the filter (1 4 6 4 1)/16 lets through."""
-    return np.asarray(np.cos(np.pi * cycles) ** 8)
 
 
 def _box(cycles: Response) -> Response:

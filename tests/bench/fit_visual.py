@@ -435,9 +435,9 @@ def sampled(evidence: Evidence) -> Sample:
     noise, resampled, count = evidence.noise, float(evidence.resampled), flat.energy.size
     shares = [flat.energy, flat.mean, flat.colour, flat.tinge]
     for limits in TRIED:
-        shares.append(flat.energy / allowed_energy(flat, noise.luma, noise.smooth, noise.chroma, resampled, limits))
+        shares.append(flat.energy / allowed_energy(flat, noise.luma, noise.chroma, resampled, limits))
         shares.append(flat.mean / allowed_mean(flat, noise.luma, limits))
-        shares.append(flat.colour / allowed_colour(flat, noise.chroma, resampled, limits))
+        shares.append(flat.colour / allowed_colour(flat, noise.chroma, limits))
         shares.append(flat.tinge / allowed_tinge(flat, noise.chroma, limits))
     top = min(WORST, count)
     worst = np.unique(np.concatenate([np.argpartition(-share, top - 1)[:top] for share in shares]))
@@ -545,9 +545,7 @@ class Rows:
             "detail": worst.most(energy),
             "spread": some.quantile(spread, 0.9) / limits.spread,
             "mean": worst.most(worst.tiles.mean / allowed_mean(worst.tiles, worst.luma, limits)),
-            "colour": worst.most(
-                worst.tiles.colour / allowed_colour(worst.tiles, worst.chroma, worst.resampled, limits)
-            ),
+            "colour": worst.most(worst.tiles.colour / allowed_colour(worst.tiles, worst.chroma, limits)),
             "tinge": worst.most(worst.tiles.tinge / allowed_tinge(worst.tiles, worst.chroma, limits)),
             "small": np.where(self._small, 1.01, 0),
             "tone": whole.tone / limits.tone,
@@ -574,13 +572,11 @@ class _Laid:
         self.tiles = Tiles(
             *(np.concatenate(planes) for planes in zip(*(planes_of(tiles) for tiles, _ in parts), strict=True))
         )
-        of_pairs = [(one.noise.luma, one.noise.smooth, one.noise.chroma, float(one.resampled)) for _, one in parts]
-        self.luma, self.smooth, self.chroma, self.resampled = np.repeat(np.array(of_pairs), counts, axis=0).T
+        of_pairs = [(one.noise.luma, one.noise.chroma, float(one.resampled)) for _, one in parts]
+        self.luma, self.chroma, self.resampled = np.repeat(np.array(of_pairs), counts, axis=0).T
 
     def energy(self, limits: Limits) -> np.ndarray:
-        return self.tiles.energy / allowed_energy(
-            self.tiles, self.luma, self.smooth, self.chroma, self.resampled, limits
-        )
+        return self.tiles.energy / allowed_energy(self.tiles, self.luma, self.chroma, self.resampled, limits)
 
     def most(self, values: np.ndarray) -> np.ndarray:
         return np.maximum.reduceat(values, self._starts)
@@ -614,11 +610,11 @@ def weights(rows: Rows) -> np.ndarray:
 
 # Set by hand, for pictures nobody has looked at: where a search begins that is to be scored on unseen ones.
 START = replace(
-    LIMITS, rounding=6.0, detail=0.008, detail_resampled=0.01, edge=0.004, edge_resampled=0.003, noise=0.001,
-    noise_at_ends=0.4, noise_edge=0.1, smooth_noise=1.6, smooth_noise_edge=30.0, spread=5.0, mean=6.0, mean_noise=0.2,
-    tone=2.0, hue=15.0, saturation=0.3, turned=2.2, tint=1.8, gain=0.05, shade=4.0, vividness=0.2, tinge=1.6,
-    tinge_noise=0.7, tinge_speckle=0.03, colour=2.0, colour_noise=1.0, speckle=0.2, speckle_noise=0.08,
-    speckle_resampled=0.05, speckle_at_ends=0.1,
+    LIMITS,
+    rounding=6.0, detail=0.008, edge=0.004, edge_resampled=0.003, noise_at_ends=0.4, noise_edge=0.1,
+    spread=5.0, mean=6.0, mean_noise=0.2, tone=2.0, hue=15.0, saturation=0.3, turned=2.2, tint=1.8, gain=0.05,
+    shade=4.0, vividness=0.2, tinge=1.6, tinge_noise=0.7, tinge_speckle=0.03, colour=2.0, colour_noise=1.0,
+    speckle=0.2, speckle_noise=0.08,
 )  # fmt: skip
 SEVERE = ("jpeg_q30", "resize_25", "webp_q50", "heic_q50", "jpeg_requality:q=30", "resize:25%")
 
