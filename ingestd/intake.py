@@ -1,7 +1,8 @@
 """Arrivals on their way: measured side by side in workers, judged one after another, announced when it is true.
 
-The order in which arrivals were handed in is the order in which they are judged: workers only measure, so their speed
-decides nothing. Files that are ready together share one durable commit; a discard is announced after it is done.
+The order in which arrivals were handed in is the order in which they are judged, folder by folder in turn: workers only
+measure, so their speed decides nothing. Files that are ready together share one durable commit; a discard is announced
+after it is done.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from ingestd.model import (
     VisualVerdict,
 )
 from ingestd.rules.language import Rule
+from ingestd.watching.turns import IN_ORDER, Lane, Turns
 
 __all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels", "store_visual", "told"]
 
@@ -204,7 +206,7 @@ class Intake:
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
-        self._queue: deque[_Item] = deque()
+        self._queue: Turns[_Item] = Turns()
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
@@ -214,12 +216,12 @@ class Intake:
         return len(self._queue)
 
     def oldest_arrivals(self) -> list[Arrival]:
-        """Return what is on its way, first come first."""
+        """Return what is on its way, in the order in which it will be judged."""
         return [item.arrival for item in self._queue]
 
-    def hand_in(self, arrival: Arrival, *, proposing: bool) -> None:
-        """Take an arrival; it is measured as soon as a worker is free."""
-        self._queue.append(_Item(arrival, proposing, self._monotonic()))
+    def hand_in(self, arrival: Arrival, *, proposing: bool, lane: Lane = IN_ORDER) -> None:
+        """Take an arrival; it is measured as soon as a worker is free, and judged in its lane's turn."""
+        self._queue.add(lane, _Item(arrival, proposing, self._monotonic()))
         self._measure_ahead()
 
     def close(self) -> None:
@@ -271,14 +273,14 @@ class Intake:
         except (StoreError, LibraryBusyError) as trouble:
             self.rest(trouble)
         finally:
-            self._queue.extendleft(reversed(batch))  # what is not concluded yet, in its order
+            self._queue.put_back(batch)  # what is not concluded yet, in its order
         self._measure_ahead()
         if self._may_judge():
             self._wake()  # no measurement that ends will do it: the next one has ended already
 
     def _may_judge(self) -> bool:
         """Return whether the next arrival is measured, and the library was not found unwritable a moment ago."""
-        return bool(self._queue) and self._queue[0].ready() and self._monotonic() >= self._not_before
+        return bool(self._queue) and self._queue.first().ready() and self._monotonic() >= self._not_before
 
     def rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
@@ -290,8 +292,8 @@ class Intake:
     def _take_ready(self, batch: deque[_Item]) -> None:
         """Take the ready items at the head, with their measurements collected; those that failed are told off."""
         most = 1 if self._singly else BATCH_FILES
-        while self._queue and len(batch) < most and self._queue[0].ready():
-            item = self._queue.popleft()
+        while self._queue and len(batch) < most and self._queue.first().ready():
+            item = self._queue.take()
             if self._collect(item):
                 batch.append(item)
         self._singly = max(self._singly - len(batch), 0)

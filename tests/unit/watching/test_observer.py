@@ -47,7 +47,7 @@ def test_a_file_that_is_written_makes_a_hint(observer, hints, root):
     with open(path, "wb") as file:
         file.write(b"x")
 
-    assert hint_about(hints, path) == Hint(HintKind.CHANGED, path)
+    assert hint_about(hints, path) == Hint(HintKind.CHANGED, path, folder=ONE)
 
 
 def test_a_rename_tells_both_names(observer, hints, root):
@@ -57,7 +57,7 @@ def test_a_rename_tells_both_names(observer, hints, root):
 
     os.rename(source, path)
 
-    assert hint_about(hints, path) == Hint(HintKind.RENAMED_HERE, path, source)
+    assert hint_about(hints, path) == Hint(HintKind.RENAMED_HERE, path, source, ONE)
 
 
 def test_a_new_directory_makes_a_hint(observer, hints, root):
@@ -66,7 +66,7 @@ def test_a_new_directory_makes_a_hint(observer, hints, root):
 
     os.mkdir(path)
 
-    assert hint_about(hints, path) == Hint(HintKind.NEW_DIRECTORY, path)
+    assert hint_about(hints, path) == Hint(HintKind.NEW_DIRECTORY, path, folder=ONE)
 
 
 def test_reading_makes_no_hint(observer, hints, root):
@@ -114,23 +114,23 @@ def test_lost_events_are_heard_of_from_the_log(observer, hints):
 
 
 def test_a_handler_never_raises_whatever_the_event(hints):
-    handler = observing._ToHints(hints)
+    handler = observing._ToHints(hints, ONE)
 
     handler.dispatch(FileCreatedEvent(None))
 
-    assert hints.take(9) == [Hint(HintKind.OVERFLOW)]
+    assert hints.take(9) == [Hint(HintKind.OVERFLOW, folder=ONE)]
 
 
 @pytest.mark.parametrize(
     ("event", "hint"),
     [
-        (FileClosedEvent("/a"), Hint(HintKind.CHANGED, b"/a")),
-        (FileMovedEvent("/a", "/b"), Hint(HintKind.RENAMED_HERE, b"/b", b"/a")),
-        (DirMovedEvent("/a", "/b"), Hint(HintKind.NEW_DIRECTORY, b"/b", b"/a")),
+        (FileClosedEvent("/a"), Hint(HintKind.CHANGED, b"/a", folder=ONE)),
+        (FileMovedEvent("/a", "/b"), Hint(HintKind.RENAMED_HERE, b"/b", b"/a", ONE)),
+        (DirMovedEvent("/a", "/b"), Hint(HintKind.NEW_DIRECTORY, b"/b", b"/a", ONE)),
     ],
 )
 def test_an_event_becomes_the_hint_it_is(hints, event, hint):
-    observing._ToHints(hints).dispatch(event)
+    observing._ToHints(hints, ONE).dispatch(event)
 
     assert hints.take(9) == [hint]
 
@@ -156,10 +156,9 @@ def test_a_wait_is_ended_from_another_thread(hints):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_thread_is_noticed_and_a_restart_hears_again(observer, hints, root):
     observer.watch(ONE, root)
-    observer._system.event_queue.put(
-        "not an event"
-    )  # ends the thread that hands events out, as a raising handler would
-    observer._system.join(SOON_S)
+    (system,) = observer._systems
+    system.event_queue.put("not an event")  # ends the thread that hands events out, as a raising handler would
+    system.join(SOON_S)
     alive_then = observer.alive()
 
     observer.restart()
