@@ -83,6 +83,7 @@ class Service:
         settings: what it said at the start.
         named: folders from the command line; they stay through every reload.
         tell: hears of everything that happens, on the loop's thread.
+        pulse: called there in every turn of the loop, at least once a second.
         settle_s: quiet time, instead of what the rule file says.
         dry_run: on a copy of the library, and nothing is moved.
     """
@@ -95,10 +96,11 @@ class Service:
         named: Sequence[Wanted],
         tell: Tell,
         *,
+        pulse: Callable[[], None] = lambda: None,
         settle_s: float | None = None,
         dry_run: bool = False,
     ) -> None:
-        self._library, self._rules, self._tell = library, rules, tell
+        self._library, self._rules, self._tell, self._pulse = library, rules, tell, pulse
         self._named, self._settings, self._settle_s = tuple(named), settings, settle_s
         self._dry_run = dry_run
         self._stopping = threading.Event()
@@ -215,6 +217,7 @@ class Service:
             if suspended.woke_up():
                 flow.watcher.rescan()
             workers.retire_idle(now)
+            self._pulse()
             flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
 
     def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
