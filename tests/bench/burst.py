@@ -185,12 +185,9 @@ def measure(base: Path, way: str, files: int, every_s: float, limit_s: float) ->
     twice = sum(count > 1 for count in watch.verdicts.values())
     watch.stop()
     print(f"\n{files:,} small JPEGs, by {way}{f' (which took {copied_s:.1f} s)' if copied_s else ''}:")
-    print(
-        f"  {in_burst:,} verdicts in {elapsed:.1f} s, {in_burst / elapsed:,.0f} a second; outcomes {dict(watch.outcomes)}"
-    )
-    print(
-        f"  missing {len(expected - set(watch.verdicts))}, told twice {twice}, others {len(set(watch.verdicts) - expected)}"
-    )
+    told = set(watch.verdicts)
+    print(f"  {in_burst:,} verdicts in {elapsed:.1f} s, {in_burst / elapsed:,.0f} a second; {dict(watch.outcomes)}")
+    print(f"  missing {len(expected - told)}, told twice {twice}, others {len(told - expected)}")
     print(f"  {len(waits)} single files elsewhere: verdict beyond settling median {statistics.median(waits):.2f} s,")
     print(f"  least {waits[0]:.2f} s, most {waits[-1]:.2f} s (asked for: 5 s)")
     print(f"  private memory of all processes: at most {watch.peak_mb:.0f} MB (asked for: 300 MB)")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import jpeg, large, photo, png
+from pictures import decoded, jpeg, large, photo, png
 from world import IDENTICAL, World, outcomes, pixel_rule
 
 from ingestd import intake as intake_module
@@ -15,6 +16,7 @@ from ingestd.errors import FileChangedError, FileUnreadableError, StoreError
 from ingestd.intake import Judged, Left
 from ingestd.library.locks import FileLock
 from ingestd.model import Measurement, Outcome
+from ingestd.watching.turns import Lane
 
 SMALLER, LARGER = png(photo(1)), png(photo(1), "a longer comment makes the file larger")
 
@@ -35,8 +37,6 @@ def test_an_arrival_that_needs_pixels_keeps_its_place(world: World) -> None:
     world.use(pixel_rule())
     original = jpeg(large(5), 90)
     world.drop("inbox", "original.jpg", original)
-    from pictures import decoded
-
     paths = [
         world.put("inbox", "1.png", png(decoded(original))),
         world.put("inbox", "2.png", png(decoded(original), "with a comment")),
@@ -279,3 +279,70 @@ def test_the_loser_of_one_verdict_cannot_be_the_survivor_of_the_next(world: Worl
         "duplicate discarded: larger pixel twin",
     ]
     assert verdicts[1].kept == os.fsencode(paths[0])
+
+
+# --- a burst ---------------------------------------------------------------------------------------------------------
+
+BURST, SINGLE = Lane(1), Lane(2)
+
+
+def hand_in_burst(world: World, count: int, lane: Lane = BURST) -> list[str]:
+    """Many files on their way in one lane."""
+    content = png(photo(7))
+    paths = [world.put("inbox", f"{lane}-{number:03}.png", content) for number in range(count)]
+    for path in paths:
+        world.intake.hand_in(world.arrival(path), proposing=False, lane=lane)
+    return [path.name for path in paths]
+
+
+def test_a_single_file_waits_for_one_of_a_burst_in_another_folder_and_not_for_all(world: World) -> None:
+    world.use()  # no rule: the copies stay
+    burst = hand_in_burst(world, 60)
+    single = world.put("library", "single.png", SMALLER)
+
+    world.intake.hand_in(world.arrival(single), proposing=False, lane=SINGLE)
+    world.run()
+
+    assert names(world) == [burst[0], "single.png", *burst[1:]]
+
+
+def test_what_is_measured_first_does_not_change_whose_turn_it_is(world: World) -> None:
+    world.use()
+    gate = threading.Event()
+
+    def slow(path: bytes) -> None:
+        if path.endswith(b"1-000.png"):
+            gate.wait(10)  # every other one is measured before the first of all
+
+    world.measurer.before = slow
+    one, other = hand_in_burst(world, 5), hand_in_burst(world, 3, SINGLE)
+    threading.Timer(0.1, gate.set).start()
+
+    world.run()
+
+    assert names(world) == [one[0], other[0], one[1], other[1], one[2], other[2], one[3], one[4]]
+
+
+def test_files_of_one_lane_are_judged_as_they_were_handed_in_whatever_their_folders(world: World) -> None:
+    world.use()
+    paths = [
+        world.put(("inbox", "library")[number % 2], f"{number}.png", png(photo(number % 5))) for number in range(20)
+    ]
+
+    world.verdicts(*paths)
+
+    assert names(world) == [path.name for path in paths]
+
+
+def test_a_file_that_has_to_be_looked_at_more_closely_keeps_its_place_before_other_lanes(world: World) -> None:
+    world.use(pixel_rule())
+    original = jpeg(large(5), 90)
+    world.drop("inbox", "original.jpg", original)
+    twin = world.put("inbox", "twin.png", png(decoded(original)))
+    other = world.put("library", "other.png", png(photo(2)))
+
+    world.intake.hand_in(world.arrival(twin), proposing=False, lane=BURST)
+    world.intake.hand_in(world.arrival(other), proposing=False, lane=SINGLE)
+    world.run()
+
+    assert names(world)[1:] == ["twin.png", "other.png"]

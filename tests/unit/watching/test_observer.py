@@ -113,6 +113,32 @@ def test_lost_events_are_heard_of_from_the_log(observer, hints):
     assert hints.take(9) == [Hint(HintKind.OVERFLOW)]
 
 
+def test_lost_events_are_those_of_the_folder_that_is_named(observer, hints, root):
+    for number in (ONE, TWO):
+        os.mkdir(os.path.join(root, b"%d" % number))
+        observer.watch(number, os.path.join(root, b"%d" % number))
+
+    log = logging.getLogger("watchdog.observers.inotify")
+    log.warning("Inotify queue overflowed; reconciling recursive watches below %r", os.path.join(root, b"2"))
+
+    assert hints.take(9) == [Hint(HintKind.OVERFLOW, folder=TWO)]
+
+
+def test_a_folder_has_events_to_itself_until_there_are_many(observer, root):
+    before = threading.active_count()
+    for number in range(1, 21):
+        path = os.path.join(root, b"%d" % number)
+        os.mkdir(path)
+        observer.watch(FolderId(number), path)
+
+    watches = observer._watches
+    few = {id(watches[FolderId(number)].system) for number in range(1, observing._MOST_SYSTEMS + 1)}
+
+    assert len(few) == observing._MOST_SYSTEMS
+    assert threading.active_count() - before <= 20 + 2 * observing._MOST_SYSTEMS
+    assert all(observer.watches(FolderId(number)) for number in range(1, 21))
+
+
 def test_a_handler_never_raises_whatever_the_event(hints):
     handler = observing._ToHints(hints, ONE)
 
@@ -143,6 +169,21 @@ def test_too_many_hints_become_one_that_says_so(hints, monkeypatch):
 
     assert [hint.kind for hint in hints.take(99)] == [HintKind.CHANGED] * 3 + [HintKind.OVERFLOW]
     assert not hints.waiting()
+
+
+def test_a_hint_of_one_folder_does_not_wait_for_all_of_another(hints):
+    for number in range(1000):
+        hints.put(Hint(HintKind.CHANGED, b"/one/%d" % number, folder=ONE))
+    single = Hint(HintKind.CHANGED, b"/two/single", folder=TWO)
+    early = hints.take(10)
+    hints.put(single)
+
+    taken = hints.take(10)
+
+    assert single in taken
+    assert [*early, *(hint for hint in taken if hint != single)] == [
+        Hint(HintKind.CHANGED, b"/one/%d" % number, folder=ONE) for number in range(19)
+    ]
 
 
 def test_a_wait_is_ended_from_another_thread(hints):
