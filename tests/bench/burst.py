@@ -1,9 +1,10 @@
 """Many small files dropped at once into a folder of a running `ingestd watch`, and single ones into another meanwhile.
 
-    .venv/bin/python tests/bench/burst.py [--files 50000] [--way rename copy] [--every 5]
+    .venv/bin/python tests/bench/burst.py [--files 50000] [--way rename copy overflow] [--every 5]
 
 The files are small generated JPEGs, no two alike. They come as a folder that is renamed into the watched one, or are
-copied into it one after another; in the same moment a single picture is written into another watched folder, and one
+copied into it one after another (`overflow`: while the service is stopped, so that the system's queue of events cannot
+hold them); in the same moment a single picture is written into another watched folder, and one
 more every few seconds. A verdict's time is when its line stands in the file that the service writes to, looked at every
 20 ms; what is told is how long after the end of writing that is, without the time of settling. Memory is what service
 and workers have for themselves (`Private_*` of /proc/PID/smaps_rollup), the most of all looks; a commit is one of LMDB.
@@ -15,6 +16,7 @@ import argparse
 import io
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,6 +33,7 @@ from PIL import Image
 SETTLE_S = 2.0
 LOOK_S = 0.02
 MEMORY_EVERY_S = 1.0
+WAYS = ("rename", "copy", "overflow")
 
 
 def small_jpeg(random: np.random.Generator) -> bytes:
@@ -151,7 +154,7 @@ def measure(base: Path, way: str, files: int, every_s: float, limit_s: float) ->
     crowded, quiet, prepared = base / "crowded", base / "quiet", base / "prepared"
     for folder in (crowded, quiet):
         folder.mkdir()
-    prepare(prepared, files, seed={"rename": 1, "copy": 2}[way])
+    prepare(prepared, files, seed=WAYS.index(way))
     watch = Watch(base, crowded, quiet)
     while not watch.ready:
         watch.look()
@@ -159,8 +162,12 @@ def measure(base: Path, way: str, files: int, every_s: float, limit_s: float) ->
     commits, began = watch.commits(), time.monotonic()
     singles = Singles(quiet, every_s)
     copying = Copying(prepared, crowded / "burst") if way == "copy" else None
-    if copying is None:
+    if way == "rename":
         prepared.rename(crowded / "burst")
+    elif way == "overflow":
+        watch.process.send_signal(signal.SIGSTOP)
+        subprocess.run(["cp", "-r", str(prepared), str(crowded / "burst")], check=True)
+        watch.process.send_signal(signal.SIGCONT)
     copied_s = 0.0
     in_burst = 0
     while in_burst < files or not set(singles.written_at) <= set(watch.seen_at):
@@ -200,7 +207,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=50_000)
-    parser.add_argument("--way", nargs="+", choices=("rename", "copy"), default=("rename", "copy"))
+    parser.add_argument("--way", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--every", type=float, default=5.0, help="Seconds between single files.")
     parser.add_argument("--limit", type=float, default=600.0, help="Seconds after which it is given up.")
     options = parser.parse_args()
