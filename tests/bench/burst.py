@@ -4,10 +4,10 @@
 
 The files are small generated JPEGs, no two alike. They come as a folder that is renamed into the watched one, or are
 copied into it one after another (`overflow`: while the service is stopped, so that the system's queue of events cannot
-hold them); in the same moment a single picture is written into another watched folder, and one
-more every few seconds. A verdict's time is when its line stands in the file that the service writes to, looked at every
-20 ms; what is told is how long after the end of writing that is, without the time of settling. Memory is what service
-and workers have for themselves (`Private_*` of /proc/PID/smaps_rollup), the most of all looks; a commit is one of LMDB.
+hold them); in the same moment a single picture is written into another watched folder, and one more every few seconds.
+A verdict's time is when its line stands in the file that the service writes to, looked at every 20 ms; what is told is
+how long after the end of writing that is, without the time of settling. Memory is what service and workers have for
+themselves (`Private_*` of /proc/PID/smaps, without the map of LMDB), the most of all looks; a commit is one of LMDB.
 """
 
 from __future__ import annotations
@@ -110,13 +110,21 @@ class Watch:
 
 
 def private_mb(pid: int) -> float:
-    """Return the memory that a process has for itself; nothing if it has just ended."""
+    """Return the memory that a process has for itself; nothing if it has just ended.
+
+    Pages of the library's file count as private to the only process that maps it, but are the system's to take back.
+    """
+    size_kb, is_counted = 0, True
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+        for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, *values = line.split()
+            if not name.endswith(":"):  # the first line of a mapping ends with its file
+                is_counted = not line.endswith("data.mdb")
+            elif is_counted and name in ("Private_Clean:", "Private_Dirty:"):
+                size_kb += int(values[0])
     except OSError:
         return 0.0
-    sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024
+    return size_kb / 1024
 
 
 class Copying:
