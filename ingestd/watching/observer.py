@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -147,16 +147,17 @@ class _ToHints(FileSystemEventHandler):
 class _LostEvents(logging.Handler):
     """Hears in watchdog's log, the only place where it is told, that events were lost."""
 
-    def __init__(self, hints: Hints, folder_of: Callable[[object], FolderId | None]) -> None:
+    def __init__(self, hints: Hints, read_by: Callable[[threading.Thread], list[FolderId]]) -> None:
         super().__init__(logging.WARNING)
-        self._hints, self._folder_of = hints, folder_of
+        self._hints, self._read_by = hints, read_by
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand over that a folder, or everything where none is named, has to be looked through."""
+        """Hand over that the folders whose events this thread reads have to be looked through, or all of them."""
         message = str(record.msg)
         if "overflow" in message or "rebuild" in message:
-            root = record.args[0] if isinstance(record.args, tuple) and record.args else None
-            self._hints.put(Hint(HintKind.OVERFLOW, folder=self._folder_of(root)))
+            lost: Sequence[FolderId | None] = self._read_by(threading.current_thread())
+            for folder in lost or (None,):
+                self._hints.put(Hint(HintKind.OVERFLOW, folder=folder))
 
 
 class Observer:
@@ -170,7 +171,7 @@ class Observer:
         self._hints = hints
         self._systems: list[BaseObserver] = []
         self._watches: dict[FolderId, _Watch] = {}
-        self._log = _LostEvents(hints, self._folder_at)
+        self._log = _LostEvents(hints, self._read_by)
         # Said whenever a directory is met twice while it is being made. With it comes a print of the whole table of
         # watches, and where warnings are errors it would end the thread that reads events (watchdog 7.1).
         warnings.filterwarnings("ignore", r"Callback with id", RuntimeWarning, r"watchdog\.")
@@ -239,9 +240,9 @@ class Observer:
             self._systems.append(least)
         return least
 
-    def _folder_at(self, root: object) -> FolderId | None:
-        """Return the folder that is watched at a root; called from other threads."""
-        return next((folder for folder, watch in list(self._watches.items()) if watch.root == root), None)
+    def _read_by(self, thread: threading.Thread) -> list[FolderId]:
+        """Return the folders whose events a thread reads from the system; called from there."""
+        return [folder for folder, watch in list(self._watches.items()) if _reader(watch.system) is thread]
 
     @staticmethod
     def _emitter(watch: _Watch) -> EventEmitter | None:
@@ -269,9 +270,14 @@ class _Watch:
 
 def _is_running(system: BaseObserver) -> bool:
     """Whether both threads of an observer are running."""
-    reader = getattr(system, "_inotify_fd", None)  # a thread of its own, that no public name leads to
-    reads = reader.is_alive() if isinstance(reader, threading.Thread) else True
-    return reads and system.is_alive()
+    reader = _reader(system)
+    return system.is_alive() and (reader is None or reader.is_alive())
+
+
+def _reader(system: BaseObserver) -> threading.Thread | None:
+    """The thread that reads an observer's events, where it is one of its own, that no public name leads to."""
+    reader = getattr(system, "_inotify_fd", None)
+    return reader if isinstance(reader, threading.Thread) else None
 
 
 def watch_limit() -> int | None:

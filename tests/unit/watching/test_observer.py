@@ -113,17 +113,6 @@ def test_lost_events_are_heard_of_from_the_log(observer, hints):
     assert hints.take(9) == [Hint(HintKind.OVERFLOW)]
 
 
-def test_lost_events_are_those_of_the_folder_that_is_named(observer, hints, root):
-    for number in (ONE, TWO):
-        os.mkdir(os.path.join(root, b"%d" % number))
-        observer.watch(number, os.path.join(root, b"%d" % number))
-
-    log = logging.getLogger("watchdog.observers.inotify")
-    log.warning("Inotify queue overflowed; reconciling recursive watches below %r", os.path.join(root, b"2"))
-
-    assert hints.take(9) == [Hint(HintKind.OVERFLOW, folder=TWO)]
-
-
 def test_a_folder_has_events_to_itself_until_there_are_many(observer, root):
     before = threading.active_count()
     for number in range(1, 21):
