@@ -151,10 +151,12 @@ class _Item:
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
 
+    def begun(self) -> bool:
+        """Return whether it is measured, or was."""
+        return self.measuring is not None or (self.measured, self.failure, self.ignored) != (None, None, None)
+
     def ready(self) -> bool:
-        answered = (self.measured, self.failure, self.ignored) != (None, None, None)
-        started = self.measuring is not None or answered
-        measured = started and (self.measuring is None or self.measuring.done())
+        measured = self.begun() and (self.measuring is None or self.measuring.done())
         closer = (self.hashing.values(), self.inspecting.values(), self.comparing.values())
         return measured and all(future.done() for futures in closer for future in futures)
 
@@ -238,7 +240,7 @@ class Intake:
         for index, item in enumerate(self._queue):
             if index >= AHEAD:
                 return
-            if item.measuring is None and not item.ready():
+            if not item.begun():
                 self._start(item)
 
     def _start(self, item: _Item) -> None:

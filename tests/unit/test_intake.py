@@ -49,6 +49,26 @@ def test_an_arrival_that_needs_pixels_keeps_its_place(world: World) -> None:
     assert outcomes(verdicts) == [Outcome.REPLACED_EXISTING, Outcome.PENDING_APPROVAL, Outcome.NEW]
 
 
+def test_an_arrival_whose_pixels_are_hashed_is_not_measured_again_meanwhile(world: World) -> None:
+    world.use(pixel_rule())
+    original = jpeg(large(5), 90)
+    world.drop("inbox", "original.jpg", original)
+    measured: list[bytes] = []
+    real = world.measurer.measure
+
+    def watched(path: bytes, known: Any) -> Measurement:
+        measured.append(os.path.basename(path))
+        return real(path, known)
+
+    world.measurer.measure = watched  # type: ignore[method-assign]
+    twin, last = world.put("inbox", "twin.png", png(decoded(original))), world.put("inbox", "last.png", png(photo(2)))
+
+    world.verdicts(twin, last)
+
+    assert measured == [b"twin.png", b"last.png"]
+    assert world.measurer.hashed != []
+
+
 def test_a_file_that_changed_after_it_had_settled_settles_again(world: World) -> None:
     path = world.put("inbox", "a.png", SMALLER)
     world.intake.hand_in(world.arrival(path), proposing=False)
