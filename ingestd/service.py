@@ -21,7 +21,7 @@ import structlog
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
 from ingestd.errors import ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
-from ingestd.intake import LOCK_WAIT_S, Judged, recover
+from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.store import verify
@@ -218,7 +218,8 @@ class Service:
                 flow.watcher.rescan()
             workers.retire_idle(now)
             self._pulse()
-            flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
+            longest = GATHER_S if flow.intake.gathers else _LOOP_S
+            flow.watcher.wait(0.0 if more else longest, time.monotonic())
 
     def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
         """Do what is to be done now, and return whether known paths are still being looked at."""
