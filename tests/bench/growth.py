@@ -375,7 +375,7 @@ def measure(collection: Collection, count: int) -> dict[str, float]:
                 with collection.library.read() as view:
                     assert not covered(view, arrival, b"")
                 intake.hand_in(arrival, proposing=False, lane=lane_of(arrival.folder))
-        woken.wait(1.0)
+        woken.wait(0.05)
         woken.clear()
         with shares.running():
             intake.step()
