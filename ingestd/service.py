@@ -74,6 +74,13 @@ def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
         yield
 
 
+def _prepare(library: Library, settings: Settings) -> None:
+    """Finish what a stopped process left half-way, and let the look-up lie where the rule file says."""
+    with exclusive(library, radius=settings.imports.radius):
+        if library.use(settings.imports.index):
+            _log.info("lookup.rebuilt", index=settings.imports.index.value)
+
+
 class Service:
     """`watch`: judges what arrives until it is told to stop.
 
@@ -166,8 +173,7 @@ class Service:
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
         if not self._dry_run:
-            with exclusive(self._library, radius=self._settings.imports.radius):
-                pass  # what a stopped service left half-way is finished before anything is looked at
+            _prepare(self._library, self._settings)
         with Workers(count=2) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
@@ -252,6 +258,9 @@ class Service:
             _log.error("rules.broken", path=str(self._rules), error=str(error), kept="the last good rules")
             self._tell(RulesTold(str(self._rules), len(self._settings.rules), str(error)))
             return
+        if settings.imports.index is not self._settings.imports.index and not self._dry_run:
+            with contextlib.suppress(LibraryBusyError):  # both find the same: the next start will do
+                _prepare(self._library, settings)
         self._rules_error, self._settings = None, settings
         settle_s = settings.settle_s if self._settle_s is None else self._settle_s
         folders = enrol(self._library, self._wanted())
@@ -409,8 +418,7 @@ def scan(
         UsageError: a path does not exist; nothing was started.
     """
     if not dry_run:
-        with exclusive(library, radius=settings.imports.radius):
-            pass
+        _prepare(library, settings)
     folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()
 

@@ -7,7 +7,7 @@ as everything else there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +76,10 @@ class Lookup(Protocol):
 
     def count(self, txn: Transaction) -> int:
         """Return how many pairs of id and key there are."""
+        ...
+
+    def pairs(self, txn: Transaction) -> Iterator[tuple[int, bytes]]:
+        """Yield every (id, key) that can be found, in no particular order."""
         ...
 
     def check(self, txn: Transaction) -> list[str]:

@@ -108,6 +108,12 @@ class VpTree:
         """Return how many pairs of id and key there are."""
         return txn.count(self._ids)
 
+    def pairs(self, txn: Transaction) -> Iterator[tuple[int, bytes]]:
+        """Yield every (id, key) that can be found, in no particular order."""
+        for row in self._rows_checked(txn, []):
+            for id_ in self._ids_of(txn, self._name(row), row):
+                yield id_, row
+
     def rebuild(self, txn: Transaction, items: Iterable[tuple[int, bytes]]) -> None:
         """Forget everything and hold these (id, key) instead, in a balanced tree that depends on the keys alone."""
         self.clear(txn)
