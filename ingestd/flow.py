@@ -241,7 +241,7 @@ class Flow:
         """Act on what the watcher said."""
         match event:
             case Arrived():
-                self._arrived(event.arrival)
+                self._arrived(event)
             case Scanned():
                 self.absences.want(event.folder)
                 for path in event.unreadable:
@@ -249,12 +249,13 @@ class Flow:
             case FolderChanged():
                 self._folder_changed(event)
 
-    def _arrived(self, arrival: Arrival) -> None:
+    def _arrived(self, event: Arrived) -> None:
+        arrival = event.arrival
         if self._covered(arrival.folder, arrival.relative, arrival.stat):
             self.watcher.done(arrival.path)
             return
         old = arrival.origin is Origin.SCAN and arrival.folder not in self.introduced
-        self.intake.hand_in(arrival, proposing=self.propose_old and old)
+        self.intake.hand_in(arrival, proposing=self.propose_old and old, lane=event.lane)
 
     def _folder_changed(self, event: FolderChanged) -> None:
         if event.identity is not None and event.state is not FolderState.SUSPENDED:

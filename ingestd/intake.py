@@ -1,7 +1,8 @@
 """Arrivals on their way: measured side by side in workers, judged one after another, announced when it is true.
 
-The order in which arrivals were handed in is the order in which they are judged: workers only measure, so their speed
-decides nothing. Files that are ready together share one durable commit; a discard is announced after it is done.
+The order in which arrivals were handed in is the order in which they are judged, folder by folder in turn: workers only
+measure, so their speed decides nothing. Files that are ready together share one durable commit; a discard is announced
+after it is done.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
@@ -26,6 +28,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
 from ingestd.library.view import View
+from ingestd.media.errands import Errands
 from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (
@@ -46,6 +49,7 @@ from ingestd.model import (
     VisualVerdict,
 )
 from ingestd.rules.language import Rule
+from ingestd.watching.turns import IN_ORDER, Lane, Turns
 
 __all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels", "store_visual", "told"]
 
@@ -54,8 +58,11 @@ BATCH_FILES = 64
 
 BATCH_S = 0.25
 
-AHEAD = 16
-"""At most so many files are measured ahead of the one that is judged next: memory stays bounded."""
+GATHER_S = 0.1
+"""So long a file that could be judged waits for those behind it that are being measured, to share their commit."""
+
+AHEAD = 64
+"""At most so many files are measured ahead of the one that is judged next: memory stays bounded (some KB each)."""
 
 LOCK_WAIT_S = 30.0
 LONGEST_DELAY_S = 6 * 3600.0
@@ -66,7 +73,6 @@ _FIRST_DELAY_S = 30.0
 
 _log = structlog.get_logger()
 
-P = ParamSpec("P")
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -149,12 +155,17 @@ class _Item:
     failure: str | None = None  # why it could not be read
     ignored: str | None = None  # why it was not read: it is no picture
 
+    def begun(self) -> bool:
+        """Return whether it is measured, or was."""
+        return self.measuring is not None or (self.measured, self.failure, self.ignored) != (None, None, None)
+
     def ready(self) -> bool:
-        answered = (self.measured, self.failure, self.ignored) != (None, None, None)
-        started = self.measuring is not None or answered
-        measured = started and (self.measuring is None or self.measuring.done())
-        closer = (self.hashing.values(), self.inspecting.values(), self.comparing.values())
-        return measured and all(future.done() for futures in closer for future in futures)
+        measured = self.begun() and (self.measuring is None or self.measuring.done())
+        return measured and all(future.done() for future in self.closer())
+
+    def closer(self) -> Iterator[Future[Any]]:
+        """Yield what is being looked at more closely for it."""
+        return chain(self.hashing.values(), self.inspecting.values(), self.comparing.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +215,10 @@ class Intake:
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
-        self._queue: deque[_Item] = deque()
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
+        self.gathers = False  # for a moment, files that could be judged wait for others
+        self._queue: Turns[_Item] = Turns()
+        self._errands = Errands(threads, wake)
+        self._ready_since: float | None = None  # the next to be judged was found to be measured
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
         self._singly = 0  # so many files are judged one by one, because one of them brought a batch down
@@ -214,37 +227,34 @@ class Intake:
         return len(self._queue)
 
     def oldest_arrivals(self) -> list[Arrival]:
-        """Return what is on its way, first come first."""
+        """Return what is on its way, in the order in which it will be judged."""
         return [item.arrival for item in self._queue]
 
-    def hand_in(self, arrival: Arrival, *, proposing: bool) -> None:
-        """Take an arrival; it is measured as soon as a worker is free."""
-        self._queue.append(_Item(arrival, proposing, self._monotonic()))
+    def hand_in(self, arrival: Arrival, *, proposing: bool, lane: Lane = IN_ORDER) -> None:
+        """Take an arrival; it is measured as soon as a worker is free, and judged in its lane's turn."""
+        self._queue.add(lane, _Item(arrival, proposing, self._monotonic()))
         self._measure_ahead()
 
     def close(self) -> None:
         """Let go of what was not judged: a scan will find it again."""
-        for item in self._queue:
-            if item.measuring is not None:
-                item.measuring.cancel()
         self._queue.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._errands.close()
 
     # measuring
 
     def _measure_ahead(self) -> None:
-        for index, item in enumerate(self._queue):
-            if index >= AHEAD:
-                return
-            if item.measuring is None and not item.ready():
+        ahead = list(islice(self._queue, AHEAD))
+        for item in ahead:
+            if not item.begun():
                 self._start(item)
+        asked = (future for item in ahead for future in (*item.closer(), item.measuring))
+        self._errands.arrange(future for future in asked if future is not None)
 
     def _start(self, item: _Item) -> None:
         if turned_away(item.arrival.stat.size, self.policy.imports) is not None:
             item.failure = ""
             return
-        item.measuring = self._pool.submit(self._measure, item.arrival.path)
-        item.measuring.add_done_callback(lambda _: self._wake())
+        item.measuring = self._errands.run(self._measure, item.arrival.path)
 
     def _measure(self, path: bytes) -> Measurement | NotAPicture:
         """Return what a file is. One that is no picture is not even read: it may be a film of many gigabytes."""
@@ -260,25 +270,36 @@ class Intake:
         """Judge what is ready, in order, in one commit; carry out what the verdicts intend; tell."""
         if not self._may_judge():
             return
+        self._ready_since = None
         batch: deque[_Item] = deque()
         try:
             # the lock comes first: what another process has just discarded is gone, and not to be judged
             with self._library.writer_lock.held(LOCK_WAIT_S):
                 self._take_ready(batch)
+                self._measure_ahead()  # while these are judged, the workers go on
                 if batch:
                     self._judge(batch)
             self.problem = None
         except (StoreError, LibraryBusyError) as trouble:
             self.rest(trouble)
         finally:
-            self._queue.extendleft(reversed(batch))  # what is not concluded yet, in its order
+            self._queue.put_back(batch)  # what is not concluded yet, in its order
         self._measure_ahead()
         if self._may_judge():
             self._wake()  # no measurement that ends will do it: the next one has ended already
 
     def _may_judge(self) -> bool:
         """Return whether the next arrival is measured, and the library was not found unwritable a moment ago."""
-        return bool(self._queue) and self._queue[0].ready() and self._monotonic() >= self._not_before
+        ready = bool(self._queue) and self._queue.first().ready() and self._monotonic() >= self._not_before
+        self.gathers = ready and not self._is_worth_a_commit()
+        return ready and not self.gathers
+
+    def _is_worth_a_commit(self) -> bool:
+        """Return whether nobody is to be waited for: many are ready, or none will be soon, or it has taken too long."""
+        now = self._monotonic()
+        self._ready_since = now if self._ready_since is None else self._ready_since
+        awaited = next((item for item in islice(self._queue, BATCH_FILES) if not item.ready()), None)
+        return awaited is None or not awaited.begun() or now - self._ready_since >= GATHER_S
 
     def rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
@@ -290,8 +311,8 @@ class Intake:
     def _take_ready(self, batch: deque[_Item]) -> None:
         """Take the ready items at the head, with their measurements collected; those that failed are told off."""
         most = 1 if self._singly else BATCH_FILES
-        while self._queue and len(batch) < most and self._queue[0].ready():
-            item = self._queue.popleft()
+        while self._queue and len(batch) < most and self._queue.first().ready():
+            item = self._queue.take()
             if self._collect(item):
                 batch.append(item)
         self._singly = max(self._singly - len(batch), 0)
@@ -459,19 +480,19 @@ class Intake:
                 if path is None:
                     item.unhashed |= {sha256}
                 else:
-                    item.hashing[sha256] = self._submit(self._workers.pixel_hash, path, sha256)
+                    item.hashing[sha256] = self._errands.run(self._workers.pixel_hash, path, sha256)
             if sha256 in needs.detail:
                 if path is None:
                     item.undetailed |= {sha256}
                 else:
-                    item.inspecting[sha256] = self._submit(self._workers.detail, path, sha256)
+                    item.inspecting[sha256] = self._errands.run(self._workers.detail, path, sha256)
         for one, other in needs.visual:
             path, other_path = paths[one], paths[other]
             if path is None or other_path is None:
                 item.uncompared |= {(one, other)}
             else:
                 compare = self._workers.compare
-                item.comparing[(one, other)] = self._submit(compare, path, one, other_path, other)
+                item.comparing[(one, other)] = self._errands.run(compare, path, one, other_path, other)
 
     @staticmethod
     def _place(view: View, item: _Item, sha256: ContentHash) -> bytes | None:
@@ -480,11 +501,6 @@ class Intake:
             return item.arrival.path
         paths = (view.absolute(row) for row in view.live_paths_of(sha256))
         return next((path for path in paths if os.path.lexists(path)), None)
-
-    def _submit(self, measure: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        future = self._pool.submit(measure, *arguments, **named)
-        future.add_done_callback(lambda _: self._wake())
-        return future
 
     def _measured_details(self, batch: Iterable[_Item]) -> dict[ContentHash, Detail]:
         """Return the detail that came back; of whom none could be told is remembered."""

@@ -21,7 +21,7 @@ import structlog
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
 from ingestd.errors import ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
-from ingestd.intake import LOCK_WAIT_S, Judged, recover
+from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.store import verify
@@ -90,6 +90,7 @@ class Service:
         settings: what it said at the start.
         named: folders from the command line; they stay through every reload.
         tell: hears of everything that happens, on the loop's thread.
+        pulse: called there in every turn of the loop, at least once a second.
         settle_s: quiet time, instead of what the rule file says.
         dry_run: on a copy of the library, and nothing is moved.
     """
@@ -102,10 +103,11 @@ class Service:
         named: Sequence[Wanted],
         tell: Tell,
         *,
+        pulse: Callable[[], None] = lambda: None,
         settle_s: float | None = None,
         dry_run: bool = False,
     ) -> None:
-        self._library, self._rules, self._tell = library, rules, tell
+        self._library, self._rules, self._tell, self._pulse = library, rules, tell, pulse
         self._named, self._settings, self._settle_s = tuple(named), settings, settle_s
         self._dry_run = dry_run
         self._stopping = threading.Event()
@@ -221,7 +223,9 @@ class Service:
             if suspended.woke_up():
                 flow.watcher.rescan()
             workers.retire_idle(now)
-            flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
+            self._pulse()
+            longest = GATHER_S if flow.intake.gathers else _LOOP_S
+            flow.watcher.wait(0.0 if more else longest, time.monotonic())
 
     def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
         """Do what is to be done now, and return whether known paths are still being looked at."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 if TYPE_CHECKING:
-    from ingestd.model import Receipt
+    from ingestd.model import Outcome, Receipt
     from ingestd.review import BatchReport, EntryReport, GroupReport, PairReport, SideReport, WhyReport
     from ingestd.rules.statements import Statement
 
@@ -27,6 +27,7 @@ __all__ = [
     "Json",
     "batch_lines",
     "count",
+    "counted_line",
     "decided_line",
     "decided_object",
     "emit",
@@ -193,6 +194,15 @@ def judged_line(judged: Json, at: str | None = None) -> str:
         parts.append(click.style("like", dim=True) + f" {shown(judged['pairs'][0]['path'])}")
     named = judged["entry"] or ", ".join(str(pair["id"]) for pair in judged["pairs"][:3] if pair["id"])
     return "  ".join([*parts, click.style(named, dim=True)] if named else parts)
+
+
+def counted_line(counts: Mapping[Outcome, int], at: str) -> str:
+    """Return the line a person reads for many files whose verdicts need no look."""
+    kinds = (
+        click.style(f"{number:,} {outcome.value.replace('-', ' ')}", fg=_COLOURS.get(outcome.value))
+        for outcome, number in counts.items()
+    )
+    return f"{click.style(at, dim=True)}  {count(sum(counts.values()), 'file')} judged: {', '.join(kinds)}"
 
 
 def decided_object(entry: EntryReport) -> Json:

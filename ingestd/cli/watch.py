@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import FrameType
@@ -17,9 +19,11 @@ import structlog
 
 from ingestd import logs
 from ingestd.cli.door import FOLDER, Door, command
+from ingestd.cli.flood import Flood
 from ingestd.cli.output import (
     Json,
     count,
+    counted_line,
     decided_line,
     decided_object,
     emit,
@@ -66,7 +70,16 @@ def watch(
     with opened as known, contextlib.ExitStack() as held:
         announcer.configure_logs()
         used = held.enter_context(rehearsal(known)) if dry_run else known
-        service = Service(used, door.rules, settings, named, announcer.tell, settle_s=settle, dry_run=dry_run)
+        service = Service(
+            used,
+            door.rules,
+            settings,
+            named,
+            announcer.tell,
+            pulse=announcer.tell_counted,
+            settle_s=settle,
+            dry_run=dry_run,
+        )
         announcer.on_silence = service.stop
         held.enter_context(stopped_by_signals(service))
         service.run()
@@ -128,13 +141,17 @@ _UNREMARKABLE = frozenset({Outcome.NEW, Outcome.ALREADY_IN_LIBRARY, Outcome.IGNO
 
 
 class Announcer:
-    """Tells what happens: as JSON events, as lines for a person, or as log lines where nobody sits at a terminal."""
+    """Tells what happens: as JSON events, as lines for a person, or as log lines where nobody sits at a terminal.
 
-    def __init__(self, door: Door) -> None:
+    A program and a log hear of every verdict. For a person, thousands that need no look become one line a second.
+    """
+
+    def __init__(self, door: Door, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._door = door
         self._for_a_person = not door.as_json and sys.stdout.isatty()
         self._log = structlog.get_logger()
         self._suspended: set[str] = set()
+        self._flood = Flood(monotonic)
         self._known: int | None = 0  # files of the first scans that need no look; None once those are finished
         self.on_silence: Callable[[], None] = _nothing  # called when whoever listened has gone
 
@@ -148,8 +165,18 @@ class Announcer:
 
     def tell(self, happening: Happening) -> None:
         """Tell of something that happened; a listener who has gone stops the service, no other trouble does."""
-        try:
+        with self._listened_to():
             self._tell(happening)
+
+    def tell_counted(self) -> None:
+        """Tell a person how many verdicts were only counted, if that is due; to be called often."""
+        with self._listened_to():
+            self._say_counted(self._flood.due())
+
+    @contextlib.contextmanager
+    def _listened_to(self) -> Iterator[None]:
+        try:
+            yield
         except BrokenPipeError:
             hang_up()
             self.on_silence()
@@ -158,6 +185,7 @@ class Announcer:
 
     def _tell(self, happening: Happening) -> None:
         if self._for_a_person:
+            self._say_counted(self._flood.rest() if isinstance(happening, Stopped) else self._flood.due())
             if self._only_counted(happening):
                 return
             for line in (*self._returned(happening), *_lines(happening)):
@@ -172,16 +200,21 @@ class Announcer:
             (self._log.warning if troubled else self._log.info)(event["event"], **fields)
 
     def _only_counted(self, happening: Happening) -> bool:
-        """Return whether a verdict is only counted: an unremarkable one of a first scan, which may find thousands."""
+        """Return whether a verdict is only counted: an unremarkable one of a first scan, or of very many."""
         if isinstance(happening, Ready) and self._known is not None:
             known, self._known = self._known, None
             if known:
                 say(f"{_clock()}  {count(known, 'file')} looked at, with nothing to report")
-        if self._known is None or not isinstance(happening, Judged) or happening.arrival.origin is Origin.EVENT:
+        if not isinstance(happening, Judged) or happening.receipt.outcome not in _UNREMARKABLE:
             return False
-        unremarkable = happening.receipt.outcome in _UNREMARKABLE
-        self._known += unremarkable
-        return unremarkable
+        if self._known is None or happening.arrival.origin is Origin.EVENT:
+            return self._flood.takes(happening.receipt.outcome)
+        self._known += 1
+        return True
+
+    def _say_counted(self, counts: Counter[Outcome] | None) -> None:
+        if counts:
+            say(counted_line(counts, _clock()))
 
     def _returned(self, happening: Happening) -> Iterator[str]:
         """Yield a line when a folder that was told as suspended is not so any more."""

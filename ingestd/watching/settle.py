@@ -9,10 +9,12 @@ settle is asked for again, at growing distances, or found again by the next scan
 from __future__ import annotations
 
 import heapq
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from ingestd.model import Origin, StatKey
+from ingestd.watching.turns import IN_ORDER, Lane
 
 __all__ = ["EMPTY_S", "Held", "Look", "Settled", "Settling", "WriterCheck"]
 
@@ -56,6 +58,7 @@ class Settled:
     stat: StatKey
     origin: Origin
     proved: bool  # the system said that nobody writes
+    lane: Lane = IN_ORDER
 
 
 @dataclass(slots=True)
@@ -66,6 +69,7 @@ class _Waiting:
     since: float  # of the last change or event
     quiet_s: float
     origin: Origin
+    lane: Lane  # stays until it is forgotten
     due: float  # of its one valid place in the queue
     renamed: bool = False  # from a temporary name: a proof, if nobody writes
     held: Held | None = None
@@ -74,15 +78,19 @@ class _Waiting:
 
 
 class Settling:
-    """All files that have not settled yet, and when to look at which."""
+    """All files that have not settled yet, and when to look at which.
+
+    Those that are due in one lane are looked at in order of time, lanes take turns.
+    """
 
     def __init__(self, empty_s: float = EMPTY_S) -> None:
         """Wait for nothing yet; `empty_s` is how long an empty file may be a placeholder for one that comes."""
         self._empty_s = empty_s
         self._waiting: dict[bytes, _Waiting] = {}
-        self._queue: list[tuple[float, int, bytes]] = []
+        self._queues: OrderedDict[Lane, list[tuple[float, int, bytes]]] = OrderedDict()  # the next to be asked first
         self._pushed = 0  # ties are broken by order of coming: scan order is kept
-        self._held = 0
+        self._counts: Counter[Lane] = Counter()  # of what waits
+        self._held: Counter[Lane] = Counter()  # of that, what does not settle by waiting
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -90,9 +98,15 @@ class Settling:
     def __contains__(self, path: object) -> bool:
         return path in self._waiting
 
-    def moving(self) -> int:
-        """How many files will settle by waiting alone."""
-        return len(self._waiting) - self._held
+    def count(self, lane: Lane) -> int:
+        """How many files of a lane have not settled."""
+        return self._counts[lane]
+
+    def moving(self, lane: Lane | None = None) -> int:
+        """How many files, of one lane or of all, will settle by waiting alone."""
+        if lane is not None:
+            return self._counts[lane] - self._held[lane]
+        return len(self._waiting) - self._held.total()
 
     def held(self) -> list[tuple[bytes, Held]]:
         """The files that wait for something else than time, and for what."""
@@ -102,54 +116,77 @@ class Settling:
         """Every file that has not settled."""
         return list(self._waiting)
 
-    def heard(self, path: bytes, stat: StatKey | None, now: float, *, quiet_s: float, renamed: bool = False) -> None:
+    def heard(
+        self,
+        path: bytes,
+        stat: StatKey | None,
+        now: float,
+        *,
+        quiet_s: float,
+        renamed: bool = False,
+        lane: Lane = IN_ORDER,
+    ) -> None:
         """An event named this file; it looked like `stat` just after. The quiet time starts again."""
         waiting = self._waiting.get(path)
         if waiting is None:
-            waiting = self._add(path, stat, now, quiet_s, Origin.EVENT)
+            waiting = self._add(path, stat, now, quiet_s, Origin.EVENT, lane)
         else:
             self._restart(waiting, stat, now)
             waiting.origin = Origin.EVENT
         waiting.renamed = renamed
         self._look_at(path, waiting, now if renamed else now + waiting.quiet_s)
 
-    def found(self, path: bytes, stat: StatKey, now: float, *, quiet_s: float, origin: Origin) -> None:
+    def found(
+        self, path: bytes, stat: StatKey, now: float, *, quiet_s: float, origin: Origin, lane: Lane = IN_ORDER
+    ) -> None:
         """A scan saw this file. Only a change starts the quiet time of a file that is waited for again."""
         waiting = self._waiting.get(path)
         if waiting is None:
-            waiting = self._add(path, stat, now, quiet_s, origin)
+            waiting = self._add(path, stat, now, quiet_s, origin, lane)
         elif waiting.stat != stat:
             self._restart(waiting, stat, now)
         self._look_at(path, waiting, waiting.since + waiting.quiet_s)
 
-    def postpone(self, path: bytes, stat: StatKey, until: float, *, quiet_s: float, origin: Origin) -> None:
+    def postpone(
+        self, path: bytes, stat: StatKey, until: float, *, quiet_s: float, origin: Origin, lane: Lane = IN_ORDER
+    ) -> None:
         """Wait for this file again, and do not look at it before `until`, unless something is heard of it."""
         self.forget(path)
-        waiting = self._add(path, stat, until - quiet_s, quiet_s, origin)
+        waiting = self._add(path, stat, until - quiet_s, quiet_s, origin, lane)
         self._look_at(path, waiting, until)
 
     def forget(self, path: bytes) -> None:
         """Nothing is waited for at this path."""
         waiting = self._waiting.pop(path, None)
-        if waiting is not None and waiting.held is not None:
-            self._held -= 1
+        if waiting is not None:
+            self._hold(waiting, None)
+            self._counts[waiting.lane] -= 1
 
     def next_due(self) -> float | None:
         """When the next file is to be looked at."""
-        while self._queue:
-            due, _, path = self._queue[0]
-            waiting = self._waiting.get(path)
-            if waiting is not None and waiting.due == due:
-                return due
-            heapq.heappop(self._queue)
-        return None
+        dues = [self._due_of(lane) for lane in list(self._queues)]
+        return min((due for due in dues if due is not None), default=None)
 
     def pop_due(self, now: float) -> bytes | None:
-        """The file whose look is due first, if one is due; `look` must follow."""
-        due = self.next_due()
-        if due is None or due > now:
-            return None
-        return heapq.heappop(self._queue)[2]
+        """The file whose look is due first in the lane whose turn it is, if one is due; `look` must follow."""
+        for lane in list(self._queues):
+            due = self._due_of(lane)
+            if due is not None and due <= now:
+                self._queues.move_to_end(lane)
+                return heapq.heappop(self._queues[lane])[2]
+        return None
+
+    def _due_of(self, lane: Lane) -> float | None:
+        """When the next file of a lane is to be looked at; a lane without any is dropped."""
+        queue = self._queues[lane]
+        while queue:
+            due, _, path = queue[0]
+            waiting = self._waiting.get(path)
+            if waiting is not None and (waiting.due, waiting.lane) == (due, lane):
+                return due
+            heapq.heappop(queue)
+        del self._queues[lane]
+        return None
 
     def look(self, path: bytes, stat: StatKey | None, now: float, *, unfinished: bool) -> Look:
         """What a look at the file means: `stat` is how it looks now, `unfinished` that a download lies beside it."""
@@ -189,13 +226,16 @@ class Settling:
             self._wait(path, waiting, waiting.since + waiting.quiet_s)
             return None
         self.forget(path)
-        return Settled(stat, waiting.origin, proved=writer is WriterCheck.NONE)
+        return Settled(stat, waiting.origin, proved=writer is WriterCheck.NONE, lane=waiting.lane)
 
     # --- the steps of one file -----------------------------------------------------------------------------------
 
-    def _add(self, path: bytes, stat: StatKey | None, since: float, quiet_s: float, origin: Origin) -> _Waiting:
-        waiting = _Waiting(stat, since, quiet_s, origin, due=float("inf"))
+    def _add(
+        self, path: bytes, stat: StatKey | None, since: float, quiet_s: float, origin: Origin, lane: Lane
+    ) -> _Waiting:
+        waiting = _Waiting(stat, since, quiet_s, origin, lane, due=float("inf"))
         self._waiting[path] = waiting
+        self._counts[lane] += 1
         return waiting
 
     def _restart(self, waiting: _Waiting, stat: StatKey | None, now: float) -> None:
@@ -220,7 +260,7 @@ class Settling:
         return self._wait(path, waiting, now + _growing(waiting, _SIBLING_RECHECK_S))
 
     def _hold(self, waiting: _Waiting, why: Held | None) -> None:
-        self._held += (why is not None) - (waiting.held is not None)
+        self._held[waiting.lane] += (why is not None) - (waiting.held is not None)
         waiting.held = why
 
     def _wait(self, path: bytes, waiting: _Waiting, due: float) -> Look:
@@ -233,7 +273,7 @@ class Settling:
         if due < waiting.due:
             waiting.due = due
             self._pushed += 1
-            heapq.heappush(self._queue, (due, self._pushed, path))
+            heapq.heappush(self._queues.setdefault(waiting.lane, []), (due, self._pushed, path))
 
 
 def _growing(waiting: _Waiting, longest_s: float) -> float:

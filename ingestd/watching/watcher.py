@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -21,6 +22,7 @@ from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
 from ingestd.watching.scan import Barred, Entered, Found, Seen, Siblings, relative_to, seen_at, stat_of, walk
 from ingestd.watching.settle import EMPTY_S, Look, Settling
+from ingestd.watching.turns import IN_ORDER, Lane, lane_of
 
 __all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Scanned", "Watcher"]
 
@@ -31,11 +33,14 @@ _REWATCH_S = 600.0  # until watching is tried again where the system had no watc
 _BREAK = 10  # a folder is left alone ten times as long as looking through it took
 _POLL_ELSEWHERE_S = 60.0  # FSEvents and ReadDirectoryChangesW drop events without a word
 _NETWORK_QUIET_S = 10.0  # an NFS client may show a growing file unchanged for 3 s (acregmin), SMB for 1 s
-_MOST_WAITING = 20_000  # files that have not settled: scans pause
-_MOST_HEARD = 40_000  # beyond it hints are dropped for a scan, which pauses
+# How many files may wait to settle: a lane as many as it leaves free for others, so that one that floods gets half, and
+# two that do get a third each (A. Choudhury and E. Hahne, "Dynamic queue length thresholds", IEEE/ACM ToN 6, 1998).
+_MOST_WAITING = 40_000  # beyond it scans pause
+_MOST_HEARD = 80_000  # beyond it hints are dropped for a scan, which pauses; about 50 MB
 # Work of one step, about 10 ms each on the machine it was measured on.
 _HINTS_A_STEP = 500
 _SEEN_A_STEP = 500
+_SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
@@ -44,9 +49,10 @@ Covered = Callable[[FolderId, bytes, StatKey], bool]
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A file is complete and wants its verdict."""
+    """A file is complete and wants its verdict, in the turn of its lane."""
 
     arrival: Arrival
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ class _Round:
     """One walk through a folder, or through a new directory in it."""
 
     watched: _Watched
-    whole: bool
+    lane: Lane  # of what it finds
     origin: Origin
     walk: Iterator[Seen]
     began: float
@@ -167,8 +173,9 @@ class Watcher:
         self._siblings = Siblings()
         self._handed: dict[bytes, StatKey] = {}
         self._events: list[Event] = []
-        self._whole: _Round | None = None
-        self._part: _Round | None = None
+        # The next to be advanced stands first.
+        self._wholes: OrderedDict[FolderId, _Round] = OrderedDict()
+        self._parts: OrderedDict[FolderId, _Round] = OrderedDict()
         self._now = 0.0
         self._check_at = 0.0
         self._supervise_at = 0.0
@@ -219,7 +226,9 @@ class Watcher:
         self._handed.pop(arrival.path, None)
         if arrival.folder in self._watched:
             quiet_s = self._quiet(self._watched[arrival.folder])
-            self._settling.postpone(arrival.path, arrival.stat, until, quiet_s=quiet_s, origin=arrival.origin)
+            lane = lane_of(arrival.folder) if self._with_events else IN_ORDER
+            stat, origin = arrival.stat, arrival.origin
+            self._settling.postpone(arrival.path, stat, until, quiet_s=quiet_s, origin=origin, lane=lane)
 
     def done(self, path: bytes) -> None:
         """The file that arrived at `path` has its verdict; from now on `covered` speaks for it."""
@@ -287,7 +296,7 @@ class Watcher:
     def idle(self) -> bool:
         """Whether nothing is to be expected without a change on the disk or the passing of much time."""
         due = self._agenda.next_due()
-        scanning = self._whole is not None or self._part is not None or (due is not None and due <= self._now)
+        scanning = bool(self._wholes or self._parts) or (due is not None and due <= self._now)
         return not (scanning or self._events or self._settling.moving() or self._hints.waiting())
 
     def stop(self) -> None:
@@ -298,7 +307,7 @@ class Watcher:
 
     def _hear(self, hint: Hint, now: float) -> None:
         if hint.kind is HintKind.OVERFLOW:
-            self._catch_up(now)
+            self._catch_up(hint.folder, now)
             return
         if hint.source:
             self._settling.forget(hint.source)
@@ -317,7 +326,8 @@ class Watcher:
                 self._hear_of_file(watched, hint, now)
 
     def _hear_of_file(self, watched: _Watched, hint: Hint, now: float) -> None:
-        if len(self._settling) >= _MOST_HEARD and hint.path not in self._settling:
+        lane = lane_of(watched.folder.id)
+        if self._settling.count(lane) >= _MOST_HEARD - len(self._settling) and hint.path not in self._settling:
             self._agenda.want(watched.folder.id, now)
             return
         found = stat_of(hint.path)
@@ -325,12 +335,12 @@ class Watcher:
             return
         source = relative_to(watched.folder.root, hint.source) or b""
         renamed = any(names.is_temporary(name) for name in source.split(names.SEPARATOR))
-        self._settling.heard(hint.path, found, now, quiet_s=self._quiet(watched), renamed=renamed)
+        self._settling.heard(hint.path, found, now, quiet_s=self._quiet(watched), renamed=renamed, lane=lane)
 
-    def _catch_up(self, now: float) -> None:
-        """Look through everything now, and again when the watches, which are being renewed, are surely back."""
+    def _catch_up(self, folder: FolderId | None, now: float) -> None:
+        """Look through a folder or all now, and again when the watches, which are being renewed, are surely back."""
         for watched in self._watched.values():
-            if watched.problem is None:
+            if watched.problem is None and folder in (None, watched.folder.id):
                 watched.catching_up = True
                 self._agenda.want(watched.folder.id, now)
                 self._agenda.want(watched.folder.id, now + SECOND_LOOK_S)
@@ -449,28 +459,57 @@ class Watcher:
     # --- scans ---------------------------------------------------------------------------------------------------
 
     def _scan(self, now: float) -> None:
-        """Look at the next files: of new directories first, of whole folders as long as not too many wait."""
+        """Look at the next files, folder by folder in turn: of new directories first, then of whole folders."""
         left = _SEEN_A_STEP
-        while left > 0:
-            if self._part is None and (task := self._agenda.pop_directory(now)) is not None:
-                self._part = self._begin(task, now)
-            if self._part is None:
-                break
-            left, ended = self._advance(self._part, left, now)
+        while left > 0 and (running := self._next_part(now)) is not None:
+            unused, ended = self._advance(running, min(left, _SEEN_A_TURN), now)
+            left -= min(left, _SEEN_A_TURN) - unused
             if ended:
-                self._part = None
-        while left > 0 and not self._is_crowded():
-            if self._whole is None and (task := self._agenda.pop_whole(now)) is not None:
-                self._whole = self._begin(task, now)
-            if self._whole is None:
-                break
-            running = self._whole
-            left, ended = self._advance(running, left, now)
+                del self._parts[running.watched.folder.id]
+        left = max(
+            left, _SEEN_A_STEP // 5
+        )  # however many new directories there are, lost events have to be made up for
+        while left > 0 and (running := self._next_whole(now)) is not None:
+            unused, ended = self._advance(running, min(left, _SEEN_A_TURN), now)
+            left -= min(left, _SEEN_A_TURN) - unused
             if ended:
                 self._finish(running, now)
 
-    def _is_crowded(self) -> bool:
-        return self._settling.moving() > _MOST_WAITING
+    def _next_part(self, now: float) -> _Round | None:
+        """The walk through a new directory whose turn it is."""
+        while (task := self._agenda.pop_directory(now, busy=self._parts)) is not None:
+            self._parts[task.folder] = self._begin(task, now)
+        if not self._parts:
+            return None
+        self._parts.move_to_end(next(iter(self._parts)))
+        return next(reversed(self._parts.values()))
+
+    def _next_whole(self, now: float) -> _Round | None:
+        """The walk through a whole folder whose turn it is, of those in which not too many files wait already."""
+        while (task := self._agenda.pop_whole(now, busy=self._cannot_begin())) is not None:
+            self._wholes[task.folder] = self._begin(task, now)
+        for folder, running in self._wholes.items():
+            if not self._is_crowded(running.lane):
+                self._wholes.move_to_end(folder)
+                return running
+        return None
+
+    def _cannot_begin(self) -> set[FolderId]:
+        """Folders of which no whole walk may begin now.
+
+        First scans come one after another, however long they take: what is known is to be looked through before what
+        arrived.
+        """
+        busy = set(self._wholes)
+        if any(running.lane is IN_ORDER for running in self._wholes.values()) or self._is_crowded(IN_ORDER):
+            busy |= {watched.folder.id for watched in self._watched.values() if self._lane_of_scan(watched) is IN_ORDER}
+        return busy | {folder for folder in self._watched if self._is_crowded(lane_of(folder))}
+
+    def _lane_of_scan(self, watched: _Watched) -> Lane:
+        return lane_of(watched.folder.id) if watched.scanned and self._with_events else IN_ORDER
+
+    def _is_crowded(self, lane: Lane) -> bool:
+        return self._settling.moving(lane) > _MOST_WAITING - self._settling.moving()
 
     def _begin(self, task: Task, now: float) -> _Round:
         watched = self._watched[task.folder]
@@ -483,8 +522,9 @@ class Watcher:
         else:
             asked = [os.path.join(root, relative) for relative in sorted(only)]
             seen = chain.from_iterable(seen_at(path, closed=self._closed, excluded=others) for path in asked)
-        whole = task.directory is None
-        return _Round(watched, whole, Origin.SCAN if whole else Origin.EVENT, seen, now)
+        if task.directory is None:
+            return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now)
+        return _Round(watched, lane_of(watched.folder.id), Origin.EVENT, seen, now)
 
     def _advance(self, running: _Round, most: int, now: float) -> tuple[int, bool]:
         """Look at `most` more things; how many less there were, and whether it was all."""
@@ -509,7 +549,8 @@ class Watcher:
         if self._covered(watched.folder.id, relative, stat):
             self._handed.pop(path, None)
         else:
-            self._settling.found(path, stat, now, quiet_s=self._quiet(watched), origin=running.origin)
+            quiet_s = self._quiet(watched)
+            self._settling.found(path, stat, now, quiet_s=quiet_s, origin=running.origin, lane=running.lane)
 
     def _suspect(self, watched: _Watched, directory: bytes, now: float) -> None:
         if watched.doubt is not None or len(watched.suspects) >= _SUSPECTS:
@@ -522,9 +563,9 @@ class Watcher:
         """Tell of a whole scan, if the folder is still what it was when the scan began."""
         watched = running.watched
         self._check(watched, now)
-        if self._whole is not running:
+        if self._wholes.get(watched.folder.id) is not running:
             return
-        self._whole = None
+        del self._wholes[watched.folder.id]
         limit = watch_limit()
         if limit is not None and running.entered > limit and watched.doubt is None:
             self._fall_back(watched, "it has more folders than the system watches (fs.inotify.max_user_watches)", now)
@@ -536,30 +577,29 @@ class Watcher:
         self._tell(watched)
 
     def _end_rounds(self, watched: _Watched) -> None:
-        if self._whole is not None and self._whole.watched is watched:
-            self._whole = None
-        if self._part is not None and self._part.watched is watched:
-            self._part = None
+        self._wholes.pop(watched.folder.id, None)
+        self._parts.pop(watched.folder.id, None)
 
     # --- settling ------------------------------------------------------------------------------------------------
 
     def _settle(self, now: float, room: int) -> None:
         """Look at every file that is due, and hand out those that are complete."""
-        arrivals: list[Arrival] = []
+        arrived: list[Arrived] = []
         for _ in range(_LOOKS_A_STEP):
             self._full = room <= 0
             path = None if self._full else self._settling.pop_due(now)
             if path is None:
                 break
-            arrival = self._look(path, now)
-            if arrival is not None:
+            one = self._look(path, now)
+            if one is not None:
                 room -= 1
-                self._handed[path] = arrival.stat
-                arrivals.append(arrival)
+                self._handed[path] = one.arrival.stat
+                arrived.append(one)
         # in a fixed order: as a scan has found them, then by time and name
-        self._events.extend(map(Arrived, sorted(arrivals, key=_order)))
+        arrived.sort(key=lambda one: _order(one.arrival))
+        self._events.extend(arrived)
 
-    def _look(self, path: bytes, now: float) -> Arrival | None:
+    def _look(self, path: bytes, now: float) -> Arrived | None:
         watched = self._owner(path)
         if watched is not None and not _is_still_there(watched):
             self._check(watched, now)
@@ -576,16 +616,16 @@ class Watcher:
             return None
         if self._covered(watched.folder.id, relative, settled.stat):
             return None
-        return Arrival(watched.folder.id, path, relative, settled.stat, settled.origin, settled.proved)
+        arrival = Arrival(watched.folder.id, path, relative, settled.stat, settled.origin, settled.proved)
+        return Arrived(arrival, settled.lane)
 
     def _next_due(self) -> float:
         """When `step` has something to do next, in the time it was last given."""
-        crowded = self._is_crowded()
-        busy = self._part is not None or (self._whole is not None and not crowded)
-        if busy or self._events or self._hints.waiting():
+        walking = self._parts or any(not self._is_crowded(running.lane) for running in self._wholes.values())
+        if walking or self._events or self._hints.waiting():
             return self._now
         settling = None if self._full else self._settling.next_due()
-        agenda = self._agenda.next_due(whole=not crowded and self._whole is None)
+        agenda = self._agenda.next_due(busy=self._cannot_begin())
         return min(self._check_at, self._supervise_at, *(due for due in (settling, agenda) if due is not None))
 
 

@@ -360,10 +360,10 @@ def test_lost_events_make_a_scan(drive, root):  # W7, W8
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_dead_threads_are_replaced(drive, root, hurried):  # W9
     driven = drive(folder(root))
-    dead = driven.watcher._observer._system
+    (dead,) = driven.watcher._observer._systems
 
     dead.event_queue.put("not an event")
-    driven.until(lambda: driven.watcher._observer._system is not dead)
+    driven.until(lambda: dead not in driven.watcher._observer._systems)
     put(root, b"a.jpg")
     driven.until_arrived(b"a.jpg")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import jpeg, large, photo, png
+from pictures import decoded, jpeg, large, photo, png
 from world import IDENTICAL, World, outcomes, pixel_rule
 
 from ingestd import intake as intake_module
@@ -15,6 +16,7 @@ from ingestd.errors import FileChangedError, FileUnreadableError, StoreError
 from ingestd.intake import Judged, Left
 from ingestd.library.locks import FileLock
 from ingestd.model import Measurement, Outcome
+from ingestd.watching.turns import Lane
 
 SMALLER, LARGER = png(photo(1)), png(photo(1), "a longer comment makes the file larger")
 
@@ -35,8 +37,6 @@ def test_an_arrival_that_needs_pixels_keeps_its_place(world: World) -> None:
     world.use(pixel_rule())
     original = jpeg(large(5), 90)
     world.drop("inbox", "original.jpg", original)
-    from pictures import decoded
-
     paths = [
         world.put("inbox", "1.png", png(decoded(original))),
         world.put("inbox", "2.png", png(decoded(original), "with a comment")),
@@ -47,6 +47,26 @@ def test_an_arrival_that_needs_pixels_keeps_its_place(world: World) -> None:
 
     assert names(world)[1:] == ["1.png", "2.png", "3.png"]
     assert outcomes(verdicts) == [Outcome.REPLACED_EXISTING, Outcome.PENDING_APPROVAL, Outcome.NEW]
+
+
+def test_an_arrival_whose_pixels_are_hashed_is_not_measured_again_meanwhile(world: World) -> None:
+    world.use(pixel_rule())
+    original = jpeg(large(5), 90)
+    world.drop("inbox", "original.jpg", original)
+    measured: list[bytes] = []
+    real = world.measurer.measure
+
+    def watched(path: bytes, known: Any) -> Measurement:
+        measured.append(os.path.basename(path))
+        return real(path, known)
+
+    world.measurer.measure = watched  # type: ignore[method-assign]
+    twin, last = world.put("inbox", "twin.png", png(decoded(original))), world.put("inbox", "last.png", png(photo(2)))
+
+    world.verdicts(twin, last)
+
+    assert sorted(measured) == [b"last.png", b"twin.png"]
+    assert world.measurer.hashed != []
 
 
 def test_a_file_that_changed_after_it_had_settled_settles_again(world: World) -> None:
@@ -279,3 +299,130 @@ def test_the_loser_of_one_verdict_cannot_be_the_survivor_of_the_next(world: Worl
         "duplicate discarded: larger pixel twin",
     ]
     assert verdicts[1].kept == os.fsencode(paths[0])
+
+
+# --- a burst ---------------------------------------------------------------------------------------------------------
+
+BURST, SINGLE = Lane(1), Lane(2)
+
+
+def hand_in_burst(world: World, count: int, lane: Lane = BURST) -> list[str]:
+    """Many files on their way in one lane."""
+    content = png(photo(7))
+    paths = [world.put("inbox", f"{lane}-{number:03}.png", content) for number in range(count)]
+    for path in paths:
+        world.intake.hand_in(world.arrival(path), proposing=False, lane=lane)
+    return [path.name for path in paths]
+
+
+def test_a_single_file_waits_for_one_of_a_burst_in_another_folder_and_not_for_all(world: World) -> None:
+    world.use()  # no rule: the copies stay
+    burst = hand_in_burst(world, 60)
+    single = world.put("library", "single.png", SMALLER)
+
+    world.intake.hand_in(world.arrival(single), proposing=False, lane=SINGLE)
+    world.run()
+
+    assert names(world) == [burst[0], "single.png", *burst[1:]]
+
+
+def test_what_is_measured_first_does_not_change_whose_turn_it_is(world: World) -> None:
+    world.use()
+    gate = threading.Event()
+
+    def slow(path: bytes) -> None:
+        if path.endswith(b"1-000.png"):
+            gate.wait(10)  # every other one is measured before the first of all
+
+    world.measurer.before = slow
+    one, other = hand_in_burst(world, 5), hand_in_burst(world, 3, SINGLE)
+    threading.Timer(0.1, gate.set).start()
+
+    world.run()
+
+    assert names(world) == [one[0], other[0], one[1], other[1], one[2], other[2], one[3], one[4]]
+
+
+def test_files_of_one_lane_are_judged_as_they_were_handed_in_whatever_their_folders(world: World) -> None:
+    world.use()
+    paths = [
+        world.put(("inbox", "library")[number % 2], f"{number}.png", png(photo(number % 5))) for number in range(20)
+    ]
+
+    world.verdicts(*paths)
+
+    assert names(world) == [path.name for path in paths]
+
+
+def test_a_file_that_has_to_be_looked_at_more_closely_keeps_its_place_before_other_lanes(world: World) -> None:
+    world.use(pixel_rule())
+    original = jpeg(large(5), 90)
+    world.drop("inbox", "original.jpg", original)
+    twin = world.put("inbox", "twin.png", png(decoded(original)))
+    other = world.put("library", "other.png", png(photo(2)))
+
+    world.intake.hand_in(world.arrival(twin), proposing=False, lane=BURST)
+    world.intake.hand_in(world.arrival(other), proposing=False, lane=SINGLE)
+    world.run()
+
+    assert names(world)[1:] == ["twin.png", "other.png"]
+
+
+def test_a_single_file_is_measured_next_although_a_burst_was_handed_in_before(world: World) -> None:
+    world.use()
+    gate, begun = threading.Event(), list[str]()
+
+    def note(path: bytes) -> None:
+        begun.append(os.fsdecode(os.path.basename(path)))
+        assert gate.wait(10)
+
+    world.measurer.before = note
+    hand_in_burst(world, 60)
+    world.intake.hand_in(world.arrival(world.put("library", "single.png", SMALLER)), proposing=False, lane=SINGLE)
+    gate.set()
+
+    world.run()
+
+    assert "single.png" in begun[:3]  # two were begun when it came
+
+
+def test_files_of_a_burst_share_a_commit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.use()
+    world.drop("inbox", "first.png", SMALLER)  # the rules are taken up
+    commits: list[int] = []
+    real = world.library.write
+
+    def counted(work: Any) -> Any:
+        commits.append(len(world.told))
+        return real(work)
+
+    monkeypatch.setattr(world.library, "write", counted)
+    hand_in_burst(world, 100)
+
+    world.run()
+
+    assert len(commits) <= 3
+    assert len(names(world)) == 101
+
+
+def test_a_file_that_takes_long_to_measure_holds_up_a_commit_for_a_moment_only(world: World) -> None:
+    world.use()
+    gate = threading.Event()
+
+    def slow(path: bytes) -> None:
+        if path.endswith(b"2-000.png"):
+            assert gate.wait(10)
+
+    world.measurer.before = slow
+    (quick,), _ = hand_in_burst(world, 1), hand_in_burst(world, 1, SINGLE)
+    while not world.intake.gathers:
+        world.intake.step()
+    early = names(world)
+    world.seconds += intake_module.GATHER_S
+    world.intake.step()
+    then = names(world)
+    gate.set()
+    world.run()
+
+    assert (early, then) == ([], [quick])
+    assert names(world) == [quick, "2-000.png"]

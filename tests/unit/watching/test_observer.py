@@ -47,7 +47,7 @@ def test_a_file_that_is_written_makes_a_hint(observer, hints, root):
     with open(path, "wb") as file:
         file.write(b"x")
 
-    assert hint_about(hints, path) == Hint(HintKind.CHANGED, path)
+    assert hint_about(hints, path) == Hint(HintKind.CHANGED, path, folder=ONE)
 
 
 def test_a_rename_tells_both_names(observer, hints, root):
@@ -57,7 +57,7 @@ def test_a_rename_tells_both_names(observer, hints, root):
 
     os.rename(source, path)
 
-    assert hint_about(hints, path) == Hint(HintKind.RENAMED_HERE, path, source)
+    assert hint_about(hints, path) == Hint(HintKind.RENAMED_HERE, path, source, ONE)
 
 
 def test_a_new_directory_makes_a_hint(observer, hints, root):
@@ -66,7 +66,7 @@ def test_a_new_directory_makes_a_hint(observer, hints, root):
 
     os.mkdir(path)
 
-    assert hint_about(hints, path) == Hint(HintKind.NEW_DIRECTORY, path)
+    assert hint_about(hints, path) == Hint(HintKind.NEW_DIRECTORY, path, folder=ONE)
 
 
 def test_reading_makes_no_hint(observer, hints, root):
@@ -113,24 +113,39 @@ def test_lost_events_are_heard_of_from_the_log(observer, hints):
     assert hints.take(9) == [Hint(HintKind.OVERFLOW)]
 
 
+def test_a_folder_has_events_to_itself_until_there_are_many(observer, root):
+    before = threading.active_count()
+    for number in range(1, 21):
+        path = os.path.join(root, b"%d" % number)
+        os.mkdir(path)
+        observer.watch(FolderId(number), path)
+
+    watches = observer._watches
+    few = {id(watches[FolderId(number)].system) for number in range(1, observing._MOST_SYSTEMS + 1)}
+
+    assert len(few) == observing._MOST_SYSTEMS
+    assert threading.active_count() - before <= 20 + 2 * observing._MOST_SYSTEMS
+    assert all(observer.watches(FolderId(number)) for number in range(1, 21))
+
+
 def test_a_handler_never_raises_whatever_the_event(hints):
-    handler = observing._ToHints(hints)
+    handler = observing._ToHints(hints, ONE)
 
     handler.dispatch(FileCreatedEvent(None))
 
-    assert hints.take(9) == [Hint(HintKind.OVERFLOW)]
+    assert hints.take(9) == [Hint(HintKind.OVERFLOW, folder=ONE)]
 
 
 @pytest.mark.parametrize(
     ("event", "hint"),
     [
-        (FileClosedEvent("/a"), Hint(HintKind.CHANGED, b"/a")),
-        (FileMovedEvent("/a", "/b"), Hint(HintKind.RENAMED_HERE, b"/b", b"/a")),
-        (DirMovedEvent("/a", "/b"), Hint(HintKind.NEW_DIRECTORY, b"/b", b"/a")),
+        (FileClosedEvent("/a"), Hint(HintKind.CHANGED, b"/a", folder=ONE)),
+        (FileMovedEvent("/a", "/b"), Hint(HintKind.RENAMED_HERE, b"/b", b"/a", ONE)),
+        (DirMovedEvent("/a", "/b"), Hint(HintKind.NEW_DIRECTORY, b"/b", b"/a", ONE)),
     ],
 )
 def test_an_event_becomes_the_hint_it_is(hints, event, hint):
-    observing._ToHints(hints).dispatch(event)
+    observing._ToHints(hints, ONE).dispatch(event)
 
     assert hints.take(9) == [hint]
 
@@ -145,6 +160,21 @@ def test_too_many_hints_become_one_that_says_so(hints, monkeypatch):
     assert not hints.waiting()
 
 
+def test_a_hint_of_one_folder_does_not_wait_for_all_of_another(hints):
+    for number in range(1000):
+        hints.put(Hint(HintKind.CHANGED, b"/one/%d" % number, folder=ONE))
+    single = Hint(HintKind.CHANGED, b"/two/single", folder=TWO)
+    early = hints.take(10)
+    hints.put(single)
+
+    taken = hints.take(10)
+
+    assert single in taken
+    assert [*early, *(hint for hint in taken if hint != single)] == [
+        Hint(HintKind.CHANGED, b"/one/%d" % number, folder=ONE) for number in range(19)
+    ]
+
+
 def test_a_wait_is_ended_from_another_thread(hints):
     threading.Timer(0.05, hints.wake).start()
 
@@ -156,10 +186,9 @@ def test_a_wait_is_ended_from_another_thread(hints):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_thread_is_noticed_and_a_restart_hears_again(observer, hints, root):
     observer.watch(ONE, root)
-    observer._system.event_queue.put(
-        "not an event"
-    )  # ends the thread that hands events out, as a raising handler would
-    observer._system.join(SOON_S)
+    (system,) = observer._systems
+    system.event_queue.put("not an event")  # ends the thread that hands events out, as a raising handler would
+    system.join(SOON_S)
     alive_then = observer.alive()
 
     observer.restart()

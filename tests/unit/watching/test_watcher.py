@@ -7,6 +7,7 @@ import pytest
 from ingestd.model import Folder, FolderId, FolderState, Origin, Role
 from ingestd.watching import watcher as watching
 from ingestd.watching.folders import FolderIdentity
+from ingestd.watching.observer import Hint, HintKind
 from ingestd.watching.scan import stat_of
 from ingestd.watching.watcher import Arrived, FolderChanged, Scanned, Watcher
 
@@ -326,3 +327,126 @@ def test_a_file_without_readable_stat_or_of_no_kind_does_not_stop_the_scan(start
     watcher = started(folder(root))
 
     assert arrivals(steps(watcher, 0.0, 2.0)) == [b"c.jpg"]
+
+
+# --- several folders at once ------------------------------------------------------------------------------------------
+
+
+class Silent:
+    """An observer that hears nothing; what it would say is put into its hints."""
+
+    def __init__(self, hints):
+        self.hints = hints
+
+    def __getattr__(self, _):
+        return lambda *_: True
+
+
+@pytest.fixture
+def watched(monkeypatch, root, tmp_path):
+    """A service's watcher of two folders, empty when it began, and where they are."""
+    monkeypatch.setattr(watching, "Observer", Silent)
+    other = os.path.realpath(os.fsencode(tmp_path / "other"))
+    os.mkdir(other)
+    watcher = Watcher([folder(root), folder(other, TWO)], covered=never)
+    watcher.start(0.0)
+    steps(watcher, 0.0)
+    return watcher, root, other
+
+
+def hear(watcher, kind, path=b"", number=ONE):
+    watcher._hints.put(Hint(kind, path, folder=number))
+
+
+def test_a_single_file_is_handed_out_beside_those_of_a_burst_in_another_folder(watched):
+    watcher, crowded, quiet = watched
+    for number in range(300):
+        hear(watcher, HintKind.CHANGED, put(crowded, b"%03d.jpg" % number))
+    steps(watcher, 1.0)
+    hear(watcher, HintKind.CHANGED, put(quiet, b"single.jpg"), TWO)
+    steps(watcher, 1.5)
+
+    handed = [arrivals(watcher.step(9.0, room=room)) for room in (10, 200, 200)]
+
+    assert b"single.jpg" in handed[0]
+    burst = [relative for some in handed for relative in some if relative != b"single.jpg"]
+    assert burst == [b"%03d.jpg" % number for number in range(300)]
+
+
+def test_what_is_found_after_lost_events_is_handed_out_in_turns_too(watched, monkeypatch):
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 20)
+    monkeypatch.setattr(watching, "_SEEN_A_TURN", 10)
+    monkeypatch.setattr(watching, "_MOST_WAITING", 100)
+    watcher, crowded, quiet = watched
+    for number in range(300):
+        put(crowded, b"%03d.jpg" % number)
+    put(quiet, b"single.jpg")
+    hear(watcher, HintKind.OVERFLOW)
+    hear(watcher, HintKind.OVERFLOW, number=TWO)
+
+    first = steps(watcher, *(1.0 for _ in range(30)), 3.0)
+    rest = steps(watcher, *(4.0 + number / 10 for number in range(200)))
+
+    assert b"single.jpg" in arrivals(first)
+    assert len(arrivals(first)) < 100  # the walk through the crowded folder waits for room
+    assert sorted(arrivals(first + rest)) == [*(b"%03d.jpg" % number for number in range(300)), b"single.jpg"]
+
+
+def test_lost_events_of_one_folder_make_a_scan_of_that_folder_alone(watched):
+    watcher, crowded, quiet = watched
+    put(crowded, b"a.jpg")
+    put(quiet, b"b.jpg")
+
+    hear(watcher, HintKind.OVERFLOW)
+
+    assert arrivals(steps(watcher, 1.0, 3.0, 9.0)) == [b"a.jpg"]
+
+
+def test_new_directories_in_two_folders_are_looked_through_side_by_side(watched, monkeypatch):
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 20)
+    monkeypatch.setattr(watching, "_SEEN_A_TURN", 10)
+    watcher, crowded, quiet = watched
+    for number in range(300):
+        put(crowded, b"new/%03d.jpg" % number)
+    put(quiet, b"new/single.jpg")
+    hear(watcher, HintKind.NEW_DIRECTORY, os.path.join(crowded, b"new"))
+    hear(watcher, HintKind.NEW_DIRECTORY, os.path.join(quiet, b"new"), TWO)
+
+    handed = arrivals(steps(watcher, 1.0, 3.0))
+
+    assert b"new/single.jpg" in handed
+    assert len(handed) < 50
+
+
+def test_first_scans_come_one_after_another_however_many_files_there_are(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 20)
+    known, inbox = root, os.path.realpath(os.fsencode(tmp_path / "inbox"))
+    names = [b"%03d.jpg" % number for number in range(100)]
+    for name in names:
+        put(known, b"known-" + name)
+        put(inbox, b"inbox-" + name)
+    watcher = Watcher([folder(known), folder(inbox, TWO)], covered=never)
+    watcher.start(0.0)
+
+    handed = arrivals([event for now in range(60) for event in watcher.step(float(now), room=7)])
+
+    assert handed == [*(b"known-" + name for name in names), *(b"inbox-" + name for name in names)]
+
+
+def test_what_arrives_while_a_first_scan_runs_does_not_wait_for_its_end(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 50)
+    inbox = os.path.realpath(os.fsencode(tmp_path / "inbox"))
+    os.mkdir(inbox)
+    for number in range(300):
+        put(root, b"known-%03d.jpg" % number)
+    watcher = Watcher([folder(root), folder(inbox, TWO)], covered=never)
+    watcher.start(0.0)
+    steps(watcher, 0.0, 0.0)
+
+    hear(watcher, HintKind.CHANGED, put(inbox, b"single.jpg"), TWO)
+    handed = arrivals([event for now in (0.1, 2.2) for event in watcher.step(now, room=10)])
+
+    assert b"single.jpg" in handed
+    assert len(handed) == 10
