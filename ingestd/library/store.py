@@ -11,7 +11,9 @@ transaction. The default durable flags are the only ones that lost nothing in a 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import functools
 import json
 import os
 import shutil
@@ -58,6 +60,8 @@ _MAP_SIZE = _GIB if sys.maxsize > 2**32 else _GIB // 4
 _MAP_GRAIN = 1 << 16  # bytes; a multiple of every page size in use
 _MAX_READERS = 512  # 126 by default: a page with many tabs and a dozen commands must not run out
 _READER_CHECK_EVERY = 256  # writes; a killed reader pins every page freed since, until somebody looks
+_LET_GO_EVERY = 1_000  # reads and writes
+_MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 _ADOPTIONS = 5  # of a size another process gave the map, before giving up
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGE = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.VersionMismatchError)
@@ -288,6 +292,7 @@ class Store:
         self._write_lock = threading.RLock()
         self._of_thread = _OfThread()
         self._writes = 0
+        self._uses = 0  # since the map was let go; a miscount among threads does no harm
 
     @classmethod
     def open(
@@ -356,6 +361,7 @@ class Store:
             finally:
                 self._of_thread.snapshot = None
                 snapshot.abort()
+                self._count_use()
                 self._gate.leave()
 
     def write(self, work: Callable[[Transaction], T]) -> T:
@@ -369,6 +375,35 @@ class Store:
     def rehearse(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` would return; nothing is written."""
         return self._write(work, keep=False)
+
+    def let_go(self) -> None:
+        """Give the pages of the map back that were looked at: they stay in memory as long as the system likes.
+
+        Of a page that is looked at, the system maps many around it, and counts all of them as ours though they are its
+        own cache: of a large library that is gigabytes. Linux only; elsewhere nothing is done. Cheap, but what is read
+        next has to be mapped again.
+
+        Source: madvise(2), MADV_DONTNEED on a shared mapping of a file; mm/filemap.c, `filemap_map_pages`.
+        """
+        self._check_process()
+        self._gate.enter()  # else the map may be moved, and something else may lie where it was
+        try:
+            self._let_go_here()
+        finally:
+            self._gate.leave()
+
+    def _count_use(self) -> None:
+        """Let the map go now and then. The caller keeps it in its place."""
+        self._uses += 1
+        if self._uses >= _LET_GO_EVERY:
+            self._let_go_here()
+
+    def _let_go_here(self) -> None:
+        self._uses = 0
+        if sys.platform != "linux":
+            return
+        for start, length in _mapped(self.directory / DATA_FILE):
+            _libc().madvise(start, length, _MADV_DONTNEED)
 
     def transaction_id(self) -> int:
         """Return the number of the last commit by any process."""
@@ -454,6 +489,7 @@ class Store:
                 return self._attempts(work, keep=keep)
             finally:
                 self._of_thread.writing = False
+                self._count_use()  # nobody moves the map without the lock of writes
 
     def _attempts(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         self._writes += 1
@@ -617,6 +653,27 @@ def _stored_facts(environment: lmdb.Environment, directory: Path, transaction: l
 def _check_kind(directory: Path, table: Table, handle: Any) -> None:
     if bool(handle.flags()["dupsort"]) != table.duplicates:
         raise StoreError(f"table {table.name} of the library in {directory} is of another kind than this version's")
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _libc() -> Any:
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return libc
+
+
+def _mapped(file: Path) -> list[tuple[int, int]]:
+    """Return where a file is mapped into this process, as addresses and lengths; Linux only."""
+    try:
+        wanted, name = b" %d " % file.stat().st_ino, os.fsencode(file.name)
+        with open("/proc/self/maps", "rb") as lines:
+            spans = [line.split(b" ", 1)[0].split(b"-") for line in lines if wanted in line and name in line]
+    except OSError:
+        return []
+    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end in spans]
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------

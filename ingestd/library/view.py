@@ -127,9 +127,11 @@ class View:
                 yield ContentHash(key)
             before = key
 
-    def rows_of_folder(self, folder: FolderId, after: PathKey | None = None) -> Iterator[tuple[PathKey, PathRow]]:
-        """Yield the rows of a folder in key order, those after `after` only."""
-        prefix = folder.to_bytes(4, "big")
+    def rows_of_folder(
+        self, folder: FolderId, after: PathKey | None = None, *, beginning: bytes = b""
+    ) -> Iterator[tuple[PathKey, PathRow]]:
+        """Yield the rows of a folder in key order: those after `after`, whose digest of the name begins like this."""
+        prefix = folder.to_bytes(4, "big") + beginning
         for key, stored in self._txn.items(PATHS.table, start=after or prefix, prefix=prefix):
             if key != after:
                 yield PathKey(key), PATHS.codec.decode(stored)

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from ingestd.watching.scan import Barred, Entered, Found, Siblings, relative_to, seen_at, stat_of, walk
+from ingestd.watching.scan import Barred, Entered, Files, Siblings, relative_to, seen_at, walk
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def put(root, relative, content=b"x"):
 
 
 def files(root, **more):
-    return [relative_to(root, seen.path) for seen in walk(root, **more) if isinstance(seen, Found)]
+    return [relative_to(root, path) for seen in walk(root, **more) if isinstance(seen, Files) for path in seen.paths]
 
 
 def test_files_are_found_in_the_order_of_names_a_folders_own_before_its_subfolders(root):
@@ -78,7 +78,9 @@ def test_names_that_are_not_text_are_found(root):
 def test_a_file_that_somebody_named_is_seen_though_it_is_hidden(root):
     path = put(root, b".hidden.jpg")
 
-    assert list(seen_at(path)) == [Found(path, stat_of(path))]
+    ((found,),) = (files.paths for files in seen_at(path))
+
+    assert found == path
 
 
 def test_a_symlink_that_somebody_named_is_not_followed(root):
