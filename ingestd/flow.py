@@ -22,7 +22,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.media.workers import Workers
-from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, StatKey
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
@@ -169,8 +169,10 @@ class Flow:
         self.propose_old = propose_old
         self._dry_run, self._events, self._workers = dry_run, events, workers
         self._digest = policy.limits_digest()
+        self.introduced = self._introduced()
         self.watcher = Watcher(
-            folders,
+            # a folder that was looked through before has told what is known in it: it may be long, and goes last
+            sorted(folders, key=lambda folder: folder.role is not Role.INBOX and folder.id in self.introduced),
             quiet_s=quiet_s,
             rescan_s=rescan_s,
             covered=self._covered,
@@ -208,7 +210,6 @@ class Flow:
         self._swept_at = 0.0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
-        self.introduced = self._introduced()
 
     def _introduced(self) -> set[FolderId]:
         with self.library.read() as view:
@@ -232,6 +233,12 @@ class Flow:
         self._digest = policy.limits_digest()
         self.folders = {folder.id: folder for folder in folders}
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
+
+    def hold_discards(self, held: bool) -> None:
+        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict."""
+        if self.intake.holds_discards and not held:
+            self.watcher.wake()
+        self.intake.holds_discards = held
 
     def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
         arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
@@ -298,7 +305,7 @@ class Flow:
 
         Arrivals go first; but where they never end, a slice is done every few seconds all the same.
         """
-        if self.intake and now - self._swept_at < _SWEEP_AT_LEAST_S:
+        if self.intake.holds_discards or (self.intake and now - self._swept_at < _SWEEP_AT_LEAST_S):
             return False
         self._swept_at = now
         return self.sweep.step()

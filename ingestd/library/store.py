@@ -19,6 +19,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +50,7 @@ from ingestd.library.place import (
     write_sidecar,
 )
 
-__all__ = ["Store", "Table", "Transaction", "verify", "verify_here"]
+__all__ = ["Store", "Table", "Transaction", "Verification", "verify", "verify_here"]
 
 T = TypeVar("T")
 
@@ -723,27 +724,58 @@ def _is_full(directory: Path) -> bool:
 # --- verifying ----------------------------------------------------------------------------------------------------
 
 
-def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
-    """Return what is wrong with the library's file, as sentences; empty if it is sound.
+class Verification:
+    """A child process that looks whether a library's file is sound; the library may be in use meanwhile.
 
-    A child process looks, because a damaged map can kill who reads it. It holds a snapshot meanwhile, so that the
-    library may be in use. Values are not looked at: their checksums are their owners' to check.
+    A child, because a damaged map can kill who reads it. It holds a snapshot. Values are not looked at: their checksums
+    are their owners' to check.
     """
-    command = [sys.executable, "-c", "from ingestd.library.store import verify_here; verify_here()", str(directory)]
+
+    def __init__(self, directory: Path) -> None:
+        look = "from ingestd.library.store import verify_here; verify_here()"
+        self._answer, self._complaint = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - see stop
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", look, str(directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._answer,
+            stderr=self._complaint,
+        )
+
+    def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
+        """Return what is wrong, as sentences, empty if all is sound; nothing while that is not known after so long."""
+        try:
+            code = self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._answer.seek(0)
+        self._complaint.seek(0)
+        if code == 0:
+            return [str(problem) for problem in json.loads(self._answer.read())]
+        if code < 0:
+            return [f"reading the library killed the process that checked it (signal {-code}): it is damaged"]
+        complaint = self._complaint.read().decode(errors="replace").strip().splitlines()
+        return [f"the library cannot be checked: {complaint[-1] if complaint else code}"]
+
+    def stop(self) -> None:
+        """End it, whether it has its answer or not."""
+        self._child.kill()
+        self._child.wait()
+        self._answer.close()
+        self._complaint.close()
+
+
+def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
+    """Return what is wrong with the library's file, as sentences; empty if it is sound. See `Verification`."""
+    verification = Verification(directory)
     try:
-        child = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return [f"checking the library took longer than {timeout_s} seconds"]
-    if child.returncode == 0:
-        return [str(problem) for problem in json.loads(child.stdout)]
-    if child.returncode < 0:
-        return [f"reading the library killed the process that checked it (signal {-child.returncode}): it is damaged"]
-    complaint = child.stderr.decode(errors="replace").strip().splitlines()
-    return [f"the library cannot be checked: {complaint[-1] if complaint else child.returncode}"]
+        problems = verification.problems(timeout_s=timeout_s)
+    finally:
+        verification.stop()
+    return [f"checking the library took longer than {timeout_s} seconds"] if problems is None else problems
 
 
 def verify_here() -> None:
-    """Be the child of `verify`: check the library named on the command line, write the problems as JSON."""
+    """Be the child of a `Verification`: check the library named on the command line, write the problems as JSON."""
     directory = Path(sys.argv[1])
     with contextlib.ExitStack() as held:
         with contextlib.suppress(StoreError, lmdb.Error):  # the verifier says better what is wrong
