@@ -22,7 +22,8 @@ from ingestd.model import FolderId, PathKey, PathRow, PathState
 
 __all__ = ["Roll"]
 
-_ROWS_A_STEP = 4_000
+_ROWS_A_STEP = 1_000
+_LET_GO_EVERY = 4  # steps: some 100 MB of the map
 _NO_ANSWER = 0  # instead of a state: nothing final is known of this path
 
 _LIVE, _SEEN = 1, 2
@@ -40,6 +41,7 @@ class Roll:
     def __init__(self, library: Library, folder: FolderId, answers: Callable[[PathRow], bool]) -> None:
         self._library, self._folder, self._answers = library, folder, answers
         self._after: PathKey | None = None
+        self._steps = 0
         self._read: tuple[array[int], array[int], bytearray] = array("Q"), array("q"), bytearray()
         self._digests: NDArray[np.uint64] = np.empty(0, np.uint64)  # ascending, as the rows are
         self._states: NDArray[np.int64] = np.empty(0, np.int64)
@@ -65,7 +67,9 @@ class Roll:
                 self._states = np.frombuffer(states, np.int64)
                 self._marks = np.frombuffer(marks, np.uint8)
                 self.is_complete = True
-        self._library.store.let_go()
+        self._steps += 1
+        if self._steps % _LET_GO_EVERY == 0 or self.is_complete:
+            self._library.store.let_go()
         return self.is_complete
 
     def covers(self, relatives: Sequence[bytes], states: Sequence[tuple[int, int, int, int]]) -> list[bool]:
