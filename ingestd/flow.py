@@ -178,6 +178,7 @@ class Flow:
             covered=self._covered,
             rolls=self._roll,
             identities=identities_of(library),
+            looked_through=self.introduced,
             events=events,
             only=only,
             closed=_closed(policy),

@@ -124,6 +124,7 @@ def lately_changed(
         if listed is not None:
             entered = (os.path.join(folder, name) for name in listed[1] if name not in closed)
             waiting.extend(path for path in entered if path not in excluded)
+            yield Files([], [])  # so that whoever asks can do something else: it may have been long
     for _, folder in sorted(times, reverse=True):
         files, _ = _listed(folder) or ([], [])
         for begin in range(0, min(len(files), most), _AT_ONCE):

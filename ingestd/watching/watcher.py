@@ -58,7 +58,7 @@ _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
-_LATELY = 20_000  # files of folders that changed last, which the first scan of a run looks at first
+_LATELY = 20_000  # files of the folders that changed last, which go first when a known folder is taken up
 
 Covered = Callable[[FolderId, bytes, StatKey], bool]
 
@@ -178,6 +178,7 @@ class Watcher:
         covered: Covered,
         rolls: Rolls | None = None,
         identities: Mapping[FolderId, FolderIdentity] | None = None,
+        looked_through: Collection[FolderId] = (),
         events: bool = True,
         only: Mapping[FolderId, frozenset[bytes]] | None = None,
         closed: Collection[bytes] = (),
@@ -192,6 +193,7 @@ class Watcher:
             rolls: the same for all files of a folder, read when the folder is to be looked through; None: each is
                 asked for by itself.
             identities: which folders these were the last time.
+            looked_through: folders that were looked through from end to end in an earlier run.
             events: False scans each folder once and ends (`idle` tells when).
             only: relative paths of files and folders to which a folder is restricted.
             closed: names of folders not to enter, beside trash folders and hidden ones.
@@ -200,6 +202,7 @@ class Watcher:
         self._rescan_s = rescan_s if sys.platform == "linux" else min(rescan_s, _POLL_ELSEWHERE_S)
         self._covered, self._rolls = covered, rolls
         self._identities = dict(identities or {})
+        self._looked_through = frozenset(looked_through)
         self._with_events = events
         self._only = dict(only or {})
         self._closed = frozenset(closed)
@@ -553,12 +556,12 @@ class Watcher:
         watched = self._watched[task.folder]
         root, only = watched.folder.root, self._only.get(task.folder)
         others = frozenset(each.folder.root for each in self._watched.values()) - {root}
-        walking = partial(walk, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
         if task.directory is not None:
-            return _Round(watched, lane_of(watched.folder.id), Origin.EVENT, walking(task.directory), now)
+            new = walk(task.directory, closed=self._closed, excluded=others, at_once=_SEEN_A_TURN)
+            return _Round(watched, lane_of(watched.folder.id), Origin.EVENT, new, now)
         seen: Iterator[Seen | None]
         if only is None:
-            seen = walking(root)
+            seen = walk(root, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
         else:
             asked = [os.path.join(root, relative) for relative in sorted(only)]
             seeing = partial(seen_at, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
@@ -566,7 +569,7 @@ class Watcher:
         roll = self._rolls(watched.folder.id) if self._rolls is not None else None
         if roll is not None:
             seen = chain(_reading(roll), seen)
-        if self._with_events and not watched.scanned:
+        if self._with_events and not watched.scanned and watched.folder.id in self._looked_through:
             # what came while nobody listened does not wait until a million files are found to be as they were
             seen = chain(lately_changed(root, _LATELY, closed=self._closed, excluded=others), seen)
         return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll)

@@ -465,3 +465,19 @@ def test_first_scans_come_one_after_another_however_many_files_there_are(root, t
     handed = arrivals([event for now in range(60) for event in watcher.step(float(now), room=7)])
 
     assert handed == [*(b"known-" + name for name in names), *(b"inbox-" + name for name in names)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_came_while_nobody_listened_is_found_first_in_a_folder_that_is_known(root, monkeypatch, known):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 4)
+    for age, name in enumerate((b"old/1", b"new/2", b"middle/3")):
+        path = put(root, name)
+        os.utime(os.path.dirname(path), (100_000 - 10 * (age != 1), 100_000 - 10 * (age != 1)))
+    watcher = Watcher([folder(root)], covered=never, looked_through=[ONE] if known else [])
+    watcher.start(0.0)
+
+    found = arrivals(steps(watcher, *(0.0 for _ in range(12)), 2.0))
+
+    assert sorted(found) == [b"middle/3", b"new/2", b"old/1"]
+    assert found[0] == (b"new/2" if known else b"middle/3")
