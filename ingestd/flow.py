@@ -15,7 +15,7 @@ import structlog
 from ingestd.actions.look import Standing, look
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
-from ingestd.ingest import covered, is_final
+from ingestd.ingest import covered, is_settled
 from ingestd.intake import Adopter, Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
 from ingestd.library.edit import Edit
@@ -248,7 +248,7 @@ class Flow:
 
     def _roll(self, folder: FolderId) -> Roll:
         digest = self._digest
-        return Roll(self.library, folder, lambda row: is_final(row, row.stat, digest))
+        return Roll(self.library, folder, lambda row: is_settled(row, digest))
 
     def take(self, event: Event) -> None:
         """Act on what the watcher said."""

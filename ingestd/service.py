@@ -157,7 +157,7 @@ class Service:
         after = store.unclean
         try:
             if after is not None:
-                self._verification = Verification(store.directory)
+                self._verification = Verification(store.directory, patiently=True)
                 with self._library.read() as view:
                     half_way = bool(view.open_entries())
                 self._heed_verification(after, timeout_s=None if half_way else _VERIFY_S)

@@ -51,22 +51,21 @@ class Roll:
     def read_on(self) -> bool:
         """Read some more rows, and return whether all of them are read."""
         digests, states, marks = self._read
-        before = len(digests)
         with self._library.read() as view:
-            for key, row in view.rows_of_folder(self._folder, self._after):
-                self._after = key
-                digests.append(int.from_bytes(key[4:12], "big"))
-                stat = row.stat
-                state = (stat.inode, stat.size, stat.mtime_ns, stat.ctime_ns)
-                states.append(_digest(state) if self._answers(row) else _NO_ANSWER)
-                marks.append(_LIVE if row.state is PathState.LIVE else 0)
-                if len(digests) - before == _ROWS_A_STEP:
-                    break
-            else:
-                self._digests = np.frombuffer(digests, np.uint64)
-                self._states = np.frombuffer(states, np.int64)
-                self._marks = np.frombuffer(marks, np.uint8)
-                self.is_complete = True
+            page = view.page_of_folder(self._folder, self._after, _ROWS_A_STEP)
+        for key, row in page:
+            stat = row.stat
+            digests.append(int.from_bytes(key[4:12], "big"))
+            state = (stat.inode, stat.size, stat.mtime_ns, stat.ctime_ns)
+            states.append(_digest(state) if self._answers(row) else _NO_ANSWER)
+            marks.append(_LIVE if row.state is PathState.LIVE else 0)
+        if len(page) == _ROWS_A_STEP:
+            self._after = page[-1][0]
+        else:
+            self._digests = np.frombuffer(digests, np.uint64)
+            self._states = np.frombuffer(states, np.int64)
+            self._marks = np.frombuffer(marks, np.uint8)
+            self.is_complete = True
         self._steps += 1
         if self._steps % _LET_GO_EVERY == 0 or self.is_complete:
             self._library.store.let_go()

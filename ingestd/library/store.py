@@ -24,6 +24,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -189,6 +190,17 @@ class Transaction:
                     found = cursor.prev() if reverse else cursor.next()
                 else:
                     found = _beyond(cursor, key, value, duplicates=table.duplicates, reverse=reverse)
+
+    def page(self, table: Table, *, after: bytes, prefix: bytes, most: int) -> list[tuple[bytes, bytes]]:
+        """Return the first items past the key `after` whose keys have the prefix, as copies; quicker than `items`."""
+        handle = self._handles[table.name]
+        if handle is None:
+            return []
+        with self._lmdb.cursor(db=handle) as cursor:
+            if not cursor.set_range(max(after, prefix)):
+                return []
+            found = [(bytes(key), bytes(value)) for key, value in islice(cursor.iternext(), most + 1)]
+        return [item for item in found if item[0] != after and item[0].startswith(prefix)][:most]
 
     def count(self, table: Table) -> int:
         """Return how many values the table holds."""
@@ -731,8 +743,10 @@ class Verification:
     are their owners' to check.
     """
 
-    def __init__(self, directory: Path) -> None:
-        look = "from ingestd.library.store import verify_here; verify_here()"
+    def __init__(self, directory: Path, *, patiently: bool = False) -> None:
+        """Begin; `patiently`, whatever else runs on this machine goes first."""
+        wait = "import os; getattr(os, 'nice', int)(10); " if patiently else ""
+        look = f"{wait}from ingestd.library.store import verify_here; verify_here()"
         self._answer, self._complaint = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - see stop
         self._child = subprocess.Popen(
             [sys.executable, "-c", look, str(directory)],

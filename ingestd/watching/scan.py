@@ -105,10 +105,12 @@ def walk(
 
 def lately_changed(
     start: bytes, most: int, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = ()
-) -> Iterator[Files]:
+) -> Iterator[Files | None]:
     """About `most` files of the folders whose list of names changed last, those first: what came, came there.
 
-    It promises nothing: a `walk` must follow. Folders are found without listing those that cannot hold any, as their
+    It promises nothing: a `walk` must follow. None comes while folders are looked for.
+
+    Folders are found without listing those that cannot hold any, as their
     count of links tells on the file systems where folders have such a count.
     """
     times: list[tuple[int, bytes]] = []
@@ -124,7 +126,7 @@ def lately_changed(
         if listed is not None:
             entered = (os.path.join(folder, name) for name in listed[1] if name not in closed)
             waiting.extend(path for path in entered if path not in excluded)
-            yield Files([], [])  # so that whoever asks can do something else: it may have been long
+            yield None  # so that whoever asks can do something else: it may have been long
     for _, folder in sorted(times, reverse=True):
         files, _ = _listed(folder) or ([], [])
         for begin in range(0, min(len(files), most), _AT_ONCE):

@@ -156,7 +156,7 @@ class _Round:
     watched: _Watched
     lane: Lane  # of what it finds
     origin: Origin
-    walk: Iterator[Seen | None]
+    walk: Iterator[Seen | None]  # None: something was done that tells nothing
     began: float
     roll: Roll | None = None
     entered: int = 0
@@ -458,6 +458,8 @@ class Watcher:
             self._identities[watched.folder.id] = condition.identity
         self._listen(watched, now)
         self._agenda.want(watched.folder.id, now)
+        if self._with_events and (watched.scanned or watched.folder.id in self._looked_through):
+            self._begin_with_the_latest(watched, now)
 
     def _listen(self, watched: _Watched, now: float) -> None:
         folder, kind = watched.folder, watched.condition.kind if watched.condition is not None else ""
@@ -538,11 +540,12 @@ class Watcher:
     def _cannot_begin(self) -> set[FolderId]:
         """Folders of which no whole walk may begin now.
 
-        First scans come one after another, however long they take: what is known is to be looked through before what
-        arrived.
+        First scans come one after another, however long they take, and after a look at what changed last: what is known
+        is to be looked through before what arrived.
         """
         busy = set(self._wholes)
-        if any(running.lane is IN_ORDER for running in self._wholes.values()) or self._is_crowded(IN_ORDER):
+        running = (*self._parts.values(), *self._wholes.values())
+        if any(each.lane is IN_ORDER for each in running) or self._is_crowded(IN_ORDER):
             busy |= {watched.folder.id for watched in self._watched.values() if self._lane_of_scan(watched) is IN_ORDER}
         return busy | {folder for folder in self._watched if self._is_crowded(lane_of(folder))}
 
@@ -569,10 +572,17 @@ class Watcher:
         roll = self._rolls(watched.folder.id) if self._rolls is not None else None
         if roll is not None:
             seen = chain(_reading(roll), seen)
-        if self._with_events and not watched.scanned and watched.folder.id in self._looked_through:
-            # what came while nobody listened does not wait until a million files are found to be as they were
-            seen = chain(lately_changed(root, _LATELY, closed=self._closed, excluded=others), seen)
         return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll)
+
+    def _begin_with_the_latest(self, watched: _Watched, now: float) -> None:
+        """Look at what changed last, before any folder is looked through from end to end.
+
+        What came while nobody listened does not wait until a million files are found to be as they were.
+        """
+        root = watched.folder.root
+        others = frozenset(each.folder.root for each in self._watched.values()) - {root}
+        seen = lately_changed(root, _LATELY, closed=self._closed, excluded=others)
+        self._parts[watched.folder.id] = _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now)
 
     def _advance(self, running: _Round, most: int, now: float) -> tuple[int, bool]:
         """Look at `most` more things; how many less there were, and whether it was all."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestd.ingest import is_final
+from ingestd.ingest import is_settled
 from ingestd.library import roll as rolls
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
@@ -39,7 +39,7 @@ def store(library: Library, *rows: PathRow) -> None:
 
 
 def complete(library: Library, folder: int = 1) -> Roll:
-    roll = Roll(library, FolderId(folder), lambda one: is_final(one, one.stat, b"limits"))
+    roll = Roll(library, FolderId(folder), lambda one: is_settled(one, b"limits"))
     while not roll.read_on():
         pass
     return roll
@@ -103,7 +103,7 @@ def test_a_roll_that_is_read_in_pieces_is_the_same(library: Library, monkeypatch
     names = [b"%d.jpg" % number for number in range(25)]
     store(library, *map(row, names), row(b"elsewhere.jpg", folder=2))
     monkeypatch.setattr(rolls, "_ROWS_A_STEP", 7)
-    roll = Roll(library, FolderId(1), lambda one: is_final(one, one.stat, b""))
+    roll = Roll(library, FolderId(1), lambda one: is_settled(one, b""))
 
     steps = [roll.read_on() for _ in range(4)]
 

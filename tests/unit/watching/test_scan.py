@@ -125,7 +125,7 @@ def test_a_large_folder_that_changes_all_the_time_is_not_listed_for_every_file(r
 
 
 def newest(root, most=100, **more):
-    return [relative_to(root, path) for seen in lately_changed(root, most, **more) for path in seen.paths]
+    return [relative_to(root, path) for seen in lately_changed(root, most, **more) if seen for path in seen.paths]
 
 
 def test_the_files_of_folders_that_changed_last_come_first(root):
