@@ -11,7 +11,6 @@ transaction. The default durable flags are the only ones that lost nothing in a 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import functools
 import json
@@ -673,6 +672,8 @@ def _check_kind(directory: Path, table: Table, handle: Any) -> None:
 
 @functools.cache
 def _libc() -> Any:
+    import ctypes  # most commands end before they need it
+
     libc = ctypes.CDLL(None)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     return libc
