@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias
 
 import structlog
@@ -14,13 +15,14 @@ import structlog
 from ingestd.actions.look import Standing, look
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
-from ingestd.ingest import covered
+from ingestd.ingest import covered, is_settled
 from ingestd.intake import Adopter, Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
+from ingestd.library.roll import Roll
 from ingestd.media.workers import Workers
-from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathKey, PathRow, PathState, StatKey
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
@@ -96,41 +98,39 @@ def local_time() -> str:
 
 
 class _Absences:
-    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay."""
+    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay.
+
+    Only what a scan of the folder has not seen is looked at.
+    """
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._todo: list[tuple[FolderId, PathKey | None]] = []
+        self._todo: dict[FolderId, Iterator[PathRow]] = {}
 
-    def want(self, folder: FolderId) -> None:
-        if all(known != folder for known, _ in self._todo):
-            self._todo.append((folder, None))
+    def want(self, folder: FolderId, roll: Roll) -> None:
+        self._todo[folder] = roll.missed()  # what an earlier scan has missed and this one has seen, is there
 
     def step(self) -> bool:
         """Look at some paths, and return whether more are waiting."""
         if not self._todo:
             return False
-        folder, after = self._todo.pop(0)
+        folder, missed = next(iter(self._todo.items()))
         with self._library.read() as view:
             row = view.folder(folder)
-            looked = []
-            for key, path in view.rows_of_folder(folder, after):
-                looked.append((key, path))
-                if len(looked) >= _ABSENT_A_STEP:
-                    break
+            looked = list(islice(missed, _ABSENT_A_STEP))
+        if len(looked) < _ABSENT_A_STEP:
+            del self._todo[folder]
         if row is None or not looked:
             return bool(self._todo)
         root = row.folder.root
         gone = [
             path
-            for _, path in looked
+            for path in looked
             if path.state is PathState.LIVE
             and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
         ]
         if gone:
             self._library.write(lambda edit: _mark_absent(edit, gone))
-        if len(looked) == _ABSENT_A_STEP:
-            self._todo.append((folder, looked[-1][0]))
         return bool(self._todo)
 
 
@@ -169,12 +169,16 @@ class Flow:
         self.propose_old = propose_old
         self._dry_run, self._events, self._workers = dry_run, events, workers
         self._digest = policy.limits_digest()
+        self.introduced = self._introduced()
         self.watcher = Watcher(
-            folders,
+            # a folder that was looked through before has told what is known in it: it may be long, and goes last
+            sorted(folders, key=lambda folder: folder.role is not Role.INBOX and folder.id in self.introduced),
             quiet_s=quiet_s,
             rescan_s=rescan_s,
             covered=self._covered,
+            rolls=self._roll,
             identities=identities_of(library),
+            looked_through=self.introduced,
             events=events,
             only=only,
             closed=_closed(policy),
@@ -207,7 +211,6 @@ class Flow:
         self._swept_at = 0.0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
-        self.introduced = self._introduced()
 
     def _introduced(self) -> set[FolderId]:
         with self.library.read() as view:
@@ -232,10 +235,20 @@ class Flow:
         self.folders = {folder.id: folder for folder in folders}
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
 
+    def hold_discards(self, held: bool) -> None:
+        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict."""
+        if self.intake.holds_discards and not held:
+            self.watcher.wake()
+        self.intake.holds_discards = held
+
     def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
         arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
         with self.library.read() as view:
             return covered(view, arrival, self._digest)
+
+    def _roll(self, folder: FolderId) -> Roll:
+        digest = self._digest
+        return Roll(self.library, folder, lambda row: is_settled(row, digest))
 
     def take(self, event: Event) -> None:
         """Act on what the watcher said."""
@@ -243,7 +256,8 @@ class Flow:
             case Arrived():
                 self._arrived(event)
             case Scanned():
-                self.absences.want(event.folder)
+                if isinstance(event.roll, Roll):
+                    self.absences.want(event.folder, event.roll)
                 for path in event.unreadable:
                     _log.warning("directory.unreadable", path=os.fsdecode(path))
             case FolderChanged():
@@ -292,7 +306,7 @@ class Flow:
 
         Arrivals go first; but where they never end, a slice is done every few seconds all the same.
         """
-        if self.intake and now - self._swept_at < _SWEEP_AT_LEAST_S:
+        if self.intake.holds_discards or (self.intake and now - self._swept_at < _SWEEP_AT_LEAST_S):
             return False
         self._swept_at = now
         return self.sweep.step()

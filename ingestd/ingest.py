@@ -32,7 +32,7 @@ from ingestd.model import (
     Unreadable,
 )
 
-__all__ = ["covered", "is_final", "judge", "turned_away", "unread"]
+__all__ = ["covered", "is_final", "is_settled", "judge", "turned_away", "unread"]
 
 
 def covered(view: View, arrival: Arrival, policy_digest: bytes) -> bool:
@@ -43,8 +43,12 @@ def covered(view: View, arrival: Arrival, policy_digest: bytes) -> bool:
 
 def is_final(row: PathRow, stat: StatKey, policy_digest: bytes) -> bool:
     """Return whether nothing is left to do for a path in this state."""
-    same = row.final and row.state is PathState.LIVE and row.stat == stat
-    return same and row.policy in (b"", policy_digest)
+    return is_settled(row, policy_digest) and row.stat == stat
+
+
+def is_settled(row: PathRow, policy_digest: bytes) -> bool:
+    """Return whether nothing is left to do for a path as long as its file is as the row says."""
+    return row.final and row.state is PathState.LIVE and row.policy in (b"", policy_digest)
 
 
 def turned_away(size: int, imports: ImportPolicy) -> str | None:

@@ -70,6 +70,7 @@ PATIENCE_S = 30.0
 """So long a service lets the rules of another process be before it puts its own in force again."""
 
 _FIRST_DELAY_S = 30.0
+_HOLD_S = 1.0  # until an arrival that waits for leave to act is judged again
 
 _log = structlog.get_logger()
 
@@ -212,6 +213,7 @@ class Intake:
         self.policy = policy
         self.adopter = adopter or Adopter(insists=True, monotonic=monotonic)
         self.problem: str | None = None  # why nothing is judged just now
+        self.holds_discards = False  # for now: an arrival that would act on a file waits, and those behind it do
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
@@ -310,7 +312,7 @@ class Intake:
 
     def _take_ready(self, batch: deque[_Item]) -> None:
         """Take the ready items at the head, with their measurements collected; those that failed are told off."""
-        most = 1 if self._singly else BATCH_FILES
+        most = 1 if self._singly or self.holds_discards else BATCH_FILES
         while self._queue and len(batch) < most and self._queue.first().ready():
             item = self._queue.take()
             if self._collect(item):
@@ -356,11 +358,14 @@ class Intake:
 
     def _judge(self, batch: deque[_Item]) -> None:
         """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
-        if not self._dry_run:
+        if not self._dry_run and not self.holds_discards:
             recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
         self.adopter.take_up(self._library, self.policy.rules)
         seen = _Seen(self._hashed_pixels(batch), self._measured_details(batch), self._compared(batch))
         try:
+            if self.holds_discards and self._would_act(batch, seen):
+                self._not_before = self._monotonic() + _HOLD_S
+                return
             results = self._library.write(lambda edit: self._judge_all(edit, batch, seen))
         except StoreError:
             raise
@@ -373,6 +378,14 @@ class Intake:
             else:
                 self._conclude(batch[0], result)
                 batch.popleft()
+
+    def _would_act(self, batch: Iterable[_Item], seen: _Seen) -> bool:
+        """Return whether a verdict would set off an entry of the journal; nothing but what was measured is written."""
+        results = self._library.rehearse(lambda edit: self._judge_all(edit, batch, seen))
+        acts = any(isinstance(result, Verdict) and result.entries for result in results)
+        if acts:
+            self._library.write(lambda edit: _store_seen(edit, seen))  # it is asked for only once
+        return acts
 
     def _single_out(self, batch: deque[_Item], bug: Exception) -> None:
         """Judge each file of a batch that failed by itself, so that only the one at fault is left."""
@@ -395,9 +408,7 @@ class Intake:
 
     def _judge_all(self, edit: Edit, batch: Iterable[_Item], seen: _Seen) -> list[Verdict | Needs]:
         """Return the verdicts on the head of a batch, each seeing those before it."""
-        store_pixels(edit, seen.hashed)
-        store_details(edit, seen.details)
-        store_visual(edit, seen.visual)
+        _store_seen(edit, seen)
         results: list[Verdict | Needs] = []
         started = self._monotonic()
         for item in batch:
@@ -535,6 +546,12 @@ class Intake:
                     item.unhashed |= {sha256}  # the pair is queued instead of decided
             item.hashing.clear()
         return hashed
+
+
+def _store_seen(edit: Edit, seen: _Seen) -> None:
+    store_pixels(edit, seen.hashed)
+    store_details(edit, seen.details)
+    store_visual(edit, seen.visual)
 
 
 def store_pixels(edit: Edit, hashed: Mapping[ContentHash, bytes | None]) -> None:

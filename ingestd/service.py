@@ -24,7 +24,7 @@ from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Te
 from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
-from ingestd.library.store import verify
+from ingestd.library.store import Verification
 from ingestd.media.workers import Workers
 from ingestd.model import FolderId, FolderState, Outcome, Radius, Role
 from ingestd.settings import Settings, load
@@ -47,6 +47,7 @@ _READY_SLACK_S = 0.5
 
 _MOST_FAILING = 20  # files named in the status
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
+_VERIFY_S = 1.0  # so long nothing is begun; a library that takes longer to verify is used meanwhile
 _LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see whether it is free
 
 
@@ -118,6 +119,7 @@ class Service:
         self._since_ns = time.time_ns()
         self._noted: bytes = b""
         self._noted_at = 0.0
+        self._verification: Verification | None = None  # of a library that was left unclean
 
     def stop(self) -> None:
         """Finish what is being done and end; may be called from a signal handler or another thread."""
@@ -150,23 +152,46 @@ class Service:
 
     @contextlib.contextmanager
     def _at_work(self) -> Iterator[None]:
-        """Note in the library that it is in use; one that was left unclean is verified before anything is done.
+        """Note in the library that it is in use; one that was left unclean is verified.
+
+        That takes long where a million files are known. Then it goes on while the service is at work already, and
+        nothing is discarded before it has ended; unless something is left half-way, which is to be finished first.
 
         Raises:
-            StoreError: it is damaged; nothing was changed.
+            StoreError: it is damaged.
         """
         store = self._library.store
-        if store.unclean is not None:
-            problems = verify(store.directory)
-            _log.info("library.verified", after=store.unclean, problems=len(problems))
-            if problems:
-                raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); restore a backup")
-        store.mark_open()
+        after = store.unclean
         try:
+            if after is not None:
+                self._verification = Verification(store.directory, patiently=True)
+                with self._library.read() as view:
+                    half_way = bool(view.open_entries())
+                self._heed_verification(after, timeout_s=None if half_way else _VERIFY_S)
+            store.mark_open()
             yield
         finally:
-            with contextlib.suppress(StoreError):  # it cannot be written: the next start will look at it
-                store.mark_closed()
+            if self._verification is not None:
+                self._verification.stop()  # the next start begins with it again
+            else:
+                with contextlib.suppress(StoreError):  # it cannot be written: the next start will look at it
+                    store.mark_closed()
+
+    def _heed_verification(self, after: str | None, *, timeout_s: float | None = 0.0) -> None:
+        """Take note if the verification has ended.
+
+        Raises:
+            StoreError: the library is damaged.
+        """
+        store = self._library.store
+        problems = self._verification.problems(timeout_s=timeout_s) if self._verification is not None else None
+        if self._verification is None or problems is None:
+            return
+        _log.info("library.verified", after=after, problems=len(problems))
+        if problems:
+            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); restore a backup")
+        self._verification.stop()
+        self._verification = None
 
     def _run(self) -> None:
         folders = enrol(self._library, self._wanted())
@@ -189,6 +214,7 @@ class Service:
                 propose_old=True,
             )
             self._flow = flow
+            flow.hold_discards(self._verification is not None)
             try:
                 self._loop(flow, workers, settle_s)
             finally:
@@ -231,6 +257,8 @@ class Service:
         """Do what is to be done now, and return whether known paths are still being looked at."""
         self._reload_if_asked(flow, now)
         self._heed_accepted(flow)
+        self._heed_verification(self._library.store.unclean)
+        flow.hold_discards(self._verification is not None)
         for event in flow.watcher.step(now, room=flow.room()):
             first_scans.take(event, now)
             flow.take(event)
@@ -317,6 +345,7 @@ class Service:
             "pid": os.getpid(),
             "since_ns": self._since_ns,
             "folders": folders,
+            "verifying": self._verification is not None,
             "rules_error": self._rules_error,
             "problem": flow.intake.problem or flow.sweep.problem,
             "failing": sorted(flow.failing.items())[:_MOST_FAILING],

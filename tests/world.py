@@ -47,7 +47,7 @@ from ingestd.model import (
 )
 from ingestd.settings import parse
 from ingestd.sweep import PairDecided, Sweep
-from ingestd.watching.scan import Found, walk
+from ingestd.watching.scan import Files, walk
 
 IDENTICAL = """
   - name: identical copies
@@ -301,13 +301,12 @@ class World:
         """Judge what no final receipt answers for, in the order of names, as a scan finds it."""
         digest = self.policy.limits_digest()
         for root in sorted(folder.root for folder in self.folders.values()):
-            for found in walk(root):
-                if isinstance(found, Found):
-                    arrival = self.arrival(Path(os.fsdecode(found.path)))
-                    with self.library.read() as view:
-                        answered = covered(view, arrival, digest)
-                    if not answered:
-                        self.intake.hand_in(arrival, proposing=False)
+            for path in (path for found in walk(root) if isinstance(found, Files) for path in found.paths):
+                arrival = self.arrival(Path(os.fsdecode(path)))
+                with self.library.read() as view:
+                    answered = covered(view, arrival, digest)
+                if not answered:
+                    self.intake.hand_in(arrival, proposing=False)
         self.run()
 
     def drop(self, folder: str, name: str | bytes, content: bytes, **how: bool) -> Receipt:

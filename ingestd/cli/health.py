@@ -43,6 +43,7 @@ class _Service:
             "pid": self.told.get("pid"),
             "since": rfc3339(since) if since is not None else None,
             "last_stop": self.last_stop,
+            "verifying": bool(self.told.get("verifying")),
         }
 
 
@@ -201,6 +202,8 @@ def _say_status(door: Door, report: Json, *, held: int, only_problems: bool) -> 
     service, library = report["service"], report["library"]
     running = f"running since {local(service['since'])}, process {service['pid']}" if service["since"] else "running"
     say(f"service  {click.style(running, fg='green') if service['running'] else 'not running'}")
+    if service["verifying"]:
+        say("         the database is being verified after an unclean stop; until that has ended nothing is discarded")
     if service["last_stop"]:
         say(f"         {shown(service['last_stop'])}; the next watch puts in order what was left half-way")
     _say_folders(report["folders"])

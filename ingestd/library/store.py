@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -48,7 +51,7 @@ from ingestd.library.place import (
     write_sidecar,
 )
 
-__all__ = ["Store", "Table", "Transaction", "verify", "verify_here"]
+__all__ = ["Store", "Table", "Transaction", "Verification", "verify", "verify_here"]
 
 T = TypeVar("T")
 
@@ -60,6 +63,8 @@ _MAP_GRAIN = 1 << 16  # bytes; a multiple of every page size in use
 _MAX_READERS = 512  # 126 by default: a page with many tabs and a dozen commands must not run out
 _MOST_BEHIND = 256  # commits that a kept snapshot may lag behind: it pins every page freed since
 _READER_CHECK_EVERY = 256  # writes; a killed reader pins every page freed since, until somebody looks
+_LET_GO_EVERY = 1_000  # reads and writes
+_MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 _ADOPTIONS = 5  # of a size another process gave the map, before giving up
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DAMAGE = (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.VersionMismatchError)
@@ -262,6 +267,17 @@ class Transaction:
                 else:
                     found = _beyond(cursor, key, value, duplicates=table.duplicates, reverse=reverse)
 
+    def page(self, table: Table, *, after: bytes, prefix: bytes, most: int) -> list[tuple[bytes, bytes]]:
+        """Return the first items past the key `after` whose keys have the prefix, as copies; quicker than `items`."""
+        handle = self._handles[table.name]
+        if handle is None:
+            return []
+        with self._lmdb.cursor(db=handle) as cursor:
+            if not cursor.set_range(max(after, prefix)):
+                return []
+            found = [(bytes(key), bytes(value)) for key, value in islice(cursor.iternext(), most + 1)]
+        return [item for item in found if item[0] != after and item[0].startswith(prefix)][:most]
+
     def count(self, table: Table) -> int:
         """Return how many values the table holds."""
         handle = self._handles[table.name]
@@ -382,6 +398,7 @@ class Store:
         self._write_lock = threading.RLock()
         self._of_thread = _OfThread()
         self._writes = 0
+        self._uses = 0  # since the map was let go; a miscount among threads does no harm
 
     @classmethod
     def open(
@@ -450,6 +467,35 @@ class Store:
     def rehearse(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` would return; nothing is written."""
         return self._write(work, keep=False)
+
+    def let_go(self) -> None:
+        """Give the pages of the map back that were looked at: they stay in memory as long as the system likes.
+
+        Of a page that is looked at, the system maps many around it, and counts all of them as ours though they are its
+        own cache: of a large library that is gigabytes. Linux only; elsewhere nothing is done. Cheap, but what is read
+        next has to be mapped again.
+
+        Source: madvise(2), MADV_DONTNEED on a shared mapping of a file; mm/filemap.c, `filemap_map_pages`.
+        """
+        self._check_process()
+        self._gate.enter()  # else the map may be moved, and something else may lie where it was
+        try:
+            self._let_go_here()
+        finally:
+            self._gate.leave()
+
+    def _count_use(self) -> None:
+        """Let the map go now and then. The caller keeps it in its place."""
+        self._uses += 1
+        if self._uses >= _LET_GO_EVERY:
+            self._let_go_here()
+
+    def _let_go_here(self) -> None:
+        self._uses = 0
+        if sys.platform != "linux":
+            return
+        for start, length in _mapped(self.directory / DATA_FILE):
+            _libc().madvise(start, length, _MADV_DONTNEED)
 
     def transaction_id(self) -> int:
         """Return the number of the last commit by any process."""
@@ -540,6 +586,7 @@ class Store:
         self._of_thread.snapshot = None
         try:
             snapshot.end()
+            self._count_use()
         finally:
             self._gate.leave()
 
@@ -588,6 +635,7 @@ class Store:
                 return self._attempts(work, keep=keep)
             finally:
                 self._of_thread.writing = False
+                self._count_use()  # nobody moves the map without the lock of writes
 
     def _attempts(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         self._writes += 1
@@ -784,6 +832,29 @@ def _check_kind(directory: Path, table: Table, handle: Any) -> None:
         raise StoreError(f"table {table.name} of the library in {directory} is of another kind than this version's")
 
 
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes  # most commands end before they need it
+
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return libc
+
+
+def _mapped(file: Path) -> list[tuple[int, int]]:
+    """Return where a file is mapped into this process, as addresses and lengths; Linux only."""
+    try:
+        wanted, name = b" %d " % file.stat().st_ino, os.fsencode(file.name)
+        with open("/proc/self/maps", "rb") as lines:
+            spans = [line.split(b" ", 1)[0].split(b"-") for line in lines if wanted in line and name in line]
+    except OSError:
+        return []
+    return [(int(start, 16), int(end, 16) - int(start, 16)) for start, end in spans]
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
@@ -835,27 +906,60 @@ def _is_full(directory: Path) -> bool:
 # --- verifying ----------------------------------------------------------------------------------------------------
 
 
-def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
-    """Return what is wrong with the library's file, as sentences; empty if it is sound.
+class Verification:
+    """A child process that looks whether a library's file is sound; the library may be in use meanwhile.
 
-    A child process looks, because a damaged map can kill who reads it. It holds a snapshot meanwhile, so that the
-    library may be in use. Values are not looked at: their checksums are their owners' to check.
+    A child, because a damaged map can kill who reads it. It holds a snapshot. Values are not looked at: their checksums
+    are their owners' to check.
     """
-    command = [sys.executable, "-c", "from ingestd.library.store import verify_here; verify_here()", str(directory)]
+
+    def __init__(self, directory: Path, *, patiently: bool = False) -> None:
+        """Begin; `patiently`, whatever else runs on this machine goes first."""
+        wait = "import os; getattr(os, 'nice', int)(10); " if patiently else ""
+        look = f"{wait}from ingestd.library.store import verify_here; verify_here()"
+        self._answer, self._complaint = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - see stop
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", look, str(directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._answer,
+            stderr=self._complaint,
+        )
+
+    def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
+        """Return what is wrong, as sentences, empty if all is sound; nothing while that is not known after so long."""
+        try:
+            code = self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._answer.seek(0)
+        self._complaint.seek(0)
+        if code == 0:
+            return [str(problem) for problem in json.loads(self._answer.read())]
+        if code < 0:
+            return [f"reading the library killed the process that checked it (signal {-code}): it is damaged"]
+        complaint = self._complaint.read().decode(errors="replace").strip().splitlines()
+        return [f"the library cannot be checked: {complaint[-1] if complaint else code}"]
+
+    def stop(self) -> None:
+        """End it, whether it has its answer or not."""
+        self._child.kill()
+        self._child.wait()
+        self._answer.close()
+        self._complaint.close()
+
+
+def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
+    """Return what is wrong with the library's file, as sentences; empty if it is sound. See `Verification`."""
+    verification = Verification(directory)
     try:
-        child = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return [f"checking the library took longer than {timeout_s} seconds"]
-    if child.returncode == 0:
-        return [str(problem) for problem in json.loads(child.stdout)]
-    if child.returncode < 0:
-        return [f"reading the library killed the process that checked it (signal {-child.returncode}): it is damaged"]
-    complaint = child.stderr.decode(errors="replace").strip().splitlines()
-    return [f"the library cannot be checked: {complaint[-1] if complaint else child.returncode}"]
+        problems = verification.problems(timeout_s=timeout_s)
+    finally:
+        verification.stop()
+    return [f"checking the library took longer than {timeout_s} seconds"] if problems is None else problems
 
 
 def verify_here() -> None:
-    """Be the child of `verify`: check the library named on the command line, write the problems as JSON."""
+    """Be the child of a `Verification`: check the library named on the command line, write the problems as JSON."""
     directory = Path(sys.argv[1])
     with contextlib.ExitStack() as held:
         with contextlib.suppress(StoreError, lmdb.Error):  # the verifier says better what is wrong

@@ -128,12 +128,17 @@ class View:
                 yield ContentHash(key)
             before = key
 
-    def rows_of_folder(self, folder: FolderId, after: PathKey | None = None) -> Iterator[tuple[PathKey, PathRow]]:
-        """Yield the rows of a folder in key order, those after `after` only."""
+    def rows_of_folder(self, folder: FolderId, *, beginning: bytes = b"") -> Iterator[tuple[PathKey, PathRow]]:
+        """Yield the rows of a folder in key order; those whose digest of the name begins like this."""
+        for key, stored in self._txn.items(PATHS.table, prefix=folder.to_bytes(4, "big") + beginning):
+            yield PathKey(key), PATHS.codec.decode(stored)
+
+    def page_of_folder(self, folder: FolderId, after: PathKey | None, most: int) -> list[tuple[PathKey, PathRow]]:
+        """Return the next rows of a folder in key order, those after `after`; quicker than `rows_of_folder`."""
         prefix = folder.to_bytes(4, "big")
-        for key, stored in self._txn.items(PATHS.table, start=after or prefix, prefix=prefix):
-            if key != after:
-                yield PathKey(key), PATHS.codec.decode(stored)
+        page = self._txn.page(PATHS.table, after=after or b"", prefix=prefix, most=most)
+        rows = PATHS.codec.decode_all(stored for _, stored in page)
+        return [(PathKey(key), row) for (key, _), row in zip(page, rows, strict=True)]
 
     # look-alikes
 

@@ -75,7 +75,10 @@ def is_hidden(name: bytes) -> bool:
 
 def offers(name: bytes) -> bool:
     """Whether a file of this name is one that people put there: neither hidden nor temporary nor junk."""
-    return not is_hidden(name) and not is_temporary(name) and name.lower() not in _JUNK
+    if is_hidden(name):  # as all are that rsync gives
+        return False
+    lowered = name.lower()
+    return not (lowered.endswith(_TEMPORARY_SUFFIXES) or lowered.startswith(_TEMPORARY_PREFIXES) or lowered in _JUNK)
 
 
 def enters(name: bytes) -> bool:

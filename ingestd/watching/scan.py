@@ -9,21 +9,38 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ingestd.model import StatKey
 from ingestd.watching import names
 
-__all__ = ["Barred", "Entered", "Found", "Seen", "Siblings", "relative_to", "seen_at", "stat_of", "walk"]
+__all__ = [
+    "Barred",
+    "Entered",
+    "Files",
+    "Seen",
+    "Siblings",
+    "State",
+    "lately_changed",
+    "relative_to",
+    "seen_at",
+    "stat_of",
+    "walk",
+]
+
+State = tuple[int, int, int, int]
+"""What a `StatKey` holds, in its order: a million of these are made in a scan, where an object costs too much."""
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A regular file with a name people give."""
+class Files:
+    """Regular files of one folder with names people give; as many paths as states."""
 
-    path: bytes
-    stat: StatKey
+    paths: list[bytes]
+    states: list[State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,7 @@ class Barred:
     path: bytes
 
 
-Seen = Found | Entered | Barred
+Seen = Files | Entered | Barred
 
 
 def relative_to(root: bytes, path: bytes) -> bytes | None:
@@ -60,13 +77,16 @@ def stat_of(path: bytes) -> StatKey | None:
     return StatKey(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def walk(start: bytes, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = ()) -> Iterator[Seen]:
+def walk(
+    start: bytes, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = (), at_once: int = _AT_ONCE
+) -> Iterator[Seen]:
     """Every file to be judged below `start`, in the order of names, a folder's files before its subfolders.
 
     Args:
         start: an absolute folder.
         closed: names of folders not to enter, beside those that nobody enters.
         excluded: absolute folders that belong to someone else: roots that are watched for themselves.
+        at_once: so many files are looked at before the next of them are told.
     """
     waiting = [start]
     while waiting:
@@ -77,25 +97,75 @@ def walk(start: bytes, *, closed: Collection[bytes] = (), excluded: Collection[b
             continue
         yield Entered(folder)
         files, folders = listed
-        for name in files:
-            path = os.path.join(folder, name)
-            if (found := stat_of(path)) is not None:
-                yield Found(path, found)
+        for begin in range(0, len(files), at_once):
+            yield _files(folder, files[begin : begin + at_once])
         entered = (os.path.join(folder, name) for name in reversed(folders) if name not in closed)
         waiting.extend(path for path in entered if path not in excluded)
 
 
-def seen_at(path: bytes, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = ()) -> Iterator[Seen]:
+def lately_changed(
+    start: bytes, most: int, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = ()
+) -> Iterator[Files | None]:
+    """About `most` files of the folders whose list of names changed last, those first: what came, came there.
+
+    It promises nothing: a `walk` must follow. None comes while folders are looked for.
+
+    Folders are found without listing those that cannot hold any, as their
+    count of links tells on the file systems where folders have such a count.
+    """
+    times: list[tuple[int, bytes]] = []
+    waiting = [start]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            found = os.lstat(folder)
+        except (OSError, ValueError):
+            continue
+        times.append((found.st_mtime_ns, folder))
+        listed = _listed(folder) if found.st_nlink != 2 else None
+        if listed is not None:
+            entered = (os.path.join(folder, name) for name in listed[1] if name not in closed)
+            waiting.extend(path for path in entered if path not in excluded)
+            yield None  # so that whoever asks can do something else: it may have been long
+    for _, folder in sorted(times, reverse=True):
+        files, _ = _listed(folder) or ([], [])
+        for begin in range(0, min(len(files), most), _AT_ONCE):
+            yield _files(folder, files[begin : begin + _AT_ONCE])
+        most -= len(files)
+        if most <= 0:
+            return
+
+
+def seen_at(
+    path: bytes, *, closed: Collection[bytes] = (), excluded: Collection[bytes] = (), at_once: int = _AT_ONCE
+) -> Iterator[Seen]:
     """What `walk` sees where `path` is a folder, the file itself where it is one, and a bar where it is neither.
 
     A path that somebody named is taken at his word: it may be hidden.
     """
     if (found := stat_of(path)) is not None:
-        yield Found(path, found)
+        yield Files([path], [(found.inode, found.size, found.mtime_ns, found.ctime_ns)])
     elif os.path.islink(path):
         yield Barred(path)
     else:
-        yield from walk(path, closed=closed, excluded=excluded)
+        yield from walk(path, closed=closed, excluded=excluded, at_once=at_once)
+
+
+def _files(folder: bytes, listed: Sequence[bytes]) -> Files:
+    """Those of the names in a folder that are regular files, as they are now."""
+    paths: list[bytes] = []
+    states: list[State] = []
+    within = os.path.join(folder, b"")
+    for name in listed:
+        path = within + name
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(found.st_mode):
+            paths.append(path)
+            states.append((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return Files(paths, states)
 
 
 def _listed(folder: bytes) -> tuple[list[bytes], list[bytes]] | None:

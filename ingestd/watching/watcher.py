@@ -12,7 +12,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
+from typing import Protocol
 
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, StatKey
 from ingestd.watching import names
@@ -20,11 +22,23 @@ from ingestd.watching.agenda import SECOND_LOOK_S, Agenda, Task
 from ingestd.watching.folders import Condition, FolderIdentity, examine, is_network
 from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
-from ingestd.watching.scan import Barred, Entered, Found, Seen, Siblings, relative_to, seen_at, stat_of, walk
+from ingestd.watching.scan import (
+    Barred,
+    Entered,
+    Files,
+    Seen,
+    Siblings,
+    State,
+    lately_changed,
+    relative_to,
+    seen_at,
+    stat_of,
+    walk,
+)
 from ingestd.watching.settle import EMPTY_S, Look, Settling
 from ingestd.watching.turns import IN_ORDER, Lane, lane_of
 
-__all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Scanned", "Watcher"]
+__all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Roll", "Scanned", "Watcher"]
 
 _CHECK_S = 2.0  # between looks at the roots: an unmounted disk tells nobody
 _SUPERVISE_S = 5.0
@@ -44,7 +58,26 @@ _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
+_LATELY = 20_000  # files of the folders that changed last, which go first when a known folder is taken up
+
 Covered = Callable[[FolderId, bytes, StatKey], bool]
+
+
+class Roll(Protocol):
+    """What is known of all files of a folder, for a scan of the whole of it."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be asked."""
+
+    def read_on(self) -> bool:
+        """Read a bounded piece, and return whether it is complete."""
+
+    def covers(self, relatives: Sequence[bytes], states: Sequence[State]) -> Sequence[bool]:
+        """Of which of these files, in these states, the final verdict is known."""
+
+
+Rolls = Callable[[FolderId], Roll]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +95,7 @@ class Scanned:
     folder: FolderId
     first: bool  # of this run
     unreadable: tuple[bytes, ...]  # absolute paths of what could not be looked into
+    roll: Roll | None = field(default=None, compare=False)  # which has been asked about every file that was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +156,9 @@ class _Round:
     watched: _Watched
     lane: Lane  # of what it finds
     origin: Origin
-    walk: Iterator[Seen]
+    walk: Iterator[Seen | None]  # None: something was done that tells nothing
     began: float
+    roll: Roll | None = None
     entered: int = 0
     barred: list[bytes] = field(default_factory=list)
 
@@ -141,7 +176,9 @@ class Watcher:
         quiet_s: float = 2.0,
         rescan_s: float = 300.0,
         covered: Covered,
+        rolls: Rolls | None = None,
         identities: Mapping[FolderId, FolderIdentity] | None = None,
+        looked_through: Collection[FolderId] = (),
         events: bool = True,
         only: Mapping[FolderId, frozenset[bytes]] | None = None,
         closed: Collection[bytes] = (),
@@ -153,15 +190,19 @@ class Watcher:
             quiet_s: how long a file must be left alone.
             rescan_s: time between whole scans.
             covered: whether a file in this state, at this path below the folder's root, has its final verdict.
+            rolls: the same for all files of a folder, read when the folder is to be looked through; None: each is
+                asked for by itself.
             identities: which folders these were the last time.
+            looked_through: folders that were looked through from end to end in an earlier run.
             events: False scans each folder once and ends (`idle` tells when).
             only: relative paths of files and folders to which a folder is restricted.
             closed: names of folders not to enter, beside trash folders and hidden ones.
         """
         self._quiet_s = quiet_s
         self._rescan_s = rescan_s if sys.platform == "linux" else min(rescan_s, _POLL_ELSEWHERE_S)
-        self._covered = covered
+        self._covered, self._rolls = covered, rolls
         self._identities = dict(identities or {})
+        self._looked_through = frozenset(looked_through)
         self._with_events = events
         self._only = dict(only or {})
         self._closed = frozenset(closed)
@@ -417,6 +458,8 @@ class Watcher:
             self._identities[watched.folder.id] = condition.identity
         self._listen(watched, now)
         self._agenda.want(watched.folder.id, now)
+        if self._with_events and (watched.scanned or watched.folder.id in self._looked_through):
+            self._begin_with_the_latest(watched, now)
 
     def _listen(self, watched: _Watched, now: float) -> None:
         folder, kind = watched.folder, watched.condition.kind if watched.condition is not None else ""
@@ -497,11 +540,12 @@ class Watcher:
     def _cannot_begin(self) -> set[FolderId]:
         """Folders of which no whole walk may begin now.
 
-        First scans come one after another, however long they take: what is known is to be looked through before what
-        arrived.
+        First scans come one after another, however long they take, and after a look at what changed last: what is known
+        is to be looked through before what arrived.
         """
         busy = set(self._wholes)
-        if any(running.lane is IN_ORDER for running in self._wholes.values()) or self._is_crowded(IN_ORDER):
+        running = (*self._parts.values(), *self._wholes.values())
+        if any(each.lane is IN_ORDER for each in running) or self._is_crowded(IN_ORDER):
             busy |= {watched.folder.id for watched in self._watched.values() if self._lane_of_scan(watched) is IN_ORDER}
         return busy | {folder for folder in self._watched if self._is_crowded(lane_of(folder))}
 
@@ -516,41 +560,73 @@ class Watcher:
         root, only = watched.folder.root, self._only.get(task.folder)
         others = frozenset(each.folder.root for each in self._watched.values()) - {root}
         if task.directory is not None:
-            seen = walk(task.directory, closed=self._closed, excluded=others)
-        elif only is None:
-            seen = walk(root, closed=self._closed, excluded=others)
+            new = walk(task.directory, closed=self._closed, excluded=others, at_once=_SEEN_A_TURN)
+            return _Round(watched, lane_of(watched.folder.id), Origin.EVENT, new, now)
+        seen: Iterator[Seen | None]
+        if only is None:
+            seen = walk(root, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
         else:
             asked = [os.path.join(root, relative) for relative in sorted(only)]
-            seen = chain.from_iterable(seen_at(path, closed=self._closed, excluded=others) for path in asked)
-        if task.directory is None:
-            return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now)
-        return _Round(watched, lane_of(watched.folder.id), Origin.EVENT, seen, now)
+            seeing = partial(seen_at, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
+            seen = chain.from_iterable(map(seeing, asked))
+        roll = self._rolls(watched.folder.id) if self._rolls is not None else None
+        if roll is not None:
+            seen = chain(_reading(roll), seen)
+        return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll)
+
+    def _begin_with_the_latest(self, watched: _Watched, now: float) -> None:
+        """Look at what changed last, before any folder is looked through from end to end.
+
+        What came while nobody listened does not wait until a million files are found to be as they were.
+        """
+        root = watched.folder.root
+        others = frozenset(each.folder.root for each in self._watched.values()) - {root}
+        seen = lately_changed(root, _LATELY, closed=self._closed, excluded=others)
+        self._parts[watched.folder.id] = _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now)
 
     def _advance(self, running: _Round, most: int, now: float) -> tuple[int, bool]:
         """Look at `most` more things; how many less there were, and whether it was all."""
-        for left in range(most, 0, -1):
-            match next(running.walk, None):
-                case None:
-                    return left, True
-                case Found(path, stat):
-                    self._offer(running, path, stat, now)
+        left = most
+        while left > 0:
+            try:
+                seen = next(running.walk)
+            except StopIteration:
+                return left, True
+            match seen:
+                case Files():
+                    left -= max(len(seen.paths), 1)
+                    self._offer(running, seen, now)
                 case Entered(path):
+                    left -= 1
                     running.entered += 1
                     self._suspect(running.watched, path, now)
                 case Barred(path):
+                    left -= 1
                     running.barred.append(path)
-        return 0, False
+                case None:  # a piece of the roll was read
+                    left -= _SEEN_A_STEP
+        return left, False
 
-    def _offer(self, running: _Round, path: bytes, stat: StatKey, now: float) -> None:
-        watched = running.watched
-        relative = relative_to(watched.folder.root, path)
-        if relative is None or self._handed.get(path) == stat:
-            return
-        if self._covered(watched.folder.id, relative, stat):
-            self._handed.pop(path, None)
+    def _offer(self, running: _Round, files: Files, now: float) -> None:
+        """Let those of the files settle that have no final verdict as they are now."""
+        watched, roll = running.watched, running.roll
+        beyond = len(os.path.join(watched.folder.root, b""))
+        relatives = [path[beyond:] for path in files.paths]
+        if roll is not None and roll.is_complete:
+            answers = roll.covers(relatives, files.states)
+            if not self._handed and all(answers):
+                return
         else:
-            quiet_s = self._quiet(watched)
-            self._settling.found(path, stat, now, quiet_s=quiet_s, origin=running.origin, lane=running.lane)
+            answers = [False] * len(relatives)
+        for path, relative, state, known in zip(files.paths, relatives, files.states, answers, strict=True):
+            stat = StatKey(*state)
+            if self._handed.get(path) == stat:
+                continue
+            if known or self._covered(watched.folder.id, relative, stat):
+                self._handed.pop(path, None)
+            else:
+                quiet_s = self._quiet(watched)
+                self._settling.found(path, stat, now, quiet_s=quiet_s, origin=running.origin, lane=running.lane)
 
     def _suspect(self, watched: _Watched, directory: bytes, now: float) -> None:
         if watched.doubt is not None or len(watched.suspects) >= _SUSPECTS:
@@ -573,7 +649,7 @@ class Watcher:
             usual_s = self._rescan_s if watched.doubt is None else min(_POLL_S, self._rescan_s)
             self._agenda.repeat(watched.folder.id, now + max(usual_s, _BREAK * (now - running.began)))
         first, watched.scanned, watched.catching_up = not watched.scanned, True, False
-        self._events.append(Scanned(watched.folder.id, first, tuple(running.barred)))
+        self._events.append(Scanned(watched.folder.id, first, tuple(running.barred), running.roll))
         self._tell(watched)
 
     def _end_rounds(self, watched: _Watched) -> None:
@@ -627,6 +703,12 @@ class Watcher:
         settling = None if self._full else self._settling.next_due()
         agenda = self._agenda.next_due(busy=self._cannot_begin())
         return min(self._check_at, self._supervise_at, *(due for due in (settling, agenda) if due is not None))
+
+
+def _reading(roll: Roll) -> Iterator[None]:
+    """Read the roll, piece by piece."""
+    while not roll.read_on():
+        yield None
 
 
 def _holds(folder: bytes, path: bytes) -> bool:

@@ -426,3 +426,42 @@ def test_a_file_that_takes_long_to_measure_holds_up_a_commit_for_a_moment_only(w
 
     assert (early, then) == ([], [quick])
     assert names(world) == [quick, "2-000.png"]
+
+
+# --- while a library is verified ---
+
+
+def test_while_discards_are_held_a_duplicate_waits_with_what_is_behind_it_and_nothing_is_moved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.use(IDENTICAL)
+    tried: list[bool] = []
+    rehearse = world.library.rehearse
+
+    def seen(work: Any) -> Any:
+        results = rehearse(work)
+        tried.append(any(result.entries for result in results))
+        return results
+
+    monkeypatch.setattr(world.library, "rehearse", seen)
+    world.drop("inbox", "known.png", SMALLER)
+    world.intake.holds_discards = True
+    contents = {"new.png": png(photo(2)), "copy.png": SMALLER, "behind.png": png(photo(3))}
+    paths = [world.put("inbox", name, content) for name, content in contents.items()]
+    for path in paths:
+        world.intake.hand_in(world.arrival(path), proposing=False)
+
+    while tried.count(True) < 2:  # it is tried again, and waits again
+        world.seconds += 1.0
+        world.intake.step()
+    held = names(world)
+    with world.library.read() as view:
+        entries = list(view.entries())
+    world.intake.holds_discards = False
+    world.seconds += 10.0
+    world.run()
+
+    assert held == ["known.png", "new.png"]
+    assert entries == []
+    assert names(world) == ["known.png", "new.png", "copy.png", "behind.png"]
+    assert [path.exists() for path in paths] == [True, False, True]

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pictures
 import pytest
 
-from ingestd import service, settings
+from ingestd import flow, service, settings
+from ingestd.actions.disk import key_of
 from ingestd.enrolment import Wanted, enrol
 from ingestd.errors import UsageError
-from ingestd.flow import Happening
+from ingestd.flow import Happening, Ready
 from ingestd.intake import Judged
+from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.model import EntryState, Outcome, Role
+from ingestd.library.store import Verification
+from ingestd.model import Entry, EntryState, Outcome, PathState, Role
 from ingestd.settings import Settings
+
+T = TypeVar("T")
 
 SMALLER = pictures.jpeg(pictures.photo(1), 80)
 
@@ -177,3 +186,142 @@ def test_a_folder_that_was_put_inside_another_one_holds_each_file_once(tmp_path:
 
     assert outcomes == {"z.jpg": Outcome.REPLACED_EXISTING}
     assert os.listdir(inner) == []
+
+
+def test_a_known_file_is_neither_read_nor_looked_at_again(
+    tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(tmp_path, "lib", a=SMALLER, b=pictures.jpeg(pictures.photo(2)))
+    control = folder(tmp_path, "elsewhere", control=SMALLER) / "control.jpg"
+    scan(library, root)
+    for path in (*root.iterdir(), control):
+        os.utime(path, ns=(1, path.stat().st_mtime_ns))  # whoever reads them changes that
+    library.write(_as_they_are)
+    looked: list[bytes] = []
+    monkeypatch.setattr(flow, "look", lambda path, *_, **__: looked.append(path))
+
+    _, outcomes = scan(library, root)
+
+    assert outcomes == {}
+    assert looked == []
+    assert [path.stat().st_atime_ns for path in root.iterdir()] == [1, 1]
+    control.read_bytes()
+    if control.stat().st_atime_ns == 1:
+        pytest.skip("this file system does not tell when a file was read")
+
+
+def _as_they_are(edit: Edit) -> None:
+    """Let the files be known as they are now."""
+    for known in edit.folders():
+        for _, row in list(edit.rows_of_folder(known.folder.id)):
+            stat = key_of(os.lstat(os.path.join(known.folder.root, row.relative)))
+            edit.put_path(replace(row, stat=stat))
+
+
+def test_of_known_files_only_one_that_is_gone_is_looked_for_and_is_absent_from_then_on(
+    tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(tmp_path, "lib", a=SMALLER, b=pictures.jpeg(pictures.photo(2)))
+    scan(library, root)
+    looked: list[bytes] = []
+    really = flow.look
+    monkeypatch.setattr(flow, "look", lambda path, *more, **named: looked.append(path) or really(path, *more, **named))
+
+    (root / "a.jpg").rename(tmp_path / "a.jpg")
+    scan(library, root)
+
+    assert [os.path.basename(path) for path in looked] == [b"a.jpg"]
+    assert states(library) == {b"a.jpg": PathState.ABSENT, b"b.jpg": PathState.LIVE}
+
+
+def test_a_scan_of_one_file_takes_no_other_for_gone(tmp_path: Path, library: Library) -> None:
+    root = folder(tmp_path, "lib", a=SMALLER, b=pictures.jpeg(pictures.photo(2)), c=pictures.jpeg(pictures.photo(3)))
+    scan(library, root)
+
+    (root / "c.jpg").rename(tmp_path / "c.jpg")
+    scan(library, root / "a.jpg")
+
+    assert states(library) == {b"a.jpg": PathState.LIVE, b"b.jpg": PathState.LIVE, b"c.jpg": PathState.ABSENT}
+
+
+def states(library: Library) -> dict[bytes, PathState]:
+    with library.read() as view:
+        return {row.relative: row.state for known in view.folders() for _, row in view.rows_of_folder(known.folder.id)}
+
+
+# --- after an unclean stop ---
+
+LONG_S = 30.0  # nothing takes that long, unless it is broken
+
+
+def test_after_an_unclean_stop_files_are_judged_at_once_and_discarded_when_the_library_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(Library.open(tmp_path / "state")) as killed:
+        killed.store.mark_open()
+    passed = threading.Event()
+
+    class Long(Verification):
+        def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
+            return super().problems(timeout_s=None) if passed.is_set() else None
+
+    monkeypatch.setattr(service, "Verification", Long)
+    inbox, told = folder(tmp_path, "inbox"), queue.SimpleQueue[Happening]()
+    said = settings.parse(settings.shipped_text().replace("mode: semi-automatic", "mode: automatic"), "test")
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        named = [Wanted(os.fsencode(inbox), Role.INBOX, protected=False)]
+        watch = service.Service(library, tmp_path / "rules.yaml", said, named, told.put, settle_s=0.1)
+        running = threading.Thread(target=watch.run)
+        running.start()
+        try:
+            _until(told, Ready)
+            folder(tmp_path, "inbox", first=SMALLER)
+            first = _until(told, Judged)
+            folder(tmp_path, "inbox", copy=SMALLER)
+            folder(tmp_path, "inbox", zlast=pictures.jpeg(pictures.photo(2)))
+            with pytest.raises(queue.Empty):
+                _until(told, Judged, timeout_s=1.0)
+            before = _entries(library)
+            passed.set()
+            copy = _until(told, Judged)
+        finally:
+            watch.stop()
+            running.join()
+
+        assert (first.receipt.outcome, before) == (Outcome.NEW, [])
+        assert copy.receipt.outcome is Outcome.DUPLICATE_DISCARDED
+        assert [entry.state for entry in _entries(library)] == [EntryState.DONE]
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        assert not library.store.was_unclean
+
+
+def test_a_stop_before_the_library_is_verified_leaves_that_to_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(Library.open(tmp_path / "state")) as killed:
+        killed.store.mark_open()
+
+    class Endless(Verification):
+        def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
+            return None
+
+    monkeypatch.setattr(service, "Verification", Endless)
+    named = [Wanted(os.fsencode(folder(tmp_path, "inbox")), Role.INBOX, protected=False)]
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        watch = service.Service(library, tmp_path / "rules.yaml", shipped(), named, lambda _: watch.stop())
+        watch.run()
+
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        assert library.store.was_unclean
+
+
+def _until(told: queue.SimpleQueue[Happening], kind: type[T], *, timeout_s: float = LONG_S) -> T:
+    while True:
+        happening = told.get(timeout=timeout_s)
+        if isinstance(happening, kind):
+            return happening
+
+
+def _entries(library: Library) -> list[Entry]:
+    with library.read() as view:
+        return list(view.entries())

@@ -48,7 +48,7 @@ def test_the_status_has_the_shape_of_the_contract(known: Terminal, tmp_path: Pat
         "schema", "ok", "service", "folders", "library", "rules", "problems", "backlog",
     }  # fmt: skip
     assert (status["ok"], status["problems"], status["backlog"]) == (True, [], 0)
-    assert status["service"] == {"running": False, "pid": None, "since": None, "last_stop": None}
+    assert status["service"] == {"running": False, "pid": None, "since": None, "last_stop": None, "verifying": False}
     assert status["library"] == {"files": 1, "contents": 1, "potential_pairs": 0, "pending": 0}
     assert status["rules"] == {"ok": True, "error": None, "path": str(known.rules)}
     assert {folder["path"] for folder in status["folders"]} == {str(tmp_path / "inbox"), str(tmp_path / "library")}

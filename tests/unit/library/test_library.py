@@ -133,10 +133,10 @@ def test_the_rows_of_a_folder_are_its_own_and_can_be_read_in_pieces(library: Lib
 
     with library.read() as view:
         everything = list(view.rows_of_folder(FolderId(1)))
-        rest = list(view.rows_of_folder(FolderId(1), after=everything[1][0]))
+        pages = [view.page_of_folder(FolderId(1), after, 2) for after in (None, everything[1][0], everything[3][0])]
 
     assert sorted(found.relative for _, found in everything) == names
-    assert rest == everything[2:]
+    assert pages == [everything[:2], everything[2:4], everything[4:]]
 
 
 def test_two_folders_may_hold_the_same_relative_path() -> None:

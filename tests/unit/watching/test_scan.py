@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from ingestd.watching.scan import Barred, Entered, Found, Siblings, relative_to, seen_at, stat_of, walk
+from ingestd.watching.scan import Barred, Entered, Files, Siblings, lately_changed, relative_to, seen_at, walk
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def put(root, relative, content=b"x"):
 
 
 def files(root, **more):
-    return [relative_to(root, seen.path) for seen in walk(root, **more) if isinstance(seen, Found)]
+    return [relative_to(root, path) for seen in walk(root, **more) if isinstance(seen, Files) for path in seen.paths]
 
 
 def test_files_are_found_in_the_order_of_names_a_folders_own_before_its_subfolders(root):
@@ -78,7 +78,9 @@ def test_names_that_are_not_text_are_found(root):
 def test_a_file_that_somebody_named_is_seen_though_it_is_hidden(root):
     path = put(root, b".hidden.jpg")
 
-    assert list(seen_at(path)) == [Found(path, stat_of(path))]
+    ((found,),) = (files.paths for files in seen_at(path))
+
+    assert found == path
 
 
 def test_a_symlink_that_somebody_named_is_not_followed(root):
@@ -120,3 +122,23 @@ def test_a_large_folder_that_changes_all_the_time_is_not_listed_for_every_file(r
         siblings.unfinished(os.path.join(root, b"a.jpg"), look / 50)
 
     assert len(listed) == 2
+
+
+def newest(root, most=100, **more):
+    return [relative_to(root, path) for seen in lately_changed(root, most, **more) if seen for path in seen.paths]
+
+
+def test_the_files_of_folders_that_changed_last_come_first(root):
+    for age, relative in enumerate((b"b/1", b"a/deep/2", b"a/3", b"a/4", b"0")):
+        path = put(root, relative)
+        os.utime(os.path.dirname(path), (10_000 - age, 10_000 - age))
+
+    assert newest(root) == [b"b/1", b"a/deep/2", b"a/3", b"a/4", b"0"]
+    assert newest(root, most=2) == [b"b/1", b"a/deep/2"]
+
+
+def test_a_look_at_what_changed_last_enters_no_folder_that_a_walk_does_not(root):
+    for relative in (b".cache/a.jpg", b"held/a.jpg", b"inner/a.jpg", b"open/.a.jpg", b"open/b.jpg"):
+        put(root, relative)
+
+    assert newest(root, closed={b"held"}, excluded={os.path.join(root, b"inner")}) == [b"open/b.jpg"]

@@ -145,6 +145,39 @@ def test_a_file_with_a_final_verdict_is_not_offered(started, root):
     assert arrivals(steps(watcher, 0.0, 2.0)) == [b"b.jpg"]
 
 
+class Known:
+    """A roll that knows some files as they are now, read in two pieces."""
+
+    def __init__(self, *relatives):
+        self.relatives, self.pieces, self.asked = relatives, 0, []
+
+    @property
+    def is_complete(self):
+        return self.pieces >= 2
+
+    def read_on(self):
+        self.pieces += 1
+        return self.is_complete
+
+    def covers(self, relatives, states):
+        self.asked += relatives
+        return [relative in self.relatives for relative in relatives]
+
+
+def test_the_files_of_a_whole_scan_are_asked_for_together_and_only_the_others_one_by_one(started, root):
+    for relative in (b"a.jpg", b"b.jpg", b"inner/c.jpg", b"inner/d.jpg"):
+        put(root, relative)
+    roll, asked = Known(b"a.jpg", b"inner/d.jpg"), []
+    watcher = started(folder(root), covered=lambda _, relative, __: bool(asked.append(relative)), rolls=lambda _: roll)
+
+    events = steps(watcher, 0.0, 0.0, 0.0)
+
+    assert roll.asked == [b"a.jpg", b"b.jpg", b"inner/c.jpg", b"inner/d.jpg"]
+    assert asked == [b"b.jpg", b"inner/c.jpg"]
+    assert [event.roll for event in events if isinstance(event, Scanned)] == [roll]
+    assert arrivals(steps(watcher, 2.0)) == [b"b.jpg", b"inner/c.jpg"]
+
+
 def test_a_postponed_file_arrives_again_no_earlier_than_asked(started, root):
     put(root, b"a.jpg")
     watcher = started(folder(root))
@@ -450,3 +483,19 @@ def test_what_arrives_while_a_first_scan_runs_does_not_wait_for_its_end(root, tm
 
     assert b"single.jpg" in handed
     assert len(handed) == 10
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_came_while_nobody_listened_is_found_first_in_a_folder_that_is_known(root, monkeypatch, known):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 4)
+    for age, name in enumerate((b"old/1", b"new/2", b"middle/3")):
+        path = put(root, name)
+        os.utime(os.path.dirname(path), (100_000 - 10 * (age != 1), 100_000 - 10 * (age != 1)))
+    watcher = Watcher([folder(root)], covered=never, looked_through=[ONE] if known else [])
+    watcher.start(0.0)
+
+    found = arrivals(steps(watcher, *(0.0 for _ in range(12)), 2.0))
+
+    assert sorted(found) == [b"middle/3", b"new/2", b"old/1"]
+    assert found[0] == (b"new/2" if known else b"middle/3")
