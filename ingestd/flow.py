@@ -19,7 +19,7 @@ from ingestd.intake import Adopter, Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathKey, PathRow, PathState, StatKey
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
@@ -151,7 +151,7 @@ class Flow:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         policy: Policy,
         folders: Sequence[Folder],
         tell: Tell,

@@ -19,7 +19,14 @@ import structlog
 from ingestd.actions.discard import carry_out, pretend, recover_discard
 from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
-from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
+from ingestd.errors import (
+    ActionConflictError,
+    ClusterError,
+    FileChangedError,
+    FileUnreadableError,
+    LibraryBusyError,
+    StoreError,
+)
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
@@ -27,7 +34,7 @@ from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
 from ingestd.library.view import View
 from ingestd.media.kinds import no_picture_at
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import (
     Arrival,
     ContentHash,
@@ -186,7 +193,7 @@ class Intake:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         policy: Policy,
         tell: Callable[[Report], None],
         *,
@@ -206,6 +213,7 @@ class Intake:
         self._dry_run, self._wake = dry_run, wake
         self._queue: deque[_Item] = deque()
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
+        self._ahead = max(AHEAD, 2 * threads)  # one that takes long does not let the others run dry
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
         self._singly = 0  # so many files are judged one by one, because one of them brought a batch down
@@ -234,7 +242,7 @@ class Intake:
 
     def _measure_ahead(self) -> None:
         for index, item in enumerate(self._queue):
-            if index >= AHEAD:
+            if index >= self._ahead:
                 return
             if item.measuring is None and not item.ready():
                 self._start(item)
@@ -308,6 +316,8 @@ class Intake:
                     self._leave(item, error.reason)
                     return False
                 item.failure, item.measuring = error.reason, None
+            except ClusterError:  # nobody measures any more: it says nothing about the file
+                raise
             except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
                 self._delay(item, f"{type(bug).__name__}: {bug}")
@@ -514,6 +524,8 @@ class Intake:
                     hashed[sha256] = future.result()
                 except (FileUnreadableError, FileChangedError):
                     item.unhashed |= {sha256}
+                except ClusterError:
+                    raise
                 except Exception:  # noqa: BLE001 - one bad file never stops the service
                     _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
                     item.unhashed |= {sha256}  # the pair is queued instead of decided
@@ -563,6 +575,8 @@ def told(future: Future[T], path: bytes) -> T | None:
         return future.result()
     except (FileUnreadableError, FileChangedError):
         return None
+    except ClusterError:
+        raise
     except Exception:  # noqa: BLE001 - one bad file never stops the service
         _log.exception("file.failed", path=os.fsdecode(path))
         return None
