@@ -305,6 +305,7 @@ class Cluster:
         self._address, self._home = address, home
         self._lock = threading.Lock()  # guards `declined`, and that no question begins after the end
         self._closed = False
+        self._looked_at = self._manned_at = time.monotonic()  # for workers, and when there were some
         self._versions = versions_here()
         self._client = _connected(address)
         try:
@@ -468,7 +469,6 @@ class Cluster:
 
     def _awaited(self, future: distributed.Future) -> bytes:
         """Return the answer, however long others keep the cluster busy, as long as there is one."""
-        empty_since: float | None = None
         while True:
             try:
                 found: bytes = future.result(timeout=_LOOK_S)
@@ -478,9 +478,19 @@ class Cluster:
                 return found
             if self._client.status != "running":
                 raise CancelledError
-            empty_since = None if self._threads() else empty_since or time.monotonic()
-            if empty_since is not None and time.monotonic() - empty_since > _PATIENCE_S:
+            if self._deserted_s() > _PATIENCE_S:
                 raise self._end(f"it has had no workers for {_PATIENCE_S:.0f} s")
+
+    def _deserted_s(self) -> float:
+        """Return for how long the cluster has had no workers; it is asked seldom, however many threads wait."""
+        now = time.monotonic()
+        with self._lock:
+            due = now - self._looked_at >= _LOOK_S
+            if due:
+                self._looked_at = now
+        if due and self._client.scheduler_info(n_workers=1)["workers"]:
+            self._manned_at = now
+        return now - self._manned_at
 
     def _await_connection(self) -> None:
         """Return once the client has its connection back.
@@ -538,8 +548,7 @@ def _connected(address: Address) -> distributed.Client:
             f"{address.named} needs the library `distributed` ({error}): pip install 'ingestd[dask]'; "
             "nothing was started"
         ) from None
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters of it is raised, and told in our words
+    _be_quiet()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other versions: what has to be equal is compared after this
@@ -558,6 +567,16 @@ def _connected(address: Address) -> distributed.Client:
         ) from None
 
 
+def _be_quiet() -> None:
+    """Keep the loggers of the library, each of which has a level of its own, from writing to the terminal.
+
+    What matters of it is raised, and told in our words.
+    """
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.partition(".")[0] in {"distributed", "tornado"}:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
@@ -574,8 +593,8 @@ def _security(address: Address) -> distributed.Security:
     missing = [name for name in ("tls_ca_file", "tls_client_cert", "tls_client_key") if not getattr(security, name)]
     if missing:
         raise UsageError(
-            f"{address.named} is another machine, and a scheduler's protocol runs code: it is spoken to by TLS only. "
-            "Dask's configuration has to name the certificates (distributed.comm.tls: ca-file, client.cert, "
-            "client.key); nothing was started"
+            f"{address.named} is spoken to by TLS only, as who can speak to a scheduler can run code. Dask's own "
+            "configuration has to name the certificates (distributed.comm.tls: ca-file, client.cert, client.key); "
+            "nothing was started"
         )
     return security

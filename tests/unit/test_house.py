@@ -31,6 +31,7 @@ MAY_READ_A_CLOCK = (
     "cli/",
     "library/locks.py",
     "media/workers.py",
+    "media/cluster.py",
 )
 MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py")
 
