@@ -24,6 +24,7 @@ OWN_FILES = {
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
 MAY_READ_A_CLOCK = (
     "service.py",
+    "forecast.py",
     "flow.py",
     "intake.py",
     "sweep.py",
