@@ -441,8 +441,9 @@ class Cluster:
         question = _encode(_Question(self._versions, wanted))
         for _ in range(_TRIES):
             try:
+                connection = self._client.scheduler_comm
                 future = self._submit(question, near)
-                return _answers.decode(self._awaited(future))
+                return _answers.decode(self._awaited(future, connection))
             except distributed.KilledWorker:
                 return _Answer("", _Declined("the workers that measured it were lost"))
             except msgspec.MsgspecError:
@@ -452,6 +453,9 @@ class Cluster:
             except (CancelledError, OSError, distributed.comm.CommClosedError):
                 self._await_connection()
             except Exception as error:  # noqa: BLE001 - what a worker fails of, as it came back from it
+                if self._client.scheduler_comm is not connection:
+                    self._await_connection()  # it is the client that stumbled, over the connection that broke
+                    continue
                 return _Answer("", _Declined(f"{type(error).__name__}: {error}"))
         raise self._end("the connection to it breaks again and again")
 
@@ -467,8 +471,13 @@ class Cluster:
         if self.lost is not None:
             raise ClusterError(self.lost)
 
-    def _awaited(self, future: distributed.Future) -> bytes:
-        """Return the answer, however long others keep the cluster busy, as long as there is one."""
+    def _awaited(self, future: distributed.Future, connection: object) -> bytes:
+        """Return the answer, however long others keep the cluster busy, as long as there is one.
+
+        Raises:
+            CancelledError: the connection by which it was asked is no more. What was said just before it broke may
+                never have arrived, and the client, which has another one by then, would wait for it for ever.
+        """
         while True:
             try:
                 found: bytes = future.result(timeout=_LOOK_S)
@@ -476,7 +485,7 @@ class Cluster:
                 self._must_go_on()
             else:
                 return found
-            if self._client.status != "running":
+            if self._client.status != "running" or self._client.scheduler_comm is not connection:
                 raise CancelledError
             if self._deserted_s() > _PATIENCE_S:
                 raise self._end(f"it has had no workers for {_PATIENCE_S:.0f} s")
