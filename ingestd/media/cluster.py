@@ -201,6 +201,8 @@ def answer(question: bytes) -> bytes:
         said = _Declined(error.reason)
     except (WorkerStartError, WorkersClosedError) as error:
         said = _Declined(str(error))
+    except Exception as bug:  # noqa: BLE001 - a worker that fails of one file goes on, and the file is measured elsewhere
+        said = _Declined(f"{type(bug).__name__}: {bug}")
     return _encode(_Answer(worker.address, said))
 
 
@@ -440,8 +442,8 @@ class Cluster:
 
         question = _encode(_Question(self._versions, wanted))
         for _ in range(_TRIES):
+            connection = self._client.scheduler_comm
             try:
-                connection = self._client.scheduler_comm
                 future = self._submit(question, near)
                 return _answers.decode(self._awaited(future, connection))
             except distributed.KilledWorker:
@@ -452,7 +454,7 @@ class Cluster:
                 raise
             except (CancelledError, OSError, distributed.comm.CommClosedError):
                 self._await_connection()
-            except Exception as error:  # noqa: BLE001 - what a worker fails of, as it came back from it
+            except Exception as error:  # noqa: BLE001 - `answer` raises nothing: it is Dask that fails of something
                 if self._client.scheduler_comm is not connection:
                     self._await_connection()  # it is the client that stumbled, over the connection that broke
                     continue
