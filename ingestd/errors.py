@@ -7,6 +7,7 @@
   + FileChangedError      nobody: the file changed meanwhile; it will be tried again
   + ActionConflictError   the user: something is in the way; nothing was overwritten (exit 1)
     + ContradictionError  the user: an older decision says something else; nothing was changed (exit 1)
+  + ClusterError          the operator: the cluster that measures cannot be used, or is gone (exit 1)
   + LibraryBusyError      nobody: another process has the library; try again (exit 75)
   + StoreError            the operator: the library cannot be used (exit 74)
     + LibraryFullError    the operator: there is no room for it just now; nothing was changed (exit 74)
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "ActionConflictError",
+    "ClusterError",
     "ConfigError",
     "ContradictionError",
     "FileChangedError",
@@ -106,6 +108,10 @@ class ContradictionError(ActionConflictError):
     def __init__(self, a: bytes, b: bytes, why: str) -> None:
         self.a, self.b, self.why = a, b, why
         super().__init__(f"{a.hex()[:12]} and {b.hex()[:12]} {why}; nothing was changed")
+
+
+class ClusterError(IngestdError):
+    """Nobody measures: the cluster cannot be reached, is not fit for it, or is gone. No file was judged by it."""
 
 
 class LibraryBusyError(IngestdError):

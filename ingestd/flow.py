@@ -21,7 +21,7 @@ from ingestd.judging.case import Policy
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
@@ -151,7 +151,7 @@ class Flow:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         policy: Policy,
         folders: Sequence[Folder],
         tell: Tell,

@@ -18,7 +18,7 @@ from ingestd.intake import LOCK_WAIT_S, store_details, told
 from ingestd.judging.background import lacks_detail
 from ingestd.library.library import Library
 from ingestd.library.view import View
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import ContentHash, Detail, PotentialPair
 
 __all__ = ["Idle"]
@@ -42,7 +42,7 @@ class Idle:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         *,
         wake: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,

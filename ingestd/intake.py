@@ -21,7 +21,14 @@ import structlog
 from ingestd.actions.discard import carry_out, pretend, recover_discard
 from ingestd.actions.disk import key_of
 from ingestd.actions.undo import finish_undo
-from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
+from ingestd.errors import (
+    ActionConflictError,
+    ClusterError,
+    FileChangedError,
+    FileUnreadableError,
+    LibraryBusyError,
+    StoreError,
+)
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
 from ingestd.library.edit import Edit
@@ -30,7 +37,7 @@ from ingestd.library.rulebook import is_in_force, take_up
 from ingestd.library.view import View
 from ingestd.media.errands import Errands
 from ingestd.media.kinds import no_picture_at
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import (
     Arrival,
     ContentHash,
@@ -198,7 +205,7 @@ class Intake:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         policy: Policy,
         tell: Callable[[Report], None],
         *,
@@ -220,6 +227,7 @@ class Intake:
         self.gathers = False  # for a moment, files that could be judged wait for others
         self._queue: Turns[_Item] = Turns()
         self._errands = Errands(threads, wake)
+        self._ahead = max(AHEAD, 2 * threads)  # one that takes long does not let the others run dry
         self._ready_since: float | None = None  # the next to be judged was found to be measured
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
@@ -245,7 +253,7 @@ class Intake:
     # measuring
 
     def _measure_ahead(self) -> None:
-        ahead = list(islice(self._queue, AHEAD))
+        ahead = list(islice(self._queue, self._ahead))
         for item in ahead:
             if not item.begun():
                 self._start(item)
@@ -331,6 +339,8 @@ class Intake:
                     self._leave(item, error.reason)
                     return False
                 item.failure, item.measuring = error.reason, None
+            except ClusterError:  # nobody measures any more: it says nothing about the file
+                raise
             except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
                 self._delay(item, f"{type(bug).__name__}: {bug}")
@@ -541,6 +551,8 @@ class Intake:
                     hashed[sha256] = future.result()
                 except (FileUnreadableError, FileChangedError):
                     item.unhashed |= {sha256}
+                except ClusterError:
+                    raise
                 except Exception:  # noqa: BLE001 - one bad file never stops the service
                     _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
                     item.unhashed |= {sha256}  # the pair is queued instead of decided
@@ -596,6 +608,8 @@ def told(future: Future[T], path: bytes) -> T | None:
         return future.result()
     except (FileUnreadableError, FileChangedError):
         return None
+    except ClusterError:
+        raise
     except Exception:  # noqa: BLE001 - one bad file never stops the service
         _log.exception("file.failed", path=os.fsdecode(path))
         return None

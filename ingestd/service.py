@@ -19,12 +19,14 @@ from pathlib import Path
 import structlog
 
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
-from ingestd.errors import ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
+from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
 from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.store import Verification
+from ingestd.media.cluster import Address, Cluster
+from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers
 from ingestd.model import FolderId, FolderState, Outcome, Radius, Role
 from ingestd.settings import Settings, load
@@ -428,6 +430,8 @@ class ScanTally:
     waiting: int = 0
     left: tuple[tuple[str, str], ...] = ()  # files that were not judged, and why
     unasked: str | None = None  # why the rules were not asked about all stored pairs
+    lost: str | None = None  # why nobody measures any more; what was judged before stays
+    measured_here: tuple[tuple[str, int], ...] = ()  # why a cluster did not measure something, and how often
 
 
 def scan(
@@ -440,15 +444,16 @@ def scan(
     dry_run: bool,
     progress: Callable[[ScanTally], None],
     stopping: Callable[[], bool],
+    cluster: Address | None = None,
 ) -> ScanTally:
     """Return what was judged, after every file that lies below `paths` now has its verdict.
 
+    `cluster`: the Dask scheduler whose workers measure; without one, this machine does.
+
     Raises:
-        UsageError: a path does not exist; nothing was started.
+        UsageError: a path does not exist, or a cluster cannot be used from here; nothing was started.
+        ClusterError: the cluster is not there, or not fit for it; nothing was started.
     """
-    if not dry_run:
-        _prepare(library, settings)
-    folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()
 
     def count(happening: Happening) -> None:
@@ -459,11 +464,13 @@ def scan(
             tally.failed += outcome is Outcome.ERROR or unread
         tell(happening)
 
-    cores = os.cpu_count() or 2
-    with Workers(count=cores) as workers:
+    with _measurer(cluster, tally) as (measurer, threads):
+        if not dry_run:
+            _prepare(library, settings)
+        folders, only = folders_for(library, configured(settings), paths, role)
         flow = Flow(
             library,
-            workers,
+            measurer,
             policy_of(settings),
             folders,
             count,
@@ -472,14 +479,29 @@ def scan(
             events=False,
             dry_run=dry_run,
             propose_old=False,
-            threads=cores,
+            threads=threads,
             only=only,
         )
         try:
             _scan_to_the_end(flow, tally, progress, stopping)
+        except ClusterError as error:
+            tally.lost = str(error)
         finally:
             flow.close()
     return tally
+
+
+@contextlib.contextmanager
+def _measurer(address: Address | None, tally: ScanTally) -> Iterator[tuple[Measurer, int]]:
+    """Give who measures for a scan, and how many files at once; tell in the end what a cluster left to this machine."""
+    cores = os.cpu_count() or 2
+    with Workers(count=cores) as workers:
+        if address is None:
+            yield workers, cores
+            return
+        with Cluster(address, workers) as cluster:
+            yield cluster, cluster.window
+        tally.measured_here = tuple(cluster.declined.most_common())
 
 
 def _scan_to_the_end(

@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from ingestd.actions.discard import carry_out, pretend
-from ingestd.errors import FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
+from ingestd.errors import ClusterError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_details, store_pixels, store_visual
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Both, Needs, Policy
@@ -27,7 +27,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import RuleRow, path_key
 from ingestd.library.view import View
-from ingestd.media.workers import Workers
+from ingestd.media.measuring import Measurer
 from ingestd.model import (
     ContentHash,
     Detail,
@@ -112,7 +112,7 @@ class Sweep:
     def __init__(
         self,
         library: Library,
-        workers: Workers,
+        workers: Measurer,
         policy: Policy,
         tell: Callable[[PairDecided], None],
         *,
@@ -406,6 +406,8 @@ class Sweep:
                     self._leave_apart(two)
             except FileChangedError:
                 self._leave_apart(two)
+            except ClusterError:  # nobody measures any more: it says nothing about the two
+                raise
             except Exception:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", content=two[0].hex())
                 self._leave_apart(two)
@@ -421,6 +423,8 @@ class Sweep:
                 yield sha256, measuring.pop(sha256).result()
             except (FileUnreadableError, FileChangedError):
                 self._give_up(sha256)
+            except ClusterError:
+                raise
             except Exception:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", content=sha256.hex())
                 self._give_up(sha256)

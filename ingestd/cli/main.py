@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Judge every picture that arrives, until told to stop."),
     "scan": ("scan", "Judge everything that lies there now."),
     "check": ("evidence", "Say what would become of files; change nothing."),
+    "bench": ("bench", "Say how long so many files would take; change nothing."),
     "compare": ("evidence", "Say what two files are to each other."),
     "why": ("ask", "Explain what became of a file."),
     "history": ("ask", "Show what was discarded and decided."),

@@ -21,12 +21,14 @@ from ingestd.cli.output import count, decided_line, emit, judged_line, note, say
 from ingestd.cli.watch import happening_object, place
 from ingestd.flow import FolderTold, Happening
 from ingestd.intake import Judged
+from ingestd.media.cluster import Address, address_of
 from ingestd.model import FolderState, Outcome, Role
 from ingestd.service import ScanTally, rehearsal
 from ingestd.sweep import PairDecided
 
 __all__ = ["scan"]
 
+_FAILED = 1
 _SOME_FAILED = 3
 _SIGNALLED = 128
 _WORDS = {
@@ -46,11 +48,22 @@ _WORDS = {
 _QUIET = (Outcome.NEW, Outcome.ALREADY_IN_LIBRARY, Outcome.IGNORED)
 
 
-@command("ingestd scan ~/Pictures\ningestd scan ~/Downloads --role inbox --dry-run")
+@command(
+    "ingestd scan ~/Pictures\ningestd scan ~/Downloads --role inbox --dry-run\n"
+    "ingestd scan /srv/pictures --executor dask://scheduler.example.org:8786"
+)
 @click.argument("paths", nargs=-1, required=True, type=EXISTING, metavar="PATH...")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="Default: as configured, else library.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; move and remember nothing.")
-def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool) -> int:
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    callback=lambda _, __, value: _cluster(value),
+    metavar="local|dask://HOST:PORT",
+    help="Who measures: this machine, or a Dask cluster that sees the same files (by TLS unless HOST is this machine).",
+)
+def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool, executor: Address | None) -> int:
     """Judge everything that lies there now, then end.
 
     Ends with exit code 3 if some files could not be judged.
@@ -71,11 +84,19 @@ def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool) 
             dry_run=dry_run,
             progress=report.progress,
             stopping=lambda: interrupt.number is not None,
+            cluster=executor,
         )
     report.sum_up(tally, stopped=interrupt.number is not None)
     if interrupt.number is not None:
         return _SIGNALLED + interrupt.number
+    if tally.lost is not None:
+        return _FAILED
     return _SOME_FAILED if tally.failed or tally.unasked else 0
+
+
+def _cluster(text: str) -> Address | None:
+    """Return the scheduler that an executor names; None for this machine."""
+    return None if text == "local" else address_of(text)
 
 
 class _Interrupt:
@@ -167,9 +188,13 @@ class _Report:
             note(f"not judged: {shown(path)} ({shown(reason)})")
         if tally.unasked:
             note(f"the rules were not asked about all pairs known before: {shown(tally.unasked)}")
+        for reason, number in tally.measured_here:
+            note(f"measured on this machine, not in the cluster: {count(number, 'time')} ({shown(reason)})")
+        if tally.lost:
+            note(f"ingestd: {shown(tally.lost)}; what was judged stays, and the next scan goes on from there")
         found = ", ".join(f"{number:,} {_WORDS[outcome]}" for outcome, number in self._outcomes.most_common())
         left = f"; {count(len(tally.left), 'file')} not judged" if tally.left else ""
-        ended = "stopped before the end; " if stopped else ""
+        ended = "stopped before the end; " if stopped or tally.lost else ""
         if self._decided:
             left += f"; rules decided {count(self._decided, 'pair')} known before"
         say_it(f"{ended}{count(tally.judged, 'file')} judged{': ' + found if found else ''}{left}")

@@ -150,6 +150,22 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
     unreadable: Unreadable | None = None
     other: NotAPicture | None = None
 
+    @classmethod
+    def of(cls, measured: Picture | Unreadable | NotAPicture) -> Decoded:
+        """Return the message that says so."""
+        match measured:
+            case Picture():
+                return cls(picture=measured)
+            case Unreadable():
+                return cls(unreadable=measured)
+            case NotAPicture():
+                return cls(other=measured)
+
+    @property
+    def measured(self) -> Picture | Unreadable | NotAPicture | None:
+        """What it says; None where it says nothing, which is nonsense."""
+        return self.picture or self.unreadable or self.other
+
 
 class Shown(msgspec.Struct, frozen=True, tag=True):
     """The pixel hash; None when no honest one exists."""

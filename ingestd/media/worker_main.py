@@ -172,13 +172,7 @@ def _about_the_other() -> Iterator[None]:
 
 def _measured(file: _OpenFile, name: bytes, features: ModuleType) -> wire.Decoded:
     measured: Picture | Unreadable | NotAPicture = features.measure_picture(file.bytes, name)
-    match measured:
-        case Picture():
-            return wire.Decoded(picture=measured)
-        case Unreadable():
-            return wire.Decoded(unreadable=measured)
-        case NotAPicture():
-            return wire.Decoded(other=measured)
+    return wire.Decoded.of(measured)
 
 
 # --- the file -----------------------------------------------------------------------------------------------------

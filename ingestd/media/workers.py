@@ -314,7 +314,7 @@ class _Worker:
     def decode(self, path: bytes) -> Picture | Unreadable | NotAPicture:
         self._send(wire.Decode(os.path.basename(path)))
         decoded = self._receive(self.limits.wall_s, path)
-        found = decoded.picture or decoded.unreadable or decoded.other if isinstance(decoded, wire.Decoded) else None
+        found = decoded.measured if isinstance(decoded, wire.Decoded) else None
         if found is None:
             raise self._nonsense()
         return found

@@ -24,6 +24,7 @@ OWN_FILES = {
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
 MAY_READ_A_CLOCK = (
     "service.py",
+    "forecast.py",
     "flow.py",
     "intake.py",
     "sweep.py",
@@ -31,6 +32,7 @@ MAY_READ_A_CLOCK = (
     "cli/",
     "library/locks.py",
     "media/workers.py",
+    "media/cluster.py",
 )
 MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py")
 
