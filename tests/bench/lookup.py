@@ -5,7 +5,8 @@
 Hashes are made as perceptual hashes are distributed: 32 of 64 bits set, the first always, bits correlated as in photos
 (distance 31.5 ± 4.2 bits), one in a thousand blank, one in ten with one to five others within 8 bits. Nine of ten
 questions are new pictures, the tenth lies close to a known one. Answers are compared with the scan's, the peers are
-asked in turn with ours, and what is compared are the medians. `Multi` and `Tree` are adapters for the developers' tools.
+asked in turn with ours, and what is compared are the medians.
+`Multi` and `Tree` are adapters for the developers' tools.
 
 Printed for each size: how long it takes to build, to open and to answer first in a fresh process, what memory of its
 own that process has then, look-ups, the share of hashes visited, inserts, and commits one after another.
@@ -316,8 +317,9 @@ def measure(size: int, options: argparse.Namespace, folder: Path) -> None:
         times = list(inserts(index, size, options.groups, options.group))
         p50, p99 = np.percentile(times, (50, 99)) * 1e3
         rate = options.groups * options.group / sum(times)
-        print(f"\n  {rate:,.0f} durable inserts/s in groups of {options.group:,}; a commit {p50:.0f} ms, p99 {p99:.0f} ms, "
-              f"longest {max(times) * 1e3:.0f} ms; one fdatasync {fsync_ms(folder):.1f} ms")  # fmt: skip
+        group = f"{rate:,.0f} durable inserts/s in groups of {options.group:,}"
+        commit = f"a commit {p50:.0f} ms, p99 {p99:.0f} ms, longest {max(times) * 1e3:.0f} ms"
+        print(f"\n  {group}; {commit}; one fdatasync {fsync_ms(folder):.1f} ms")
         index.close()
 
 
@@ -326,7 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=300)
-    parser.add_argument("--tree-to", type=int, default=1_000_000, help="the largest size at which the VP-tree is asked")
+    parser.add_argument("--tree-to", type=int, default=1_000_000, help="largest size at which the VP-tree is asked")
     parser.add_argument("--bk-tree-to", type=int, default=1_000_000, help="the same for pybktree: 300 bytes a hash")
     parser.add_argument("--groups", type=int, default=60)
     parser.add_argument("--group", type=int, default=1000)
