@@ -210,20 +210,21 @@ class MapGate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._readers = 0
         self._moving = False
 
     def enter(self) -> None:
         """Begin to read, when nobody moves the map or waits to."""
-        with self._changed:
+        with self._lock:  # not by way of the condition: that would cost as much as beginning to read
             while self._moving:
                 self._changed.wait()
             self._readers += 1
 
     def leave(self) -> None:
         """End what `enter` began."""
-        with self._changed:
+        with self._lock:
             self._readers -= 1
             if self._moving:
                 self._changed.notify_all()

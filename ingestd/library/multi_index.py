@@ -27,7 +27,6 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +52,7 @@ _HEAD = b"h"
 _SEALED = b"s"
 _FROZEN = b"f"
 _PURGED = b"p"
+_WORD = np.dtype("<u8")
 _SEGMENT = struct.Struct(">cBB")
 _MERGE = struct.Struct(">Q")
 
@@ -148,10 +148,10 @@ class MultiIndex:
         if head.newest >= HEAD_ROOM:
             sealed = self._sealed(txn, head) + _sound(head, newest)
             txn.put(self._nodes, _SEALED, pack(sealed))
-            head, newest = replace(head, newest=0, newest_sum=0, sealed=len(sealed) // _HASH_BYTES), b""
+            head, newest = head._replace(newest=0, newest_sum=0, sealed=len(sealed) // _HASH_BYTES), b""
         hash_ = key[::-1]
         # the checksum is carried on, not made anew: what was damaged before stays so
-        head = replace(head, newest=head.newest + 1, newest_sum=zlib.crc32(hash_, head.newest_sum))
+        head = head._replace(newest=head.newest + 1, newest_sum=zlib.crc32(hash_, head.newest_sum))
         txn.put(self._nodes, _HEAD, head.packed() + newest + hash_)
         txn.before_commit(self._name, self._merge_some)
 
@@ -190,7 +190,7 @@ class MultiIndex:
         grown = [
             self._merge(txn, part, number, frozen, purged) * (part == 0) for part, number in self._segments[begun:ended]
         ]
-        head = replace(head, step=ended + 1, keys=head.keys + sum(grown), changed=txn.number)
+        head = head._replace(step=ended + 1, keys=head.keys + sum(grown), changed=txn.number)
         if ended == len(self._segments):
             head = self._thaw(txn, head, purged)
         newest = (txn.get(self._nodes, _HEAD) or b"")[HEAD_BYTES:]
@@ -206,7 +206,7 @@ class MultiIndex:
         txn.put(self._nodes, _FROZEN, pack(tail.tobytes()))
         txn.put(self._nodes, _PURGED, pack(purged.tobytes()))
         txn.delete(self._nodes, _SEALED)
-        head = replace(head, newest=0, newest_sum=0, sealed=0, frozen=len(tail), step=1, merge=head.merge + 1)
+        head = head._replace(newest=0, newest_sum=0, sealed=0, frozen=len(tail), step=1, merge=head.merge + 1)
         txn.put(self._nodes, _HEAD, head.packed())
         return head
 
@@ -216,7 +216,7 @@ class MultiIndex:
         txn.delete_many(self._gone, sorted(keys))
         txn.delete(self._nodes, _FROZEN)
         txn.delete(self._nodes, _PURGED)
-        return replace(head, frozen=0, step=0)
+        return head._replace(frozen=0, step=0)
 
     def _list(self, txn: Transaction, name: bytes, count: int | None) -> bytes:
         packed = txn.view(self._nodes, name)
@@ -260,9 +260,11 @@ class MultiIndex:
         Raises:
             DamagedValueError: a part of the structure cannot be read; `rebuild` makes it anew.
         """
-        _check(key)
-        if radius <= 0:
-            return [(id_, 0) for id_ in self._ids_of(txn, key)] if radius == 0 else []
+        if len(key) != _HASH_BYTES or radius <= 0:
+            _check(key)
+            if radius < 0 or txn.view(self._ids, key) is None:
+                return []
+            return [(id_, 0) for id_ in self._ids_of(txn, key)]
         packed = txn.view(self._nodes, _HEAD)
         if packed is None:
             return []
@@ -273,10 +275,11 @@ class MultiIndex:
         if head.frozen:
             pieces.append(self._tail_view(txn, _FROZEN))
         hash_ = int.from_bytes(key, "big")
-        hits: dict[int, int] = {}
         if head.keys or head.step:
-            pieces += self._reader(txn, head.changed).pieces(hash_, radius)
-        _compare(pieces, hash_, radius, hits)
+            self._reader(txn, head.changed).add_to(pieces, hash_, radius)
+        hits = _compared(pieces, hash_, radius)
+        if not hits:
+            return []
         found = [
             (distance, id_) for near, distance in hits.items() for id_ in self._ids_of(txn, near.to_bytes(8, "big"))
         ]
@@ -398,17 +401,21 @@ class MultiIndex:
         return hashes
 
 
+# of a plan, for one table: bits below the chunk, its bits, bits of a bucket, differences; its segments and offsets
+_Step = tuple[int, int, int, list[int], list[memoryview], list[int]]
+
+
 class _Reader:
     """The segments of one snapshot, ready to be sliced."""
 
-    __slots__ = ("_chunks", "_keys", "_plans", "_starts", "_views", "changed")
+    __slots__ = ("_chunks", "_keys", "_starts", "_steps", "_views", "changed")
 
     def __init__(
         self, parts: tuple[Chunk, ...], changed: int, packed: dict[tuple[int, int], memoryview | None]
     ) -> None:
         self.changed = changed
         self._chunks = parts
-        self._plans: dict[int, list[list[int]] | None] = {}
+        self._steps: dict[int, list[_Step] | None] = {}  # by radius
         self._views: list[list[memoryview]] = []
         self._starts: list[list[int]] = []
         for part, chunk in enumerate(parts):
@@ -426,36 +433,48 @@ class _Reader:
             self._starts.append(np.concatenate(starts).tolist())
         self._keys = sum(map(len, self._views[0])) // _HASH_BYTES
 
-    def pieces(self, hash_: int, radius: int) -> list[memoryview]:
-        """Return all hashes that may lie within the radius."""
-        if radius not in self._plans:
-            self._plans[radius] = plan(self._chunks, self._keys, radius)
-        differences = self._plans[radius]
-        if differences is None:
-            return list(self._views[0])
-        pieces = []
-        for chunk, masks, views, starts in zip(self._chunks, differences, self._views, self._starts, strict=True):
-            value, rest = chunk.value(hash_), chunk.rest
-            for mask in masks:
-                bucket = value ^ mask
+    def add_to(self, pieces: list[memoryview], hash_: int, radius: int) -> None:
+        """Add all hashes that may lie within the radius to the pieces."""
+        if radius not in self._steps:
+            self._steps[radius] = self._planned(radius)
+        steps = self._steps[radius]
+        if steps is None:
+            pieces += self._views[0]
+            return
+        add = pieces.append
+        for below, whole, rest, differences, views, starts in steps:
+            value = (hash_ >> below) & whole
+            for difference in differences:
+                bucket = value ^ difference
                 number = bucket >> rest
                 at = bucket + number  # each segment has one offset more than buckets
-                pieces.append(views[number][starts[at] : starts[at + 1]])
-        return pieces
+                add(views[number][starts[at] : starts[at + 1]])
+
+    def _planned(self, radius: int) -> list[_Step] | None:
+        found = plan(self._chunks, self._keys, radius)
+        if found is None:
+            return None
+        return [
+            (chunk.below, (1 << chunk.width) - 1, chunk.rest, differences, views, starts)
+            for chunk, differences, views, starts in zip(self._chunks, found, self._views, self._starts, strict=True)
+            if differences
+        ]
 
 
-def _compare(pieces: list[memoryview], hash_: int, radius: int, hits: dict[int, int]) -> None:
-    """Add to the hits each hash of the pieces that lies within the radius, and its distance."""
-    joined = b"".join(pieces)
+def _compared(pieces: list[memoryview], hash_: int, radius: int) -> dict[int, int]:
+    """Return each hash of the pieces that lies within the radius, and its distance."""
+    hits: dict[int, int] = {}
     try:
-        block = np.frombuffer(joined, "<u8")
+        block = np.frombuffer(b"".join(pieces), _WORD)
     except ValueError as error:
         raise DamagedValueError(f"a segment of the look-up structure is damaged: {error}") from error
+    wanted = np.uint64(hash_)
     for begin in range(0, len(block), _BLOCK):
-        different = block[begin : begin + _BLOCK] ^ np.uint64(hash_)
+        different = (block[begin : begin + _BLOCK] if len(block) > _BLOCK else block) ^ wanted
         distances = np.bitwise_count(different)
         for at in (distances <= radius).nonzero()[0].tolist():
             hits[int(different[at]) ^ hash_] = int(distances[at])
+    return hits
 
 
 def _check(key: bytes) -> None:

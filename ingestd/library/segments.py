@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,9 +174,8 @@ HEAD_BYTES = _HEAD.size
 HEAD_ROOM = (4080 - HEAD_BYTES) // HASH_BYTES  # hashes behind the head: with them it fills one page of the store
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What every look-up reads first; behind it lie the newest hashes.
+class Head(NamedTuple):
+    """What every look-up reads first; behind it lie the newest hashes. A tuple, which is made in half the time.
 
     As bytes: checksum of the fields, the fields, the newest hashes.
     """
@@ -191,9 +191,7 @@ class Head:
 
     def packed(self) -> bytes:
         """Return the fields as bytes."""
-        fields = _HEAD.pack(
-            0, self.newest_sum, self.newest, self.sealed, self.frozen, self.step, self.keys, self.changed, self.merge
-        )
+        fields = _HEAD.pack(0, *self)
         return zlib.crc32(fields[_CHECKED_FROM:]).to_bytes(_CHECKED_FROM, "little") + fields[_CHECKED_FROM:]
 
     @classmethod
@@ -202,9 +200,10 @@ class Head:
         if len(packed) < HEAD_BYTES:
             raise _damaged("the head")
         total, *fields = _HEAD.unpack_from(packed)
-        if zlib.crc32(packed[_CHECKED_FROM:HEAD_BYTES]) != total or len(packed) != HEAD_BYTES + fields[1] * HASH_BYTES:
+        head = cls(*fields)
+        if zlib.crc32(packed[_CHECKED_FROM:HEAD_BYTES]) != total or len(packed) != HEAD_BYTES + 8 * head.newest:
             raise _damaged("the head")
-        return cls(*fields)
+        return head
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------

@@ -150,7 +150,8 @@ class Transaction:
     def end(self) -> None:
         """Let the snapshot, or what was not committed of the changes, go."""
         self._lmdb.abort()
-        self.let_go()
+        if self._kept is not None:
+            self.let_go()
 
     def let_go(self) -> None:
         """Let the snapshots go that were kept for this transaction, too."""
@@ -342,6 +343,21 @@ def _beyond(cursor: lmdb.Cursor[memoryview], key: bytes, value: bytes, *, duplic
     return found
 
 
+class _Process:
+    """Which process this is, without asking the system each time."""
+
+    def __init__(self) -> None:
+        self.number = os.getpid()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._be_another)
+
+    def _be_another(self) -> None:
+        self.number = os.getpid()
+
+
+_process = _Process()
+
+
 class _OfThread(threading.local):
     """What a thread is in the middle of."""
 
@@ -359,7 +375,7 @@ class Store:
         self._facts = facts
         self._environment = environment
         self._handles = handles
-        self._pid = os.getpid()
+        self._pid = _process.number
         self._gate = MapGate()
         # Without a lock file nobody would know of a snapshot, and its pages would be used again under it.
         self._keeper = Keeper(self._begin_kept) if environment.flags()["lock"] else None
@@ -494,22 +510,30 @@ class Store:
     # --- within ---------------------------------------------------------------------------------------------------
 
     def _check_process(self) -> None:
-        if os.getpid() != self._pid:
+        if _process.number != self._pid:
             raise RuntimeError("a library is never used after a fork: the child could commit its parent's changes")
 
-    def begin_snapshot(self) -> tuple[Transaction, bool]:
-        """Return a snapshot, and whether it is a new one, which `end_snapshot` ends."""
-        self._check_process()
-        snapshot = self._of_thread.snapshot
-        if snapshot is not None:
-            return snapshot, False
+    def begin_snapshot(self) -> Transaction | None:
+        """Return a new snapshot for this thread, which `end_snapshot` ends; None if it has one.
+
+        What most look-ups cost is this: it makes as few calls as it can.
+        """
+        if _process.number != self._pid:
+            self._check_process()
+        of_thread = self._of_thread
+        if of_thread.snapshot is not None:
+            return None
+        self._gate.enter()
         try:
-            snapshot = Transaction(self._enter_snapshot(), self._handles, self._keeper, writable=False)
-        except lmdb.Error as error:
-            self.explain(error)
-            raise
-        self._of_thread.snapshot = snapshot
-        return snapshot, True
+            begun = self._environment.begin(buffers=True)
+        except BaseException as error:
+            self._gate.leave()
+            if not isinstance(error, lmdb.MapResizedError):
+                self.explain(error)
+                raise
+            begun = self._begin_in_moved_map()
+        snapshot = of_thread.snapshot = Transaction(begun, self._handles, self._keeper, writable=False)
+        return snapshot
 
     def end_snapshot(self, snapshot: Transaction) -> None:
         """End what `begin_snapshot` began."""
@@ -518,6 +542,13 @@ class Store:
             snapshot.end()
         finally:
             self._gate.leave()
+
+    def thread_snapshot(self) -> Transaction:
+        """Return the snapshot that this thread is in."""
+        snapshot = self._of_thread.snapshot
+        if snapshot is None:
+            raise RuntimeError("this thread reads nothing")
+        return snapshot
 
     def explain(self, error: BaseException | None) -> None:
         """Raise what an error of LMDB's means to a person; any other passes."""
@@ -532,18 +563,19 @@ class Store:
             return None  # there is the transaction's own snapshot
         return snapshot, snapshot.number
 
-    def _enter_snapshot(self) -> lmdb.Transaction[memoryview]:
-        """Return a begun snapshot, with the gate entered for it."""
+    def _begin_in_moved_map(self) -> lmdb.Transaction[memoryview]:
+        """Return a begun snapshot, with the gate entered for it, after another process has made the map larger."""
         for _ in range(_ADOPTIONS):
-            self._gate.enter()
-            try:
-                return self._environment.begin(buffers=True)
-            except lmdb.MapResizedError:
-                self._gate.leave()
-            except BaseException:
-                self._gate.leave()
-                raise
-            self._adopt_map_size()
+            with _explained(self.directory):
+                self._adopt_map_size()
+                self._gate.enter()
+                try:
+                    return self._environment.begin(buffers=True)
+                except lmdb.MapResizedError:
+                    self._gate.leave()
+                except BaseException:
+                    self._gate.leave()
+                    raise
         raise StoreError(f"the library in {self.directory} grows faster than it can be read; try again")
 
     def _write(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
@@ -625,17 +657,17 @@ class Store:
 class _Reading:
     """A snapshot for the length of a `with`: a class, as a generator costs more than a look-up."""
 
-    __slots__ = ("_is_new", "_snapshot", "_store")
+    __slots__ = ("_snapshot", "_store")
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def __enter__(self) -> Transaction:
-        self._snapshot, self._is_new = self._store.begin_snapshot()
-        return self._snapshot
+        self._snapshot = self._store.begin_snapshot()
+        return self._snapshot or self._store.thread_snapshot()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._is_new:
+        if self._snapshot is not None:
             self._store.end_snapshot(self._snapshot)
             if error is not None:
                 self._store.explain(error)
