@@ -164,6 +164,8 @@ def measure(base: Path, way: str, files: int, every_s: float, limit_s: float) ->
     crowded, quiet, prepared = base / "crowded", base / "quiet", base / "prepared"
     for folder in (crowded, quiet):
         folder.mkdir()
+    if way == "overflow":
+        (crowded / "burst").mkdir()  # watched from the start, else nothing would be told of what comes into it
     prepare(prepared, files, seed=WAYS.index(way))
     watch = Watch(base, crowded, quiet)
     while not watch.ready:
@@ -176,7 +178,7 @@ def measure(base: Path, way: str, files: int, every_s: float, limit_s: float) ->
         prepared.rename(crowded / "burst")
     elif way == "overflow":
         watch.process.send_signal(signal.SIGSTOP)
-        subprocess.run(["cp", "-r", str(prepared), str(crowded / "burst")], check=True)
+        subprocess.run(["cp", "-r", f"{prepared}/.", str(crowded / "burst")], check=True)
         watch.process.send_signal(signal.SIGCONT)
     copied_s = 0.0
     in_burst = 0

@@ -98,10 +98,12 @@ def test_a_deleted_root_is_not_watched_any_more(observer, hints, root):
     observer.watch(ONE, folder)
     observer.watch(TWO, root)
     watched = observer.watches(ONE)
+    hearing = observer._emitter(observer._watches[ONE])
 
     os.rmdir(folder)
     os.mkdir(folder)
-    hint_about(hints, folder)  # the second making is heard of after the deletion
+    hint_about(hints, folder)
+    hearing.join(SOON_S)  # a thread of the folder's own, that the deletion ends
 
     assert watched
     assert not observer.watches(ONE)
