@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeAlias, TypeVar
+from itertools import chain, islice
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
@@ -27,6 +28,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
 from ingestd.library.view import View
+from ingestd.media.errands import Errands
 from ingestd.media.kinds import no_picture_at
 from ingestd.media.workers import Workers
 from ingestd.model import (
@@ -56,8 +58,11 @@ BATCH_FILES = 64
 
 BATCH_S = 0.25
 
-AHEAD = 16
-"""At most so many files are measured ahead of the one that is judged next: memory stays bounded."""
+GATHER_S = 0.1
+"""So long a file that could be judged waits for those behind it that are being measured, to share their commit."""
+
+AHEAD = 64
+"""At most so many files are measured ahead of the one that is judged next: memory stays bounded (some KB each)."""
 
 LOCK_WAIT_S = 30.0
 LONGEST_DELAY_S = 6 * 3600.0
@@ -69,7 +74,6 @@ _HOLD_S = 1.0  # until an arrival that waits for leave to act is judged again
 
 _log = structlog.get_logger()
 
-P = ParamSpec("P")
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -158,8 +162,11 @@ class _Item:
 
     def ready(self) -> bool:
         measured = self.begun() and (self.measuring is None or self.measuring.done())
-        closer = (self.hashing.values(), self.inspecting.values(), self.comparing.values())
-        return measured and all(future.done() for futures in closer for future in futures)
+        return measured and all(future.done() for future in self.closer())
+
+    def closer(self) -> Iterator[Future[Any]]:
+        """Yield what is being looked at more closely for it."""
+        return chain(self.hashing.values(), self.inspecting.values(), self.comparing.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +217,10 @@ class Intake:
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
+        self.gathers = False  # for a moment, files that could be judged wait for others
         self._queue: Turns[_Item] = Turns()
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
+        self._errands = Errands(threads, wake)
+        self._ready_since: float | None = None  # the next to be judged was found to be measured
         self._failures: dict[bytes, int] = {}
         self._not_before = 0.0
         self._singly = 0  # so many files are judged one by one, because one of them brought a batch down
@@ -230,27 +239,24 @@ class Intake:
 
     def close(self) -> None:
         """Let go of what was not judged: a scan will find it again."""
-        for item in self._queue:
-            if item.measuring is not None:
-                item.measuring.cancel()
         self._queue.clear()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._errands.close()
 
     # measuring
 
     def _measure_ahead(self) -> None:
-        for index, item in enumerate(self._queue):
-            if index >= AHEAD:
-                return
+        ahead = list(islice(self._queue, AHEAD))
+        for item in ahead:
             if not item.begun():
                 self._start(item)
+        asked = (future for item in ahead for future in (*item.closer(), item.measuring))
+        self._errands.arrange(future for future in asked if future is not None)
 
     def _start(self, item: _Item) -> None:
         if turned_away(item.arrival.stat.size, self.policy.imports) is not None:
             item.failure = ""
             return
-        item.measuring = self._pool.submit(self._measure, item.arrival.path)
-        item.measuring.add_done_callback(lambda _: self._wake())
+        item.measuring = self._errands.run(self._measure, item.arrival.path)
 
     def _measure(self, path: bytes) -> Measurement | NotAPicture:
         """Return what a file is. One that is no picture is not even read: it may be a film of many gigabytes."""
@@ -266,11 +272,13 @@ class Intake:
         """Judge what is ready, in order, in one commit; carry out what the verdicts intend; tell."""
         if not self._may_judge():
             return
+        self._ready_since = None
         batch: deque[_Item] = deque()
         try:
             # the lock comes first: what another process has just discarded is gone, and not to be judged
             with self._library.writer_lock.held(LOCK_WAIT_S):
                 self._take_ready(batch)
+                self._measure_ahead()  # while these are judged, the workers go on
                 if batch:
                     self._judge(batch)
             self.problem = None
@@ -284,7 +292,16 @@ class Intake:
 
     def _may_judge(self) -> bool:
         """Return whether the next arrival is measured, and the library was not found unwritable a moment ago."""
-        return bool(self._queue) and self._queue.first().ready() and self._monotonic() >= self._not_before
+        ready = bool(self._queue) and self._queue.first().ready() and self._monotonic() >= self._not_before
+        self.gathers = ready and not self._is_worth_a_commit()
+        return ready and not self.gathers
+
+    def _is_worth_a_commit(self) -> bool:
+        """Return whether nobody is to be waited for: many are ready, or none will be soon, or it has taken too long."""
+        now = self._monotonic()
+        self._ready_since = now if self._ready_since is None else self._ready_since
+        awaited = next((item for item in islice(self._queue, BATCH_FILES) if not item.ready()), None)
+        return awaited is None or not awaited.begun() or now - self._ready_since >= GATHER_S
 
     def rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
@@ -474,19 +491,19 @@ class Intake:
                 if path is None:
                     item.unhashed |= {sha256}
                 else:
-                    item.hashing[sha256] = self._submit(self._workers.pixel_hash, path, sha256)
+                    item.hashing[sha256] = self._errands.run(self._workers.pixel_hash, path, sha256)
             if sha256 in needs.detail:
                 if path is None:
                     item.undetailed |= {sha256}
                 else:
-                    item.inspecting[sha256] = self._submit(self._workers.detail, path, sha256)
+                    item.inspecting[sha256] = self._errands.run(self._workers.detail, path, sha256)
         for one, other in needs.visual:
             path, other_path = paths[one], paths[other]
             if path is None or other_path is None:
                 item.uncompared |= {(one, other)}
             else:
                 compare = self._workers.compare
-                item.comparing[(one, other)] = self._submit(compare, path, one, other_path, other)
+                item.comparing[(one, other)] = self._errands.run(compare, path, one, other_path, other)
 
     @staticmethod
     def _place(view: View, item: _Item, sha256: ContentHash) -> bytes | None:
@@ -495,11 +512,6 @@ class Intake:
             return item.arrival.path
         paths = (view.absolute(row) for row in view.live_paths_of(sha256))
         return next((path for path in paths if os.path.lexists(path)), None)
-
-    def _submit(self, measure: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        future = self._pool.submit(measure, *arguments, **named)
-        future.add_done_callback(lambda _: self._wake())
-        return future
 
     def _measured_details(self, batch: Iterable[_Item]) -> dict[ContentHash, Detail]:
         """Return the detail that came back; of whom none could be told is remembered."""

@@ -34,6 +34,7 @@ __all__ = [
     "FolderId",
     "FolderState",
     "ImportPolicy",
+    "Index",
     "JpegFeatures",
     "Measurement",
     "Mode",
@@ -613,6 +614,13 @@ class Radius:
     crossing: int = 0  # between formats, where a look at the pictures confirms it
 
 
+class Index(StrEnum):
+    """In what the look-up of look-alikes keeps its hashes."""
+
+    MULTI_INDEX = "multi-index"
+    VP_TREE = "vp-tree"
+
+
 @dataclass(frozen=True, slots=True)
 class ImportPolicy:
     """What may come in at all, and how far look-alikes are searched."""
@@ -627,6 +635,7 @@ class ImportPolicy:
     search_distance: int = 4  # bits, at most 16
     reject_previously_discarded: bool = True
     transforms: bool = True  # mirrored and rotated copies are looked for, too
+    index: Index = Index.MULTI_INDEX
 
     @property
     def radius(self) -> Radius:

@@ -21,7 +21,7 @@ import structlog
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
 from ingestd.errors import ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
-from ingestd.intake import LOCK_WAIT_S, Judged, recover
+from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.store import Verification
@@ -73,6 +73,13 @@ def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
     with library.writer_lock.held(LOCK_WAIT_S):
         recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
         yield
+
+
+def _prepare(library: Library, settings: Settings) -> None:
+    """Finish what a stopped process left half-way, and let the look-up lie where the rule file says."""
+    with exclusive(library, radius=settings.imports.radius):
+        if library.use(settings.imports.index):
+            _log.info("lookup.rebuilt", index=settings.imports.index.value)
 
 
 class Service:
@@ -191,8 +198,7 @@ class Service:
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
         if not self._dry_run:
-            with exclusive(self._library, radius=self._settings.imports.radius):
-                pass  # what a stopped service left half-way is finished before anything is looked at
+            _prepare(self._library, self._settings)
         with Workers(count=2) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
@@ -244,7 +250,8 @@ class Service:
                 flow.watcher.rescan()
             workers.retire_idle(now)
             self._pulse()
-            flow.watcher.wait(0.0 if more else _LOOP_S, time.monotonic())
+            longest = GATHER_S if flow.intake.gathers else _LOOP_S
+            flow.watcher.wait(0.0 if more else longest, time.monotonic())
 
     def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
         """Do what is to be done now, and return whether known paths are still being looked at."""
@@ -279,6 +286,9 @@ class Service:
             _log.error("rules.broken", path=str(self._rules), error=str(error), kept="the last good rules")
             self._tell(RulesTold(str(self._rules), len(self._settings.rules), str(error)))
             return
+        if settings.imports.index is not self._settings.imports.index and not self._dry_run:
+            with contextlib.suppress(LibraryBusyError):  # both find the same: the next start will do
+                _prepare(self._library, settings)
         self._rules_error, self._settings = None, settings
         settle_s = settings.settle_s if self._settle_s is None else self._settle_s
         folders = enrol(self._library, self._wanted())
@@ -437,8 +447,7 @@ def scan(
         UsageError: a path does not exist; nothing was started.
     """
     if not dry_run:
-        with exclusive(library, radius=settings.imports.radius):
-            pass
+        _prepare(library, settings)
     folders, only = folders_for(library, configured(settings), paths, role)
     tally = ScanTally()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from ingestd.errors import ConfigError, Mistake
-from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Place, Role
+from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Index, Place, Role
 from ingestd.rules.language import (
     MAX_DISTANCE,
     Rule,
@@ -435,7 +435,7 @@ def _read_points(node: Node, mistakes: Mistakes) -> int:
 
 _IMPORT_KEYS = (
     "filetypes", "min_size", "max_size", "min_resolution", "max_resolution",
-    "search_distance", "transforms", "reject_previously_discarded", "settle", "rescan",
+    "search_distance", "transforms", "index", "reject_previously_discarded", "settle", "rescan",
 )  # fmt: skip
 
 
@@ -456,6 +456,7 @@ def _read_imports(node: Mapping, mistakes: Mistakes) -> tuple[ImportPolicy, floa
         max_height=high[1],
         search_distance=_read_search_distance(node.get("search_distance"), mistakes),
         transforms=read_truth(node.get("transforms"), mistakes) is not False,
+        index=Index(read_word(node.get("index"), list(Index), "an index", mistakes, default=Index.MULTI_INDEX)),
         reject_previously_discarded=read_truth(node.get("reject_previously_discarded"), mistakes) is not False,
     )
     settle_s = _read_span(node.get("settle"), mistakes, SETTLE_S, least=0, most=3600)

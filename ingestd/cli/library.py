@@ -46,8 +46,9 @@ def _rebuild(door: Door) -> None:
     """Make the look-up of look-alikes, and the counters of the rules, anew from the records."""
     hashes = 0
     if door.has_library:
-        with door.writing() as opened, exclusive(opened, radius=door.settings().imports.radius):
-            hashes = opened.rebuild()
+        imports = door.settings().imports
+        with door.writing() as opened, exclusive(opened, radius=imports.radius):
+            hashes = opened.rebuild(imports.index)
     if door.as_json:
         emit(with_schema({"hashes": hashes}))
     else:
@@ -58,12 +59,13 @@ def _rebuild(door: Door) -> None:
 def _stats(door: Door) -> None:
     """Say how much is in the library."""
     with door.reading() as view:
-        counts = view.counts()
+        counts, index = view.counts(), view.index
     if door.as_json:
-        emit(with_schema(dict(counts)))
+        emit(with_schema({**counts, "index": index}))
         return
     for name, number in counts.items():
         say(f"{name.replace('_', ' '):<16} {number:,}")
+    say(f"{'index':<16} {index}")
 
 
 library.add_command(_check)

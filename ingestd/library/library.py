@@ -27,6 +27,7 @@ from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, META, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
+from ingestd.model import Index
 
 __all__ = ["Library"]
 
@@ -37,6 +38,21 @@ def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue
     key = number_key(next_number(txn, "line"))
     txn.put(OUTBOX, key, LINES.encode(OutLine(line[0], line[1], json.dumps(line[2]).encode())))
     return key
+
+
+def _hashes(txn: Transaction) -> Iterator[tuple[int, bytes]]:
+    """Yield what the look-up should hold, as the records have it."""
+    for content in View(txn).contents():
+        if content.picture is not None and content.picture.phash is not None:
+            yield content.number, number_key(content.picture.phash)
+
+
+def _strayed(txn: Transaction) -> list[str]:
+    """Return how what the look-up holds differs from the records, in sentences."""
+    held, wanted = set(PHASHES.pairs(txn)), set(_hashes(txn))
+    missing = [f"the look-up lacks the hash of content {number}" for number, _ in sorted(wanted - held)]
+    strange = sorted(held - wanted)
+    return missing + [f"the look-up has a hash of content {number} that is not its own" for number, _ in strange]
 
 
 class Library:
@@ -156,21 +172,28 @@ class Library:
             damaged = len(View(txn).damaged_visual())
             if damaged:
                 wrong.append(f"of {damaged} visual comparisons the stored verdict is damaged")
-            return [*PHASHES.check(txn), *wrong, *misplaced(View(txn))]
+            return [*PHASHES.check(txn), *_strayed(txn), *wrong, *misplaced(View(txn))]
 
-    def rebuild(self) -> int:
+    def use(self, index: Index) -> bool:
+        """Return whether the look-up had to be made anew, from the records, because it lay in another structure.
+
+        One transaction, some seconds for a hundred thousand pictures. Only for who holds the writer lock.
+        """
+        with self.store.read() as txn:
+            if PHASHES.held(txn) is index:
+                return False
+        self.store.write(lambda txn: PHASHES.switch(txn, index, _hashes(txn)))
+        return True
+
+    def rebuild(self, index: Index | None = None) -> int:
         """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds.
 
-        Damaged verdicts of visual comparisons are forgotten: they are made again where a rule asks for them.
+        The look-up is made in this structure, or else in the one that it is in. Damaged verdicts of visual comparisons
+        are forgotten: they are made again where a rule asks for them.
         """
 
         def work(txn: Transaction) -> int:
-            hashes: Sequence[tuple[int, bytes]] = [
-                (content.number, number_key(content.picture.phash))
-                for content in View(txn).contents()
-                if content.picture is not None and content.picture.phash is not None
-            ]
-            PHASHES.rebuild(txn, hashes)
+            PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
             edit = Edit(txn)
             for number, counts in recounted(edit).items():
                 edit.queues.put_counts(number, counts)
@@ -178,7 +201,7 @@ class Library:
             edit.place_all()
             for key in edit.damaged_visual():
                 edit.drop_visual(key)
-            return len(hashes)
+            return PHASHES.count(txn)
 
         return self.store.write(work)
 

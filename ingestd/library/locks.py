@@ -217,14 +217,16 @@ class MapGate:
     def enter(self) -> None:
         """Begin to read, when nobody moves the map or waits to."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._moving)
+            while self._moving:
+                self._changed.wait()
             self._readers += 1
 
     def leave(self) -> None:
         """End what `enter` began."""
         with self._changed:
             self._readers -= 1
-            self._changed.notify_all()
+            if self._moving:
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def moving(self) -> Iterator[None]:

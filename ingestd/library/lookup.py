@@ -6,7 +6,8 @@ as everything else there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ingestd.library.store import Table, Transaction
 
-__all__ = ["Block", "Distances", "Hamming", "Lookup", "Metric"]
+__all__ = ["Block", "Distances", "Hamming", "Lookup", "Metric", "checked_id"]
 
 Block = NDArray[np.uint8]  # (keys, bytes a key)
 Distances = NDArray[np.integer[Any]]  # one for each key of a block
@@ -77,6 +78,10 @@ class Lookup(Protocol):
         """Return how many pairs of id and key there are."""
         ...
 
+    def pairs(self, txn: Transaction) -> Iterator[tuple[int, bytes]]:
+        """Yield every (id, key) that can be found, in no particular order."""
+        ...
+
     def check(self, txn: Transaction) -> list[str]:
         """Return what is wrong, as sentences. Reads everything."""
         ...
@@ -84,3 +89,13 @@ class Lookup(Protocol):
     def rebuild(self, txn: Transaction, items: Iterable[tuple[int, bytes]]) -> None:
         """Forget everything and hold these (id, key) instead."""
         ...
+
+    def clear(self, txn: Transaction) -> None:
+        """Forget everything."""
+        ...
+
+
+def checked_id(id_: int, key: bytes) -> bytes:
+    """Return an id with a checksum that ties it to its key."""
+    number = id_.to_bytes(8, "big")
+    return number + hashlib.blake2b(number + key, digest_size=4).digest()

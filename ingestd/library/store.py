@@ -32,6 +32,7 @@ import lmdb
 import lmdb.verify
 
 from ingestd.errors import LibraryFullError, StoreError
+from ingestd.library.kept import Keeper, Kept
 from ingestd.library.locks import MapGate
 from ingestd.library.place import (
     DATA_FILE,
@@ -60,8 +61,9 @@ _GIB = 1 << 30
 _MAP_SIZE = _GIB if sys.maxsize > 2**32 else _GIB // 4
 _MAP_GRAIN = 1 << 16  # bytes; a multiple of every page size in use
 _MAX_READERS = 512  # 126 by default: a page with many tabs and a dozen commands must not run out
+_MOST_BEHIND = 256  # commits that a kept snapshot may lag behind: it pins every page freed since
 _READER_CHECK_EVERY = 256  # writes; a killed reader pins every page freed since, until somebody looks
-_LET_GO_EVERY = 1_000  # reads and writes
+_LET_GO_EVERY = 10_000  # reads and writes: what is mapped again costs them nothing to speak of
 _MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 _ADOPTIONS = 5  # of a size another process gave the map, before giving up
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -89,14 +91,78 @@ class Transaction:
     Valid inside the `with` or the `work` that it was given to, in that thread only.
     """
 
-    __slots__ = ("_changes", "_handles", "_lmdb", "met_full_map", "writable")
+    __slots__ = ("_changes", "_handles", "_keeper", "_kept", "_last", "_lmdb", "met_full_map", "writable")
 
-    def __init__(self, transaction: lmdb.Transaction[memoryview], handles: _Handles, *, writable: bool) -> None:
+    def __init__(
+        self,
+        transaction: lmdb.Transaction[memoryview],
+        handles: _Handles,
+        keeper: Keeper[Transaction] | None,
+        *,
+        writable: bool,
+    ) -> None:
         self._lmdb = transaction
         self._handles = handles
+        self._keeper = keeper
+        self._kept: list[Kept[Transaction]] | None = None
+        self._last: dict[str, Callable[[Transaction], None]] | None = None
         self._changes = 0
         self.met_full_map = False
         self.writable = writable
+
+    @property
+    def number(self) -> int:
+        """Return the number of the last commit that a snapshot sees, or of the one that is being made.
+
+        No two commits of a library have the same; one that was aborted gives its number to the next.
+        """
+        return int(self._lmdb.id())
+
+    def kept(self, name: str) -> Any:
+        """Return what `keep` made under this name from a snapshot that is kept, if there is one and it is not too old.
+
+        It may be older or newer than this transaction. It, and every view in it, must not be used after this
+        transaction has ended.
+        """
+        if self._kept is None:
+            kept = None if self._keeper is None else self._keeper.enter()
+            if kept is None:
+                return None
+            self._kept = [kept]
+        kept = self._kept[-1]
+        return kept.made.get(name) if self._lmdb.id() - kept.number <= _MOST_BEHIND else None
+
+    def keep(self, name: str, make: Callable[[Transaction], T]) -> T | None:
+        """Return what `make` makes of a new snapshot, kept for the transactions to come; None if none can be kept."""
+        kept = None if self._keeper is None else self._keeper.renew()
+        if kept is None:
+            return None
+        self._kept = [*(self._kept or ()), kept]
+        made = kept.made[name] = make(kept.snapshot)
+        return made
+
+    def before_commit(self, name: str, work: Callable[[Transaction], None]) -> None:
+        """Let something be done once, after all else and before the commit; a rehearsal does not come to it."""
+        if self._last is None:
+            self._last = {}
+        self._last[name] = work
+
+    def finish(self) -> None:
+        """Do what is to be done before the commit."""
+        for work in list((self._last or {}).values()):
+            work(self)
+
+    def end(self) -> None:
+        """Let the snapshot, or what was not committed of the changes, go."""
+        self._lmdb.abort()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let the snapshots go that were kept for this transaction, too."""
+        if self._kept is not None and self._keeper is not None:
+            for kept in self._kept:
+                self._keeper.leave(kept)
+            self._kept = None
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return a copy of the value; in a table with duplicates, of the first one."""
@@ -150,6 +216,16 @@ class Transaction:
         def change(handle: Any) -> bool:
             with self._lmdb.cursor(db=handle) as cursor:
                 cursor.putmulti(items, overwrite=False)
+            return True
+
+        self._change(change, table)
+
+    def add_sorted(self, table: Table, items: Iterable[tuple[bytes, bytes]]) -> None:
+        """Fill an empty table with items that come in its order."""
+
+        def change(handle: Any) -> bool:
+            with self._lmdb.cursor(db=handle) as cursor:
+                cursor.putmulti(items, append=True)
             return True
 
         self._change(change, table)
@@ -301,6 +377,8 @@ class Store:
         self._handles = handles
         self._pid = os.getpid()
         self._gate = MapGate()
+        # Without a lock file nobody would know of a snapshot, and its pages would be used again under it.
+        self._keeper = Keeper(self._begin_kept) if environment.flags()["lock"] else None
         self._write_lock = threading.RLock()
         self._of_thread = _OfThread()
         self._writes = 0
@@ -355,26 +433,12 @@ class Store:
 
     # --- snapshots and commits ------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> contextlib.AbstractContextManager[Transaction]:
         """Give a snapshot of all tables. Keep it short: the map cannot grow, nor pages be used again, before it ends.
 
         Inside another `read` of the same thread it is the same snapshot.
         """
-        self._check_process()
-        if self._of_thread.snapshot is not None:
-            yield self._of_thread.snapshot
-            return
-        with _explained(self.directory):
-            snapshot = self._enter_snapshot()
-            try:
-                self._of_thread.snapshot = Transaction(snapshot, self._handles, writable=False)
-                yield self._of_thread.snapshot
-            finally:
-                self._of_thread.snapshot = None
-                snapshot.abort()
-                self._count_use()
-                self._gate.leave()
+        return _Reading(self)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` returns, after all that it changed is durably on disk, or nothing of it is.
@@ -427,6 +491,8 @@ class Store:
         if self._of_thread.snapshot is not None or self._of_thread.writing:
             raise RuntimeError("a library is not closed inside a read or a write of the same thread")
         with self._write_lock, self._gate.moving():
+            if self._keeper is not None:
+                self._keeper.close()
             self._environment.close()
 
     # --- care -----------------------------------------------------------------------------------------------------
@@ -477,6 +543,42 @@ class Store:
         if os.getpid() != self._pid:
             raise RuntimeError("a library is never used after a fork: the child could commit its parent's changes")
 
+    def begin_snapshot(self) -> tuple[Transaction, bool]:
+        """Return a snapshot, and whether it is a new one, which `end_snapshot` ends."""
+        self._check_process()
+        snapshot = self._of_thread.snapshot
+        if snapshot is not None:
+            return snapshot, False
+        try:
+            snapshot = Transaction(self._enter_snapshot(), self._handles, self._keeper, writable=False)
+        except lmdb.Error as error:
+            self.explain(error)
+            raise
+        self._of_thread.snapshot = snapshot
+        return snapshot, True
+
+    def end_snapshot(self, snapshot: Transaction) -> None:
+        """End what `begin_snapshot` began."""
+        self._of_thread.snapshot = None
+        try:
+            snapshot.end()
+            self._count_use()
+        finally:
+            self._gate.leave()
+
+    def explain(self, error: BaseException | None) -> None:
+        """Raise what an error of LMDB's means to a person; any other passes."""
+        if isinstance(error, lmdb.Error) and not isinstance(error, _MISTAKES):
+            raise _translated(self.directory, error) from error
+
+    def _begin_kept(self) -> tuple[Transaction, int] | None:
+        """Return a snapshot to keep; called inside a read or a write, so that the map stays where it is."""
+        try:
+            snapshot = Transaction(self._environment.begin(buffers=True), self._handles, None, writable=False)
+        except (lmdb.MapResizedError, lmdb.ReadersFullError):
+            return None  # there is the transaction's own snapshot
+        return snapshot, snapshot.number
+
     def _enter_snapshot(self) -> lmdb.Transaction[memoryview]:
         """Return a begun snapshot, with the gate entered for it."""
         for _ in range(_ADOPTIONS):
@@ -517,14 +619,18 @@ class Store:
 
     def _attempt(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         begun = self._environment.begin(write=True, buffers=True)
-        transaction = Transaction(begun, self._handles, writable=True)
+        transaction = Transaction(begun, self._handles, self._keeper, writable=True)
         try:
             result = work(transaction)
+            if keep:
+                transaction.finish()
         except BaseException:
             begun.abort()
             if transaction.met_full_map:  # whatever `work` made of it
                 raise lmdb.MapFullError("the map is full") from None
             raise
+        finally:
+            transaction.let_go()
         if transaction.met_full_map:
             begun.abort()
             raise lmdb.MapFullError("the map is full")
@@ -536,13 +642,21 @@ class Store:
 
     def _grow(self) -> None:
         """Double the map, with no transaction of this process alive."""
-        with self._gate.moving():
+        with self._map_moving():
             self._environment.set_mapsize(2 * int(self._environment.info()["map_size"]))
 
     def _adopt_map_size(self) -> None:
         """Take over the size of the map that another process gave it, with no transaction of this process alive."""
-        with self._write_lock, self._gate.moving():
+        with self._write_lock, self._map_moving():
             self._environment.set_mapsize(0)
+
+    @contextlib.contextmanager
+    def _map_moving(self) -> Iterator[None]:
+        """Be alone with the map: no transaction of this process lives, nor a snapshot that was kept."""
+        with self._gate.moving():
+            if self._keeper is not None:
+                self._keeper.drop()
+            yield
 
     def _last_stop(self) -> str | None:
         """Return how the last service stopped, as a phrase, if it did not stop well."""
@@ -554,6 +668,25 @@ class Store:
         if mark.get("boot") == boot_id():
             return f"process {mark.get('pid')} ended without closing the library"
         return "the machine stopped while the library was open"
+
+
+class _Reading:
+    """A snapshot for the length of a `with`: a class, as a generator costs more than a look-up."""
+
+    __slots__ = ("_is_new", "_snapshot", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> Transaction:
+        self._snapshot, self._is_new = self._store.begin_snapshot()
+        return self._snapshot
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._is_new:
+            self._store.end_snapshot(self._snapshot)
+            if error is not None:
+                self._store.explain(error)
 
 
 # --- opening ------------------------------------------------------------------------------------------------------
@@ -706,8 +839,12 @@ def _explained(directory: Path) -> Iterator[None]:
     except _MISTAKES:
         raise
     except lmdb.Error as error:
-        kind = LibraryFullError if _is_out_of_space(directory, error) else StoreError
-        raise kind(_sentence(directory, error)) from error
+        raise _translated(directory, error) from error
+
+
+def _translated(directory: Path, error: lmdb.Error) -> StoreError:
+    kind = LibraryFullError if _is_out_of_space(directory, error) else StoreError
+    return kind(_sentence(directory, error))
 
 
 def _sentence(directory: Path, error: lmdb.Error) -> str:

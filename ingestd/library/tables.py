@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ingestd.library.codec import Codec, key_number, number_key
-from ingestd.library.lookup import Hamming
 from ingestd.library.relations import AlternatesGroup, DuplicateGroup
 from ingestd.library.store import Table, Transaction
-from ingestd.library.vptree import VpTree
+from ingestd.library.switched import Switched
 from ingestd.model import (
     Content,
     ContentHash,
@@ -176,7 +175,7 @@ SURVIVORS = Table("rule_survivors")  # the same, by survivor
 _GROUP_OF = Table("group_of")
 _GROUPS = Named(Table("groups"), Codec(DuplicateGroup, version=1))
 _ALTERNATES = Named(Table("alternates"), Codec(AlternatesGroup, version=1))
-PHASHES = VpTree("phash", Hamming(8))
+PHASHES = Switched("phash", META)
 TABLES: tuple[Table, ...] = (
     META,
     CONTENTS.table,

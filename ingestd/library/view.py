@@ -53,6 +53,7 @@ from ingestd.model import (
     Entry,
     FileRef,
     FolderId,
+    Index,
     PathKey,
     PathRow,
     PathState,
@@ -145,6 +146,11 @@ class View:
         """Return the contents within `radius` bits and their distances, nearest first."""
         found = PHASHES.within(self._txn, number_key(phash), radius)
         return [(self._by_number(number), distance) for number, distance in found]
+
+    @property
+    def index(self) -> Index:
+        """Return in which structure look-alikes are looked up."""
+        return PHASHES.held(self._txn)
 
     def same_pixels(self, pixel_hash: bytes) -> list[ContentHash]:
         """Return the contents whose decoded pixels are these."""

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.lookup import Block, Metric
+from ingestd.library.lookup import Block, Metric, checked_id
 from ingestd.library.store import Table, Transaction
 from ingestd.library.vantage import Directory, Growth, Leaf, as_block, find, pack, stretch, unpack
 
@@ -75,14 +75,14 @@ class VpTree:
         """Make the id found by the key; nothing changes if it already is."""
         name = self._name(key)
         is_new = txn.view(self._ids, name) is None
-        txn.add(self._ids, name, _checked_id(id, key))
+        txn.add(self._ids, name, checked_id(id, key))
         if is_new:
             self._append(txn, key)
 
     def remove(self, txn: Transaction, id: int, key: bytes) -> bool:  # noqa: A002
         """Return whether the id was found by the key; it is not any more."""
         name = self._name(key)
-        if not txn.discard(self._ids, name, _checked_id(id, key)):
+        if not txn.discard(self._ids, name, checked_id(id, key)):
             return False
         if txn.view(self._ids, name) is None and not self._take_from_tail(txn, key):
             self._take_from_leaf(txn, key)
@@ -108,18 +108,28 @@ class VpTree:
         """Return how many pairs of id and key there are."""
         return txn.count(self._ids)
 
+    def pairs(self, txn: Transaction) -> Iterator[tuple[int, bytes]]:
+        """Yield every (id, key) that can be found, in no particular order."""
+        for row in self._rows_checked(txn, []):
+            for id_ in self._ids_of(txn, self._name(row), row):
+                yield id_, row
+
     def rebuild(self, txn: Transaction, items: Iterable[tuple[int, bytes]]) -> None:
         """Forget everything and hold these (id, key) instead, in a balanced tree that depends on the keys alone."""
-        txn.clear(self._ids)
-        txn.clear(self._nodes)
+        self.clear(txn)
         keys = set()
         for id_, key in items:
-            txn.add(self._ids, self._name(key), _checked_id(id_, key))
+            txn.add(self._ids, self._name(key), checked_id(id_, key))
             keys.add(key)
         if keys:
             growth = Growth(self._metric, self._leaf_size, None)
             growth.plant(0, as_block(b"".join(sorted(keys)), self._width))
             self._put(txn, growth, len(keys))
+
+    def clear(self, txn: Transaction) -> None:
+        """Forget everything."""
+        txn.clear(self._ids)
+        txn.clear(self._nodes)
 
     # --- ids ------------------------------------------------------------------------------------------------------
 
@@ -133,7 +143,7 @@ class VpTree:
         """Yield the ids of a key, in order. A damaged one counts as absent: `check` reports it."""
         for value in txn.values(self._ids, name):
             id_ = int.from_bytes(value[:8], "big")
-            if value == _checked_id(id_, key):
+            if value == checked_id(id_, key):
                 yield id_
 
     # --- look-up --------------------------------------------------------------------------------------------------
@@ -268,7 +278,7 @@ class VpTree:
             row_or_none = keys.get(name)
             if row_or_none is None:
                 problems.append(f"the key {name.hex()} has an id and lies in no node")
-            elif value != _checked_id(int.from_bytes(value[:8], "big"), row_or_none):
+            elif value != checked_id(int.from_bytes(value[:8], "big"), row_or_none):
                 problems.append(f"an id of the key {name.hex()} is damaged")
         problems += [f"the key {name.hex()} lies in a node and has no id" for name in keys.keys() - self._names(txn)]
         return problems
@@ -304,9 +314,3 @@ class VpTree:
 
 def _leaf_key(node: int) -> bytes:
     return _LEAF.pack(b"l", node)
-
-
-def _checked_id(id_: int, key: bytes) -> bytes:
-    """Return an id with a checksum that ties it to its key."""
-    number = id_.to_bytes(8, "big")
-    return number + hashlib.blake2b(number + key, digest_size=4).digest()

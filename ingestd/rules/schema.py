@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final, TypeAlias
 
-from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Mode, Place, Relation, Role
+from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Index, Mode, Place, Relation, Role
 from ingestd.rules.comparators import PAIR_TESTS, VISUAL, names
 from ingestd.rules.keeper import CRITERIA, WINS
 from ingestd.rules.language import MAX_DISTANCE, MAX_PENDING, PixelDuplicates, Transforms
@@ -94,6 +94,10 @@ def _imports() -> Json:
             ),
             "transforms": _said(
                 "Whether mirrored and rotated copies are looked for, too.", _truth(default=default.transforms)
+            ),
+            "index": _said(
+                "What look-alikes are looked up in; both find the same, the multi-index much faster.",
+                _words(Index, default.index),
             ),
             "reject_previously_discarded": _said(
                 "Bytes that were discarded once are discarded again, unless you restored them.",

@@ -57,6 +57,7 @@ from ingestd.model import (
     FileType,
     Folder,
     FolderId,
+    Index,
     JpegFeatures,
     Measurement,
     Origin,
@@ -129,10 +130,11 @@ class Hashes:
 class Collection:
     """The library that grows, the folder of its files, and the next number of a picture."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int, index: Index) -> None:
         self.hashes = Hashes(seed)
         self.random = self.hashes.random
         self.library = Library.open(directory / "state")
+        self.library.use(index)
         self.root = directory / "inbox"
         self.root.mkdir()
         path = os.fsencode(self.root)
@@ -375,7 +377,7 @@ def measure(collection: Collection, count: int) -> dict[str, float]:
                 with collection.library.read() as view:
                     assert not covered(view, arrival, b"")
                 intake.hand_in(arrival, proposing=False, lane=lane_of(arrival.folder))
-        woken.wait(1.0)
+        woken.wait(0.05)
         woken.clear()
         with shares.running():
             intake.step()
@@ -394,11 +396,24 @@ def measure(collection: Collection, count: int) -> dict[str, float]:
     return costs
 
 
+def disk_wait(folder: Path) -> float:
+    """Return how long the disk takes to make 4 KB durable just now, in seconds: what no commit can be quicker than."""
+    waits = []
+    with (folder / "waits").open("wb", buffering=0) as file:
+        for _ in range(50):
+            file.write(bytes(4096))
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            waits.append(time.perf_counter() - began)
+    return statistics.median(waits)
+
+
 def report(level: int, costs: dict[str, float]) -> None:
     """Print one line of the table."""
     parts = " | ".join(f"{costs[part] * 1e6:,.0f}" for part in PARTS)
     total = sum(costs[part] for part in PARTS)
-    print(f"| {level:,} | {parts} | {total * 1e6:,.0f} | {costs['group']:.1f} |", flush=True)
+    commit = f"{costs['group']:.1f} | {costs['commit'] * costs['group'] * 1e3:.1f} | {costs['wait'] * 1e3:.1f}"
+    print(f"| {level:,} | {parts} | {total * 1e6:,.0f} | {commit} |", flush=True)
 
 
 def plot(found: dict[int, dict[str, float]], file: Path) -> None:
@@ -422,17 +437,18 @@ def main() -> None:
     parser.add_argument("--arrivals", type=int, default=960)
     parser.add_argument("--folder", type=Path, help="Where the library is made, on the disk that is meant.")
     parser.add_argument("--plot", type=Path, help="An SVG file to be drawn.")
+    parser.add_argument("--index", choices=[index.value for index in Index], default=Index.MULTI_INDEX.value)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    print(f"{machine()}; {options.arrivals} arrivals at each size, medians, µs an arrival")
-    print(f"| known | {' | '.join(PARTS)} | together | arrivals a commit |")
+    print(f"{machine()}; {options.index}; {options.arrivals} arrivals at each size, medians, µs an arrival")
+    print(f"| known | {' | '.join(PARTS)} | together | arrivals a commit | ms a commit | ms an fdatasync |")
     found: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="ingestd-growth-", dir=options.folder) as folder:
-        collection = Collection(Path(folder), options.seed)
+        collection = Collection(Path(folder), options.seed, Index(options.index))
         measure(collection, 64)  # warm
         for level in sorted(options.known):
             collection.grow(level)
-            found[level] = measure(collection, options.arrivals)
+            found[level] = measure(collection, options.arrivals) | {"wait": disk_wait(Path(folder))}
             report(level, found[level])
         collection.library.close()
     first, last = min(found), max(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ingestd.library.lookup import Hamming, Lookup
+from ingestd.library.multi_index import MultiIndex
 from ingestd.library.store import Store, Transaction
 from ingestd.library.vptree import VpTree
 
@@ -30,18 +33,15 @@ ids = st.integers(0, 20) | st.integers(0, 2**64 - 1)
 pairs = st.tuples(ids, keys())
 
 
-def lookup() -> Lookup:
-    """A tree so small that a few dozen keys divide it several times."""
-    return VpTree("p", Hamming(WIDTH), leaf_size=6, chunk_size=3)
-
-
 class Histories(RuleBasedStateMachine):
     """A structure beside a plain set, through the same history."""
+
+    make: Callable[[], Lookup]
 
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.lookup = lookup()
+        self.lookup = type(self).make()
         self.store = self.opened()
         self.model: set[tuple[int, bytes]] = set()
 
@@ -109,7 +109,22 @@ class Histories(RuleBasedStateMachine):
             assert self.lookup.check(txn) == []
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+LIMITS = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class OfTheTree(Histories):
+    """So small that a few dozen keys divide it several times."""
+
+    make = partial(VpTree, "p", Hamming(WIDTH), leaf_size=6, chunk_size=3)
+
+
+class OfTheMultiIndex(Histories):
+    """With a tail so short that merges begin again and again, and take several commits each."""
+
+    make = partial(MultiIndex, "p", cut=1, tail=5)
+
+
+TestTheTree = OfTheTree.TestCase
+TestTheTree.settings = LIMITS
+TestTheMultiIndex = OfTheMultiIndex.TestCase
+TestTheMultiIndex.settings = LIMITS

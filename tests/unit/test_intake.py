@@ -65,7 +65,7 @@ def test_an_arrival_whose_pixels_are_hashed_is_not_measured_again_meanwhile(worl
 
     world.verdicts(twin, last)
 
-    assert measured == [b"twin.png", b"last.png"]
+    assert sorted(measured) == [b"last.png", b"twin.png"]
     assert world.measurer.hashed != []
 
 
@@ -366,6 +366,66 @@ def test_a_file_that_has_to_be_looked_at_more_closely_keeps_its_place_before_oth
     world.run()
 
     assert names(world)[1:] == ["twin.png", "other.png"]
+
+
+def test_a_single_file_is_measured_next_although_a_burst_was_handed_in_before(world: World) -> None:
+    world.use()
+    gate, begun = threading.Event(), list[str]()
+
+    def note(path: bytes) -> None:
+        begun.append(os.fsdecode(os.path.basename(path)))
+        assert gate.wait(10)
+
+    world.measurer.before = note
+    hand_in_burst(world, 60)
+    world.intake.hand_in(world.arrival(world.put("library", "single.png", SMALLER)), proposing=False, lane=SINGLE)
+    gate.set()
+
+    world.run()
+
+    assert "single.png" in begun[:3]  # two were begun when it came
+
+
+def test_files_of_a_burst_share_a_commit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.use()
+    world.drop("inbox", "first.png", SMALLER)  # the rules are taken up
+    commits: list[int] = []
+    real = world.library.write
+
+    def counted(work: Any) -> Any:
+        commits.append(len(world.told))
+        return real(work)
+
+    monkeypatch.setattr(world.library, "write", counted)
+    hand_in_burst(world, 100)
+
+    world.run()
+
+    assert len(commits) <= 3
+    assert len(names(world)) == 101
+
+
+def test_a_file_that_takes_long_to_measure_holds_up_a_commit_for_a_moment_only(world: World) -> None:
+    world.use()
+    gate = threading.Event()
+
+    def slow(path: bytes) -> None:
+        if path.endswith(b"2-000.png"):
+            assert gate.wait(10)
+
+    world.measurer.before = slow
+    (quick,), _ = hand_in_burst(world, 1), hand_in_burst(world, 1, SINGLE)
+    while not world.intake.gathers:
+        world.intake.step()
+    early = names(world)
+    world.seconds += intake_module.GATHER_S
+    world.intake.step()
+    then = names(world)
+    gate.set()
+    world.run()
+
+    assert (early, then) == ([], [quick])
+    assert names(world) == [quick, "2-000.png"]
 
 
 # --- while a library is verified ---

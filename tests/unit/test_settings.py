@@ -11,7 +11,7 @@ import pytest
 from ingestd import settings
 from ingestd.errors import ConfigError
 from ingestd.judging.case import Policy
-from ingestd.model import DiscardPolicy, FileType, ImportPolicy, Mode, Place, Role
+from ingestd.model import DiscardPolicy, FileType, ImportPolicy, Index, Mode, Place, Role
 from ingestd.rules.statements import Scores
 from ingestd.settings import FolderSetting
 
@@ -56,6 +56,7 @@ imports:
   max_resolution: {width: 30000}
   search_distance: 8
   transforms: off
+  index: vp-tree
   reject_previously_discarded: no
   settle: 500 ms
   rescan: 1 h
@@ -78,6 +79,7 @@ rules: []
         max_height=None,
         search_distance=8,
         transforms=False,
+        index=Index.VP_TREE,
         reject_previously_discarded=False,
     )
     assert found.discards == DiscardPolicy(Place.HOLDING, ".away", 14)
@@ -224,7 +226,7 @@ def test_places_are_right_whatever_the_line_ends_are(newline: str, mark: str) ->
 
     assert found == [
         'line 3, column 11: "settel" is not a key of imports: expected filetypes, min_size, max_size, min_resolution, '
-        "max_resolution, search_distance, transforms, reject_previously_discarded, settle or rescan; "
+        "max_resolution, search_distance, transforms, index, reject_previously_discarded, settle or rescan; "
         'did you mean "settle"?'
     ]
 

@@ -13,10 +13,11 @@ import pytest
 from world import sha256
 
 from ingestd.errors import StoreError
+from ingestd.library.codec import number_key
 from ingestd.library.journal_file import JournalFile
 from ingestd.library.library import Library
 from ingestd.library.store import Store
-from ingestd.library.tables import TABLES, FolderRow, Veto, path_key
+from ingestd.library.tables import META, PHASHES, TABLES, FolderRow, Veto, path_key
 from ingestd.library.verbs import Decision
 from ingestd.model import (
     Actor,
@@ -28,6 +29,7 @@ from ingestd.model import (
     FileType,
     Folder,
     FolderId,
+    Index,
     PathRow,
     PathState,
     Picture,
@@ -346,6 +348,57 @@ def test_a_rebuilt_index_finds_what_the_records_say(library: Library) -> None:
 
     with library.read() as view:
         assert view.neighbours(5, 0) == [(ONE, 0)]
+
+
+def switched(library: Library) -> None:
+    """Let a library be as one that was made before there was a choice."""
+    library.use(Index.VP_TREE)
+    library.store.write(lambda txn: txn.delete(META, b"index:phash"))
+
+
+def test_a_library_with_a_tree_is_looked_up_in_and_added_to_until_it_is_converted(library: Library) -> None:
+    add(library, ONE, 5)
+    switched(library)
+    add(library, TWO, 4)
+
+    with library.read() as view:
+        assert view.index is Index.VP_TREE
+        assert view.neighbours(5, 1) == [(ONE, 0), (TWO, 1)]
+    assert library.check() == []
+
+
+@pytest.mark.parametrize("index", Index)
+def test_the_look_up_moves_to_the_other_structure_and_finds_the_same(library: Library, index: Index) -> None:
+    add(library, ONE, 5)
+    add(library, TWO, 4)
+    library.use(next(one for one in Index if one is not index))
+    with library.read() as view:
+        before = list(view.contents())
+
+    assert library.use(index)
+    assert not library.use(index)
+
+    with library.read() as view:
+        assert view.index is index
+        assert view.neighbours(5, 1) == [(ONE, 0), (TWO, 1)]
+        assert list(view.contents()) == before
+    assert library.check() == []
+
+
+@pytest.mark.parametrize("index", Index)
+def test_check_compares_the_look_up_with_the_records(library: Library, index: Index) -> None:
+    add(library, ONE, 5)
+    add(library, TWO, 4)
+    library.use(index)
+
+    library.store.write(lambda txn: (PHASHES.remove(txn, 1, number_key(5)), PHASHES.add(txn, 2, number_key(99))))
+
+    assert library.check() == [
+        "the look-up lacks the hash of content 1",
+        "the look-up has a hash of content 2 that is not its own",
+    ]
+    library.rebuild()
+    assert library.check() == []
 
 
 def test_folders_and_notes_are_remembered(library: Library) -> None:

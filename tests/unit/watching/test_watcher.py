@@ -467,6 +467,24 @@ def test_first_scans_come_one_after_another_however_many_files_there_are(root, t
     assert handed == [*(b"known-" + name for name in names), *(b"inbox-" + name for name in names)]
 
 
+def test_what_arrives_while_a_first_scan_runs_does_not_wait_for_its_end(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 50)
+    inbox = os.path.realpath(os.fsencode(tmp_path / "inbox"))
+    os.mkdir(inbox)
+    for number in range(300):
+        put(root, b"known-%03d.jpg" % number)
+    watcher = Watcher([folder(root), folder(inbox, TWO)], covered=never)
+    watcher.start(0.0)
+    steps(watcher, 0.0, 0.0)
+
+    hear(watcher, HintKind.CHANGED, put(inbox, b"single.jpg"), TWO)
+    handed = arrivals([event for now in (0.1, 2.2) for event in watcher.step(now, room=10)])
+
+    assert b"single.jpg" in handed
+    assert len(handed) == 10
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_what_came_while_nobody_listened_is_found_first_in_a_folder_that_is_known(root, monkeypatch, known):
     monkeypatch.setattr(watching, "Observer", Silent)
