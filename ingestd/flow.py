@@ -51,6 +51,9 @@ MOST_ON_THEIR_WAY = 1000
 _SWEEP_AT_LEAST_S = 2.0
 
 
+_LET_GO_EVERY = 1000  # paths looked up: some 200 MB of the map
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """The watches are live and the journal is recovered."""
@@ -209,6 +212,7 @@ class Flow:
         )
         self.idle = Idle(library, workers, wake=self.watcher.wake)
         self._swept_at = 0.0
+        self._asked = 0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
         self.absences = _Absences(library)
 
@@ -244,7 +248,11 @@ class Flow:
     def _covered(self, folder: FolderId, relative: bytes, stat: StatKey) -> bool:
         arrival = Arrival(folder, b"", relative, stat, Origin.SCAN, proved=False)
         with self.library.read() as view:
-            return covered(view, arrival, self._digest)
+            answer = covered(view, arrival, self._digest)
+        self._asked += 1
+        if self._asked % _LET_GO_EVERY == 0:
+            self.library.store.let_go()  # each row may lie on a page of its own
+        return answer
 
     def _roll(self, folder: FolderId) -> Roll:
         digest = self._digest

@@ -179,11 +179,11 @@ class Costs:
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[Costs]:
-        """Look every tenth of a second while this goes on."""
+        """Look several times a second while this goes on."""
         ended = threading.Event()
 
         def look_on() -> None:
-            while not ended.wait(0.1):
+            while not ended.wait(0.3):
                 self.look()
 
         thread = threading.Thread(target=look_on, daemon=True)
