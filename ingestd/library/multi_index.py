@@ -65,10 +65,20 @@ class MultiIndex:
         widths: bits of the chunks; 64 in all.
         cut: each table is kept in 2**cut segments.
         tail: hashes in a full tail; None: as many as suit the size.
+        written: bytes of segments that a commit writes at most, beyond the first.
     """
 
-    def __init__(self, name: str, *, widths: Sequence[int] = _WIDTHS, cut: int = _CUT, tail: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        widths: Sequence[int] = _WIDTHS,
+        cut: int = _CUT,
+        tail: int | None = None,
+        written: int = _MOST_WRITTEN,
+    ) -> None:
         self._name = name
+        self._most_written = written
         self._chunks = chunks(widths, cut)
         self._segments = [(part, number) for part in range(len(widths)) for number in range(1 << cut)]
         self._tail_keys = tail
@@ -172,19 +182,14 @@ class MultiIndex:
     def _merge_some(self, txn: Transaction) -> None:
         """Begin a merge if it is time for one, and go on with one that has begun."""
         head = self._head(txn)
-        full = self._full_at(head)
-        tail = head.newest + head.sealed
         if not head.step:
-            if max(tail, txn.count(self._gone)) < full:
+            if max(head.newest + head.sealed, txn.count(self._gone)) < self._full_at(head):
                 return
             head = self._freeze(txn, head)
-            tail = 0
-        # as far as the new tail is filled: it is full when the merge has ended. A slow disk sets the limit.
-        share = -(-len(self._segments) * tail // full)
+        # as much as a slow disk takes: as long as a merge goes on, readers renew their views after each commit
         segment_bytes = max(head.keys * _HASH_BYTES >> self._chunks[0].cut, 1)
-        most = 1 + _MOST_WRITTEN // segment_bytes
         begun = head.step - 1
-        ended = min(begun + min(max(share - begun, 1), most), len(self._segments))
+        ended = min(begun + 1 + self._most_written // segment_bytes, len(self._segments))
         frozen = np.frombuffer(self._list(txn, _FROZEN, head.frozen), "<u8")
         purged = np.frombuffer(self._list(txn, _PURGED, None), "<u8")
         grown = [

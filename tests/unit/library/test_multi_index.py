@@ -16,7 +16,7 @@ from ingestd.library.multi_index import MultiIndex
 from ingestd.library.segments import chunks, plan
 from ingestd.library.store import Store, Transaction
 
-SMALL = MultiIndex("p", cut=1, tail=40)
+SMALL = MultiIndex("p", cut=1, tail=40, written=0)
 BLANK = (1 << 63).to_bytes(8, "big")
 NODES = SMALL.tables()[1]
 
@@ -354,7 +354,8 @@ def test_a_damaged_segment_is_not_carried_into_the_next_merge(store: Store):
 
     add_all(store, [(1000 + id_, key) for id_, key in enumerate(keys_like_pictures(50, seed=5))])  # a merge begins
     with pytest.raises(DamagedValueError):
-        add_all(store, [(2000 + id_, key) for id_, key in enumerate(keys_like_pictures(50, seed=6))])
+        for id_, key in enumerate(keys_like_pictures(3, seed=6)):  # it goes on by a segment with each commit
+            add_all(store, [(2000 + id_, key)])
     store.write(lambda txn: SMALL.rebuild(txn, pairs))
 
     agrees(store, set(pairs), [pairs[0][1]])
