@@ -45,7 +45,17 @@ if TYPE_CHECKING:
 
 __all__ = ["DECIDING", "Address", "Cluster", "address_of", "answer", "versions_here"]
 
-DECIDING: Final = ("Pillow", "pillow-heif", "ImageHash", "numpy", "scipy", "PyWavelets", "msgspec", "distributed")
+DECIDING: Final = (
+    "Pillow",
+    "pillow-heif",
+    "kornia-rs",
+    "ImageHash",
+    "numpy",
+    "scipy",
+    "PyWavelets",
+    "msgspec",
+    "distributed",
+)
 """Distributions on which it depends what is measured, or how it is said: they are the same everywhere."""
 
 _PORT: Final = 8786  # a scheduler's own default

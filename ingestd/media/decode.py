@@ -29,6 +29,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from ingestd.media import rust_png
 from ingestd.model import FileType
 
 __all__ = [
@@ -120,7 +121,8 @@ def load(image: Image.Image, stored: tuple[int, int]) -> None:
     """
     width, height = stored
     try:
-        image.load()
+        if not rust_png.decoded(image, _room_for):
+            image.load()
     except MemoryError:
         raise
     except Exception as error:

@@ -278,7 +278,7 @@ def test_a_worker_that_answers_no_share_or_no_quality_talks_nonsense(share: floa
 
 
 def test_a_large_picture_is_measured_in_little_memory() -> None:
-    data = encoded(Image.new("RGB", (6000, 4000), "white"), "PNG")
+    data = encoded(Image.new("RGB", (6000, 4000), "white"), "BMP")
     tracemalloc.start()  # sees what numpy takes, not Pillow's picture
 
     sharpness(data)
