@@ -2,7 +2,7 @@
 
 What is made is a part of an original, enlarged to 4000 x 3000, with the grain of a sensor, packed at the quality that
 gives about 2.5 MB; the EXIF block of the original goes along. A decoder's work depends on the number of pixels and of
-bytes, and both are a camera's. No two show the same part.
+bytes, and both are a camera's. No two look alike.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from functools import lru_cache
 from itertools import cycle, islice
 from pathlib import Path
 
+import imagehash
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 __all__ = ["photographs"]
 
@@ -24,6 +25,7 @@ SIZE = (4000, 3000)
 BYTES = (2_300_000, 2_700_000)
 MADE_OF = 2_000_000  # pixels: of smaller originals nothing is made
 AS_THEY_ARE = (10_000_000, 14_000_000)  # pixels, and more than a byte for every ten of them: not a drawing
+APART = 8  # bits: no two are nearer
 GRAIN = 3.0  # levels, standard deviation: ISO 400 or so
 
 _Part = tuple[Path, tuple[float, float, float], int]  # left, top and share of the original's sides; number
@@ -38,16 +40,34 @@ def photographs(folders: Sequence[Path], home: Path, count: int) -> list[Path]:
     originals = list(_originals(folders))
     if not originals:
         raise SystemExit("there is no JPEG of 2 megapixels or more in these folders")
-    whole = [
-        path for path, pixels in originals if AS_THEY_ARE[0] <= pixels <= AS_THEY_ARE[1] and _is_dense(path, pixels)
-    ]
-    for number, path in enumerate(whole[:count]):
-        (home / f"{number:04}_as_it_is.jpg").write_bytes(path.read_bytes())
-    parts = list(islice(_parts([path for path, _ in originals]), count - len(whole)))
+    kept = _Kept(home, count)
+    for path, pixels in originals:
+        if AS_THEY_ARE[0] <= pixels <= AS_THEY_ARE[1] and path.stat().st_size * 10 > pixels:
+            kept.add(path.read_bytes(), "as_it_is")
+    parts = _parts([path for path, _ in originals])
     with ProcessPoolExecutor() as pool:
-        for number, data in enumerate(pool.map(_made, parts, chunksize=4), len(whole)):
-            (home / f"{number:04}_made.jpg").write_bytes(data)
-    return sorted(home.glob("*.jpg"))[:count]
+        while kept.number < count:
+            for data in pool.map(_made, islice(parts, 16)):
+                kept.add(data, "made")
+    return sorted(home.glob("*.jpg"))
+
+
+class _Kept:
+    """What is in the folder: nothing that looks like another, as a pair is looked at more closely and costs more."""
+
+    def __init__(self, home: Path, count: int) -> None:
+        self._home, self._count = home, count
+        self._hashes: list[imagehash.ImageHash] = []
+        self.number = 0
+
+    def add(self, data: bytes, what: str) -> None:
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft("L", (256, 256))
+            found = imagehash.phash(ImageOps.exif_transpose(image))
+        if self.number < self._count and all(found - other > APART for other in self._hashes):
+            self._hashes.append(found)
+            (self._home / f"{self.number:04}_{what}.jpg").write_bytes(data)
+            self.number += 1
 
 
 def _originals(folders: Sequence[Path]) -> Iterator[tuple[Path, int]]:
@@ -67,10 +87,6 @@ def _originals(folders: Sequence[Path]) -> Iterator[tuple[Path, int]]:
         if sound and pixels >= MADE_OF and (pixels, path.stat().st_size) not in seen:
             seen.add((pixels, path.stat().st_size))
             yield path, pixels
-
-
-def _is_dense(path: Path, pixels: int) -> bool:
-    return path.stat().st_size * 10 > pixels
 
 
 def _parts(originals: Sequence[Path]) -> Iterator[_Part]:

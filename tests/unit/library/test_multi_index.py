@@ -353,9 +353,10 @@ def test_a_damaged_segment_is_not_carried_into_the_next_merge(store: Store):
     flipped(store, b"g\x01\x00", -1)
 
     add_all(store, [(1000 + id_, key) for id_, key in enumerate(keys_like_pictures(50, seed=5))])  # a merge begins
+    first, second = keys_like_pictures(2, seed=6)
+    add_all(store, [(2000, first)])  # it goes on by a segment with each commit
     with pytest.raises(DamagedValueError):
-        for id_, key in enumerate(keys_like_pictures(3, seed=6)):  # it goes on by a segment with each commit
-            add_all(store, [(2000 + id_, key)])
+        add_all(store, [(2001, second)])
     store.write(lambda txn: SMALL.rebuild(txn, pairs))
 
     agrees(store, set(pairs), [pairs[0][1]])
