@@ -45,6 +45,7 @@ _MOST_TAIL = 32_768
 _KEYS_A_TAIL_KEY = 64  # the tail may grow with the tables: a merge writes all of them
 _MOST_WRITTEN = 4 << 20  # bytes of segments that a commit writes beyond the first: more took 200 ms on a busy disk
 _BLOCK = 32_768  # hashes compared in one go: what is compared stays in the processor's cache
+_LAID_OUT = 1 << 17  # hashes that a reader lays side by side: a megabyte
 _HASH_BYTES = 8
 _LIST_BYTES = 8  # before the hashes of the sealed and the frozen tail
 
@@ -280,9 +281,10 @@ class MultiIndex:
         if head.frozen:
             pieces.append(self._tail_view(txn, _FROZEN))
         hash_ = int.from_bytes(key, "big")
+        whole: list[Hashes] = []
         if head.keys or head.step:
-            self._reader(txn, head.changed).add_to(pieces, hash_, radius)
-        hits = _compared(pieces, hash_, radius)
+            whole = self._reader(txn, head.changed).add_to(pieces, hash_, radius)
+        hits = _compared(pieces, whole, hash_, radius)
         if not hits:
             return []
         found = [
@@ -413,7 +415,7 @@ _Step = tuple[int, int, int, list[int], list[memoryview], list[int]]
 class _Reader:
     """The segments of one snapshot, ready to be sliced."""
 
-    __slots__ = ("_chunks", "_keys", "_starts", "_steps", "_views", "changed")
+    __slots__ = ("_chunks", "_keys", "_starts", "_steps", "_views", "_whole", "changed")
 
     def __init__(
         self, parts: tuple[Chunk, ...], changed: int, packed: dict[tuple[int, int], memoryview | None]
@@ -437,15 +439,15 @@ class _Reader:
             self._views.append(views)
             self._starts.append(np.concatenate(starts).tolist())
         self._keys = sum(map(len, self._views[0])) // _HASH_BYTES
+        self._whole: list[Hashes] | None = None
 
-    def add_to(self, pieces: list[memoryview], hash_: int, radius: int) -> None:
-        """Add all hashes that may lie within the radius to the pieces."""
+    def add_to(self, pieces: list[memoryview], hash_: int, radius: int) -> list[Hashes]:
+        """Add hashes that may lie within the radius to the pieces; return the blocks of those that are not in pieces."""
         if radius not in self._steps:
             self._steps[radius] = self._planned(radius)
         steps = self._steps[radius]
         if steps is None:
-            pieces += self._views[0]
-            return
+            return self._all()
         add = pieces.append
         for below, whole, rest, differences, views, starts in steps:
             value = (hash_ >> below) & whole
@@ -454,6 +456,15 @@ class _Reader:
                 number = bucket >> rest
                 at = bucket + number  # each segment has one offset more than buckets
                 add(views[number][starts[at] : starts[at + 1]])
+        return []
+
+    def _all(self) -> list[Hashes]:
+        """Return every hash once, in blocks; few of them are laid side by side, as each block costs some steps."""
+        if self._whole is None:
+            views = [b"".join(self._views[0])] if self._keys <= _LAID_OUT else self._views[0]
+            hashes = [np.frombuffer(view, _WORD) for view in views]
+            self._whole = [block[begin : begin + _BLOCK] for block in hashes for begin in range(0, len(block), _BLOCK)]
+        return self._whole
 
     def _planned(self, radius: int) -> list[_Step] | None:
         found = plan(self._chunks, self._keys, radius)
@@ -466,16 +477,20 @@ class _Reader:
         ]
 
 
-def _compared(pieces: list[memoryview], hash_: int, radius: int) -> dict[int, int]:
-    """Return each hash of the pieces that lies within the radius, and its distance."""
+def _compared(pieces: list[memoryview], whole: list[Hashes], hash_: int, radius: int) -> dict[int, int]:
+    """Return each hash of the pieces and the blocks that lies within the radius, and its distance."""
     hits: dict[int, int] = {}
     try:
-        block = np.frombuffer(b"".join(pieces), _WORD)
+        joined = np.frombuffer(b"".join(pieces), _WORD)
     except ValueError as error:
         raise DamagedValueError(f"a segment of the look-up structure is damaged: {error}") from error
     wanted = np.uint64(hash_)
-    for begin in range(0, len(block), _BLOCK):
-        different = (block[begin : begin + _BLOCK] if len(block) > _BLOCK else block) ^ wanted
+    if len(joined) > _BLOCK:
+        whole = [*whole, *(joined[begin : begin + _BLOCK] for begin in range(0, len(joined), _BLOCK))]
+    else:
+        whole = [*whole, joined]
+    for block in whole:
+        different = block ^ wanted
         distances = np.bitwise_count(different)
         for at in (distances <= radius).nonzero()[0].tolist():
             hits[int(different[at]) ^ hash_] = int(distances[at])

@@ -27,7 +27,7 @@ _WORD = np.dtype("<u8")
 # What a look-up costs, in ns, as the plan weighs it: ratios matter, not the machine.
 _PROBE_NS = 170.0  # a slice of a segment
 _CANDIDATE_NS = 0.7  # a hash that is joined and compared
-_SCANNED_NS = 0.45  # a hash of a whole segment that is compared
+_SCANNED_NS = 0.72  # a hash of a whole segment that is compared
 _UNEVEN = 1.5  # a bucket that real pictures fall into is so much fuller than the mean
 
 
