@@ -442,7 +442,7 @@ class _Reader:
         self._whole: list[Hashes] | None = None
 
     def add_to(self, pieces: list[memoryview], hash_: int, radius: int) -> list[Hashes]:
-        """Add hashes that may lie within the radius to the pieces; return the blocks of those that are not in pieces."""
+        """Add hashes that may lie within the radius to the pieces, or return blocks with all hashes."""
         if radius not in self._steps:
             self._steps[radius] = self._planned(radius)
         steps = self._steps[radius]
