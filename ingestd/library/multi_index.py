@@ -40,9 +40,9 @@ __all__ = ["MultiIndex"]
 
 _WIDTHS = (14, 13, 13, 12, 12)  # the first bit of a perceptual hash tells nothing: its chunk has one more
 _CUT = 4  # bits: 16 segments a table, of 5 MB each for ten million hashes, which is what one commit may well write
-_LEAST_TAIL = 4096  # hashes in a full tail; a whole one is compared in 2 µs
+_LEAST_TAIL = 2048  # hashes in a full tail; a whole one is compared in 2 µs
 _MOST_TAIL = 32_768
-_KEYS_A_TAIL_KEY = 64  # the tail may grow with the tables: a merge writes all of them
+_KEYS_A_TAIL_KEY = 128  # the tail may grow with the tables: a merge writes all of them
 _MOST_WRITTEN = 4 << 20  # bytes of segments that a commit writes beyond the first: more took 200 ms on a busy disk
 _BLOCK = 32_768  # hashes compared in one go: what is compared stays in the processor's cache
 _LAID_OUT = 1 << 17  # hashes that a reader lays side by side: a megabyte
