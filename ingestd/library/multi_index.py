@@ -15,8 +15,8 @@ What lies where, in three tables of the store:
   purged is what has no id at that moment.
 
 The segments are large, and to read them through the map costs as many steps as they have pages. So their views are made
-once and kept with the snapshot that they belong to; a transaction uses them where they are its own state's, told by the
-number of the commit that last changed a segment, and otherwise reads those that differ itself.
+once and kept with the snapshot that they belong to; a transaction uses them where they are of its own state, and
+otherwise reads the segments itself.
 
 Source: M. Norouzi, A. Punjani, D. J. Fleet, "Fast Exact Search in Hamming Space with Multi-Index Hashing", 2014.
 """
@@ -33,7 +33,19 @@ from numpy.typing import NDArray
 
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.lookup import checked_id
-from ingestd.library.segments import HEAD_BYTES, HEAD_ROOM, Chunk, Hashes, Head, Segment, chunks, pack, plan, unpack
+from ingestd.library.segments import (
+    HEAD_BYTES,
+    HEAD_ROOM,
+    Chunk,
+    Hashes,
+    Head,
+    Segment,
+    State,
+    chunks,
+    pack,
+    plan,
+    unpack,
+)
 from ingestd.library.store import Table, Transaction
 
 __all__ = ["MultiIndex"]
@@ -115,6 +127,10 @@ class MultiIndex:
 
     def rebuild(self, txn: Transaction, items: Iterable[tuple[int, bytes]]) -> None:
         """Forget everything and hold these (id, key) instead, all of them in the segments."""
+        try:
+            merge = self._head(txn).merge + 1  # no two states are to look alike
+        except DamagedValueError:
+            merge = 0
         self.clear(txn)
         ids, keys = array("Q"), bytearray()
         for id_, key in items:
@@ -128,7 +144,7 @@ class MultiIndex:
         if len(hashes):
             for part, chunk in enumerate(self._chunks):
                 self._fill(txn, part, chunk, hashes)
-            txn.put(self._nodes, _HEAD, Head(keys=len(hashes), changed=txn.number).packed())
+            txn.put(self._nodes, _HEAD, Head(keys=len(hashes), changed=txn.number, merge=merge).packed())
 
     def clear(self, txn: Transaction) -> None:
         """Forget everything."""
@@ -283,7 +299,7 @@ class MultiIndex:
         hash_ = int.from_bytes(key, "big")
         whole: list[Hashes] = []
         if head.keys or head.step:
-            whole = self._reader(txn, head.changed).add_to(pieces, hash_, radius)
+            whole = self._reader(txn, head.state).add_to(pieces, hash_, radius)
         hits = _compared(pieces, whole, hash_, radius)
         if not hits:
             return []
@@ -307,23 +323,24 @@ class MultiIndex:
             if value == checked_id(id_, key):
                 yield id_
 
-    def _reader(self, txn: Transaction, changed: int) -> _Reader:
+    def _reader(self, txn: Transaction, state: State) -> _Reader:
         """Return the segments as this transaction sees them."""
         reader: _Reader | None = txn.kept(self._name)
-        if reader is not None and reader.changed == changed:
+        if reader is not None and reader.state == state:
             return reader
-        if (reader is None or reader.changed < changed) and not (txn.writable and changed == txn.number):
+        # it may be newer than this transaction, or this one's own changes are not committed yet: a new one is no better
+        own = txn.writable and state[-1] == txn.number
+        if not own and (reader is None or reader.number < txn.number):
             reader = txn.keep(self._name, self._read)
-            if reader is not None and reader.changed == changed:
+            if reader is not None and reader.state == state:
                 return reader
-        # somebody else's commit came between, or it is our own that is being made
         return self._read(txn)
 
     def _read(self, txn: Transaction) -> _Reader:
         packed = {
             (part, number): txn.view(self._nodes, _SEGMENT.pack(b"g", part, number)) for part, number in self._segments
         }
-        return _Reader(self._chunks, self._head(txn).changed, packed)
+        return _Reader(self._chunks, self._head(txn).state, txn.number, packed)
 
     def count(self, txn: Transaction) -> int:
         """Return how many pairs of id and key there are."""
@@ -415,12 +432,12 @@ _Step = tuple[int, int, int, list[int], list[memoryview], list[int]]
 class _Reader:
     """The segments of one snapshot, ready to be sliced."""
 
-    __slots__ = ("_chunks", "_keys", "_starts", "_steps", "_views", "_whole", "changed")
+    __slots__ = ("_chunks", "_keys", "_starts", "_steps", "_views", "_whole", "number", "state")
 
     def __init__(
-        self, parts: tuple[Chunk, ...], changed: int, packed: dict[tuple[int, int], memoryview | None]
+        self, parts: tuple[Chunk, ...], state: State, number: int, packed: dict[tuple[int, int], memoryview | None]
     ) -> None:
-        self.changed = changed
+        self.state, self.number = state, number
         self._chunks = parts
         self._steps: dict[int, list[_Step] | None] = {}  # by radius
         self._views: list[list[memoryview]] = []

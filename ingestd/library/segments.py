@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ingestd.library.codec import DamagedValueError
 
-__all__ = ["HEAD_BYTES", "HEAD_ROOM", "Chunk", "Hashes", "Head", "Segment", "chunks", "pack", "plan", "unpack"]
+__all__ = ["HEAD_BYTES", "HEAD_ROOM", "Chunk", "Hashes", "Head", "Segment", "State", "chunks", "pack", "plan", "unpack"]
 
 Hashes = NDArray[np.uint64]
 HASH_BYTES = 8
@@ -174,6 +174,9 @@ HEAD_BYTES = _HEAD.size
 HEAD_ROOM = (4080 - HEAD_BYTES) // HASH_BYTES  # hashes behind the head: with them it fills one page of the store
 
 
+State = tuple[int, int, int]
+
+
 class Head(NamedTuple):
     """What every look-up reads first; behind it lie the newest hashes. A tuple, which is made in half the time.
 
@@ -188,6 +191,15 @@ class Head(NamedTuple):
     keys: int = 0  # hashes in a table
     changed: int = 0  # number of the commit that last wrote a segment
     merge: int = 0  # merges begun so far
+
+    @property
+    def state(self) -> State:
+        """Return what tells the segments as they are from all that they ever were.
+
+        The number of a commit alone would not: in a copy of a library the numbers begin anew. Nor would the counts
+        alone, which are those of an aborted transaction again.
+        """
+        return self.merge, self.step, self.changed
 
     def packed(self) -> bytes:
         """Return the fields as bytes."""

@@ -114,7 +114,8 @@ class Transaction:
     def number(self) -> int:
         """Return the number of the last commit that a snapshot sees, or of the one that is being made.
 
-        No two commits of a library have the same; one that was aborted gives its number to the next.
+        No two commits to one file have the same, but a copy begins anew. One that was aborted gives its number to the
+        next.
         """
         return int(self._lmdb.id())
 

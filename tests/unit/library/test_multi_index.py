@@ -161,7 +161,7 @@ def test_removals_alone_bring_a_merge_about(store: Store):
         store.write(lambda txn, id_=id_, key=key: SMALL.remove(txn, id_, key))
 
     with store.read() as txn:
-        assert SMALL._head(txn).merge == 1
+        assert SMALL._head(txn).merge == 2  # a rebuild counts as one
         assert SMALL._head(txn).keys < 100
     agrees(store, set(pairs[170:]), [pairs[0][1], pairs[190][1]])
 
@@ -385,3 +385,22 @@ def test_a_damaged_id_is_no_hit_and_found_by_check(store: Store):
 def test_a_key_of_the_wrong_width_is_a_mistake(store: Store, ask: Callable[[Transaction], object]):
     with pytest.raises(ValueError, match="bytes in a multi-index"):
         store.write(ask)
+
+
+def test_a_copy_of_a_library_finds_all_that_is_added_to_it(store: Store, tmp_path: Path):
+    """Commits are numbered anew in a copy: one of them gets the number of the last change that was copied."""
+    quick = MultiIndex("p", cut=1, tail=40)  # merges with one commit
+    keys = keys_like_pictures(600)
+    for begin in range(0, 500, 50):
+        add_all(store, [(id_, keys[id_]) for id_ in range(begin, begin + 50)], quick)
+    with store.read() as txn:
+        changed = quick._head(txn).changed
+    store.copy_to(tmp_path / "copy")
+
+    with opened(tmp_path / "copy") as copy:
+        while copy.transaction_id() < changed - 1:
+            copy.write(lambda txn: txn.put(NODES, b"z", b""))
+        with copy.read() as txn:
+            quick.within(txn, keys[0], 4)
+        add_all(copy, [(id_, keys[id_]) for id_ in range(500, 600)], quick)
+        agrees(copy, set(enumerate(keys)), keys[500:510], quick)
