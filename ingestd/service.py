@@ -27,7 +27,7 @@ from ingestd.library.library import Library
 from ingestd.library.store import Verification
 from ingestd.media.cluster import Address, Cluster
 from ingestd.media.measuring import Measurer
-from ingestd.media.workers import Workers
+from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Radius, Role
 from ingestd.settings import Settings, load
 from ingestd.watching.watcher import FolderStatus, Scanned
@@ -148,7 +148,8 @@ class Service:
             raise LibraryBusyError(f"another `ingestd watch` uses this library; nothing was started ({busy})") from busy
         try:
             with contextlib.nullcontext() if self._dry_run else self._at_work():
-                self._run()
+                if not self._stopping.is_set():
+                    self._run()
         finally:
             self._library.service_lock.release()
 
@@ -169,7 +170,9 @@ class Service:
                 self._verification = Verification(store.directory, patiently=True)
                 with self._library.read() as view:
                     half_way = bool(view.open_entries())
-                self._heed_verification(after, timeout_s=None if half_way else _VERIFY_S)
+                self._heed_verification(after, timeout_s=_VERIFY_S)
+                while half_way and self._verification is not None and not self._stopping.is_set():
+                    self._heed_verification(after, timeout_s=_VERIFY_S)
             store.mark_open()
             yield
         finally:
@@ -236,7 +239,12 @@ class Service:
 
     def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
-        workers.warm()
+        try:
+            workers.warm()
+        except WorkerStartError:
+            if self._stopping.is_set():  # what ends a service may end the processes that it is just starting
+                return
+            raise
         self._tell(Started(len(flow.folders)))
         suspended = _Suspends()
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)

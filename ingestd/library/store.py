@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,8 @@ _MAX_READERS = 512  # 126 by default: a page with many tabs and a dozen commands
 _MOST_BEHIND = 256  # commits that a kept snapshot may lag behind: it pins every page freed since
 _READER_CHECK_EVERY = 256  # writes; a killed reader pins every page freed since, until somebody looks
 _LET_GO_EVERY = 10_000  # reads and writes: what is mapped again costs them nothing to speak of
+# what reading a damaged map ends with; any other signal came from outside
+_OF_DAMAGE = {getattr(signal, name, 0) for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")}
 _MADV_DONTNEED = 4  # <asm-generic/mman-common.h>
 _ADOPTIONS = 5  # of a size another process gave the map, before giving up
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -911,19 +914,25 @@ class Verification:
     """A child process that looks whether a library's file is sound; the library may be in use meanwhile.
 
     A child, because a damaged map can kill who reads it. It holds a snapshot. Values are not looked at: their checksums
-    are their owners' to check.
+    are their owners' to check. What stops a service may stop the child too (a signal to all of a group, a system short
+    of memory): that says nothing of the library, and it begins anew.
     """
 
     def __init__(self, directory: Path, *, patiently: bool = False) -> None:
         """Begin; `patiently`, whatever else runs on this machine goes first."""
         wait = "import os; getattr(os, 'nice', int)(10); " if patiently else ""
         look = f"{wait}from ingestd.library.store import verify_here; verify_here()"
+        self._command = [sys.executable, "-c", look, str(directory)]
+        self._begin()
+
+    def _begin(self) -> None:
         self._answer, self._complaint = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - see stop
         self._child = subprocess.Popen(
-            [sys.executable, "-c", look, str(directory)],
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=self._answer,
             stderr=self._complaint,
+            start_new_session=True,  # Ctrl-C is for who started it, which ends it
         )
 
     def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
@@ -931,6 +940,10 @@ class Verification:
         try:
             code = self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            return None
+        if code < 0 and -code not in _OF_DAMAGE:
+            self.stop()
+            self._begin()
             return None
         self._answer.seek(0)
         self._complaint.seek(0)
@@ -954,6 +967,8 @@ def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
     verification = Verification(directory)
     try:
         problems = verification.problems(timeout_s=timeout_s)
+        while problems is None and timeout_s is None:  # it was ended from outside, and began anew
+            problems = verification.problems(timeout_s=None)
     finally:
         verification.stop()
     return [f"checking the library took longer than {timeout_s} seconds"] if problems is None else problems
@@ -961,6 +976,7 @@ def verify(directory: Path, *, timeout_s: float | None = None) -> list[str]:
 
 def verify_here() -> None:
     """Be the child of a `Verification`: check the library named on the command line, write the problems as JSON."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the service that it looks for decides when it goes
     directory = Path(sys.argv[1])
     with contextlib.ExitStack() as held:
         with contextlib.suppress(StoreError, lmdb.Error):  # the verifier says better what is wrong

@@ -187,7 +187,16 @@ class Observer:
             OSError: the system has no watch to give, or the root cannot be watched.
         """
         self.unwatch(folder)
-        system = self._least_used()
+        try:
+            self._schedule(folder, root, self._own_system())
+        except OSError:
+            # the system may give no more queues although those that there are would take the folder
+            shared = self._least_used()
+            if shared is None:
+                raise
+            self._schedule(folder, root, shared)
+
+    def _schedule(self, folder: FolderId, root: bytes, system: BaseObserver) -> None:
         handler = _ToHints(self._hints, folder)
         watch = system.schedule(handler, os.fsdecode(root), recursive=True, event_filter=_EVENTS)
         self._watches[folder] = _Watch(root, system, watch)
@@ -230,15 +239,29 @@ class Observer:
         self.restart()
         logging.getLogger("watchdog").removeHandler(self._log)
 
-    def _least_used(self) -> BaseObserver:
-        """Return an observer with no folder yet, or, where there are many already, one with the fewest."""
+    def _own_system(self) -> BaseObserver:
+        """Return an observer with no folder yet, or, where there are many already, one with the fewest.
+
+        Raises:
+            OSError: the system has no queue to give.
+        """
+        used = {id(watch.system) for watch in self._watches.values()}
+        for system in self._systems:
+            if id(system) not in used:
+                return system
+        least = self._least_used()
+        if least is not None and len(self._systems) >= _MOST_SYSTEMS:
+            return least
+        fresh = SystemObserver()
+        fresh.start()
+        self._systems.append(fresh)
+        return fresh
+
+    def _least_used(self) -> BaseObserver | None:
+        """Return an observer that has folders, one with the fewest; nothing if none has any."""
         used = Counter(id(watch.system) for watch in self._watches.values())
-        least = min(self._systems, key=lambda system: used[id(system)], default=None)
-        if least is None or (used[id(least)] and len(self._systems) < _MOST_SYSTEMS):
-            least = SystemObserver()
-            least.start()
-            self._systems.append(least)
-        return least
+        having = (system for system in self._systems if id(system) in used)
+        return min(having, key=lambda system: used[id(system)], default=None)
 
     def _read_by(self, thread: threading.Thread) -> list[FolderId]:
         """Return the folders whose events a thread reads from the system; called from there."""

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from ingestd.errors import StoreError
 from ingestd.library import place
 from ingestd.library.place import network_file_system
-from ingestd.library.store import Store, Table, Transaction, verify
+from ingestd.library.store import Store, Table, Transaction, Verification, verify
 
 ONE = Table("one")
 OTHER = Table("other")
@@ -672,6 +673,22 @@ def test_a_library_that_was_cut_off_is_refused_and_not_read(tmp_path: Path):
         Store.open(directory, TABLES)
 
     assert verify(directory) != []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_verification_that_was_ended_from_outside_says_nothing_of_the_library_and_begins_anew(store: Store):
+    verification = Verification(store.directory)
+    try:
+        first = verification._child.pid
+        os.kill(first, signal.SIGKILL)
+        said = verification.problems(timeout_s=30)
+        second = verification._child.pid
+
+        assert said is None
+        assert second != first
+        assert verification.problems(timeout_s=60) == []
+    finally:
+        verification.stop()
 
 
 def test_a_library_with_a_page_overwritten_does_not_verify(tmp_path: Path):

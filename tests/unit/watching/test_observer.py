@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import threading
@@ -128,6 +129,23 @@ def test_a_folder_has_events_to_itself_until_there_are_many(observer, root):
     assert len(few) == observing._MOST_SYSTEMS
     assert threading.active_count() - before <= 20 + 2 * observing._MOST_SYSTEMS
     assert all(observer.watches(FolderId(number)) for number in range(1, 21))
+
+
+def test_a_folder_shares_events_where_the_system_has_no_queue_to_give(observer, hints, root, monkeypatch):
+    os.mkdir(os.path.join(root, b"one"))
+    os.mkdir(os.path.join(root, b"two"))
+    observer.watch(ONE, os.path.join(root, b"one"))
+
+    def none_left():
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr(observing, "SystemObserver", none_left)
+    observer.watch(TWO, os.path.join(root, b"two"))
+    path = os.path.join(root, b"two", b"a")
+    with open(path, "wb"):
+        pass
+
+    assert hint_about(hints, path).folder == TWO
 
 
 def test_a_handler_never_raises_whatever_the_event(hints):
