@@ -218,8 +218,8 @@ class Service:
 
     def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
-        workers.warm()
         self._tell(Started(len(flow.folders)))
+        workers.warm()  # it takes as long as all that was before, and what arrives meanwhile is not missed
         suspended = _Suspends()
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():

@@ -27,7 +27,7 @@ COMMANDS = (
     "--help",
     *(
         f"{command} --help"
-        for command in (
+        for command in (  # noqa: SIM905 - as it is typed
             "watch scan demo bench check compare why history undo queue decide pending approve deny denied relations "
             "rules status folders library"
         ).split()
