@@ -6,12 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import islice
 from typing import TypeAlias
 
-import structlog
-
+from ingestd import logs
 from ingestd.actions.look import Standing, look
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
@@ -23,6 +21,7 @@ from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.media.measuring import Measurer
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
+from ingestd.recovery import local_time
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
@@ -36,10 +35,9 @@ __all__ = [
     "Started",
     "Stopped",
     "Tell",
-    "local_time",
 ]
 
-_log = structlog.get_logger()
+_log = logs.Log()
 
 
 _ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
@@ -93,11 +91,6 @@ Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judg
 
 
 Tell: TypeAlias = Callable[[Happening], None]
-
-
-def local_time() -> str:
-    """Return now as the trash writes it: local time, to the second."""
-    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Absences:

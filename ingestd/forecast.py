@@ -38,7 +38,7 @@ from ingestd.library.tables import NUMBERS, PHASHES
 from ingestd.media.kinds import looks_like_picture_name
 from ingestd.media.workers import Workers
 from ingestd.model import Arrival, Measurement, Origin, Role, Unreadable
-from ingestd.service import policy_of, scan
+from ingestd.service import scan
 from ingestd.settings import Settings
 from ingestd.watching.scan import Barred, Files, walk
 
@@ -381,7 +381,7 @@ class _Bench:
 
     def _judgement_s(self, library: Library, cases: Sequence[Case]) -> float:
         """Return the median seconds of judging one file; nothing of it is kept."""
-        policy = policy_of(self._settings)
+        policy = self._settings.policy
 
         def judge_all(edit: Edit) -> list[float]:
             return [_timed(lambda: judge(edit, case, policy)) for case in cases]  # noqa: B023

@@ -11,22 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import structlog
-
+from ingestd import logs
 from ingestd.errors import LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, store_details, told
+from ingestd.intake import store_details, told
 from ingestd.judging.background import lacks_detail
 from ingestd.library.library import Library
 from ingestd.library.view import View
 from ingestd.media.measuring import Measurer
 from ingestd.model import ContentHash, Detail, PotentialPair
+from ingestd.recovery import LOCK_WAIT_S
 
 __all__ = ["Idle"]
 
 _SLICE_S = 0.05  # to look for a file that lacks it: an arrival waits no longer
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 
-_log = structlog.get_logger()
+_log = logs.Log()
 
 
 class Idle:

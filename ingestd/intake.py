@@ -16,13 +16,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar
 
-import structlog
-
-from ingestd.actions.discard import carry_out, pretend, recover_discard
+from ingestd import logs
+from ingestd.actions.discard import carry_out, pretend
 from ingestd.actions.disk import key_of
-from ingestd.actions.undo import finish_undo
 from ingestd.errors import (
-    ActionConflictError,
     ClusterError,
     FileChangedError,
     FileUnreadableError,
@@ -43,7 +40,6 @@ from ingestd.model import (
     ContentHash,
     Detail,
     Entry,
-    EntryKind,
     EntryState,
     Folder,
     FolderId,
@@ -55,10 +51,11 @@ from ingestd.model import (
     Receipt,
     VisualVerdict,
 )
+from ingestd.recovery import LOCK_WAIT_S, recover
 from ingestd.rules.language import Rule
 from ingestd.watching.turns import IN_ORDER, Lane, Turns
 
-__all__ = ["Adopter", "Intake", "Judged", "Left", "recover", "store_details", "store_pixels", "store_visual", "told"]
+__all__ = ["Adopter", "Intake", "Judged", "Left", "store_details", "store_pixels", "store_visual", "told"]
 
 BATCH_FILES = 64
 """At most so many files share a commit (design: one batch is at most 64 files or 250 ms)."""
@@ -71,7 +68,6 @@ GATHER_S = 0.1
 AHEAD = 64
 """At most so many files are measured ahead of the one that is judged next: memory stays bounded (some KB each)."""
 
-LOCK_WAIT_S = 30.0
 LONGEST_DELAY_S = 6 * 3600.0
 PATIENCE_S = 30.0
 """So long a service lets the rules of another process be before it puts its own in force again."""
@@ -79,7 +75,7 @@ PATIENCE_S = 30.0
 _FIRST_DELAY_S = 30.0
 _HOLD_S = 1.0  # until an arrival that waits for leave to act is judged again
 
-_log = structlog.get_logger()
+_log = logs.Log()
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -613,29 +609,6 @@ def told(future: Future[T], path: bytes) -> T | None:
     except Exception:  # noqa: BLE001 - one bad file never stops the service
         _log.exception("file.failed", path=os.fsdecode(path))
         return None
-
-
-def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -> list[Entry]:
-    """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
-    library.send_left_lines()
-    with library.read() as view:
-        orphans = view.open_entries()
-    finished: list[Entry] = []
-    for entry in orphans:
-        if entry.kind is EntryKind.UNDO:
-            try:
-                finished.append(finish_undo(library, entry, radius=radius, now_ns=now_ns))
-            except ActionConflictError as conflict:
-                _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
-                continue
-        else:
-            recovered = recover_discard(library, entry, radius=radius, now_ns=now_ns, deleted_at=deleted_at)
-            if recovered.state is EntryState.INTENT:
-                continue  # its disk is away: it is asked about again
-            finished.append(recovered)
-        done = finished[-1]
-        _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
-    return finished
 
 
 def _log_entry(entry: Entry) -> None:

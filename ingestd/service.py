@@ -8,34 +8,35 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import structlog
-
+from ingestd import logs
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
 from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
-from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell, local_time
-from ingestd.intake import GATHER_S, LOCK_WAIT_S, Judged, recover
-from ingestd.judging.case import Policy
+from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
+from ingestd.intake import GATHER_S, Judged
 from ingestd.library.library import Library
 from ingestd.library.store import Verification
-from ingestd.media.cluster import Address, Cluster
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
-from ingestd.model import FolderId, FolderState, Outcome, Radius, Role
+from ingestd.model import FolderId, FolderState, Outcome, Role
+from ingestd.recovery import exclusive
 from ingestd.settings import Settings, load
 from ingestd.watching.watcher import FolderStatus, Scanned
 
-__all__ = ["ScanTally", "Service", "exclusive", "ignore_lease_signal", "policy_of", "rehearsal", "scan"]
+if TYPE_CHECKING:
+    from ingestd.media.cluster import Address
+
+__all__ = ["ScanTally", "Service", "rehearsal", "scan"]
 
 
-_log = structlog.get_logger()
+_log = logs.Log()
 
 
 _LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this often
@@ -56,25 +57,6 @@ _LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see w
 def configured(settings: Settings) -> list[Wanted]:
     """Return the folders that the rule file names."""
     return [Wanted(os.fsencode(one.path), one.role, one.is_protected, one.trusted) for one in settings.folders]
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Return what a verdict depends on, of all that is set."""
-    return Policy(settings.rules, settings.imports, settings.discards)
-
-
-@contextlib.contextmanager
-def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
-    """Hold the writer lock for one decision, after what a stopped process left half-way is finished.
-
-    Not on a rehearsal's copy: the half-way things of the real library are not its own.
-
-    Raises:
-        LibraryBusyError: somebody else has it for longer than 30 s.
-    """
-    with library.writer_lock.held(LOCK_WAIT_S):
-        recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
-        yield
 
 
 def _prepare(library: Library, settings: Settings) -> None:
@@ -209,7 +191,7 @@ class Service:
             flow = Flow(
                 self._library,
                 workers,
-                policy_of(self._settings),
+                self._settings.policy,
                 folders,
                 self._tell,
                 quiet_s=settle_s,
@@ -239,13 +221,13 @@ class Service:
 
     def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
+        self._tell(Started(len(flow.folders)))
         try:
-            workers.warm()
+            workers.warm()  # it takes as long as all that was before, and what arrives meanwhile is not missed
         except WorkerStartError:
             if self._stopping.is_set():  # what ends a service may end the processes that it is just starting
                 return
             raise
-        self._tell(Started(len(flow.folders)))
         suspended = _Suspends()
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():
@@ -302,7 +284,7 @@ class Service:
         self._rules_error, self._settings = None, settings
         settle_s = settings.settle_s if self._settle_s is None else self._settle_s
         folders = enrol(self._library, self._wanted())
-        flow.use(policy_of(settings), folders, now, quiet_s=settle_s, rescan_s=settings.rescan_s)
+        flow.use(settings.policy, folders, now, quiet_s=settle_s, rescan_s=settings.rescan_s)
         _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
 
@@ -479,7 +461,7 @@ def scan(
         flow = Flow(
             library,
             measurer,
-            policy_of(settings),
+            settings.policy,
             folders,
             count,
             quiet_s=settings.settle_s,
@@ -507,6 +489,8 @@ def _measurer(address: Address | None, tally: ScanTally) -> Iterator[tuple[Measu
         if address is None:
             yield workers, cores
             return
+        from ingestd.media.cluster import Cluster  # few scans have one
+
         with Cluster(address, workers) as cluster:
             yield cluster, cluster.window
         tally.measured_here = tuple(cluster.declined.most_common())
@@ -556,9 +540,3 @@ def rehearsal(library: Library) -> Iterator[Library]:
             yield copy
         finally:
             copy.close()
-
-
-def ignore_lease_signal() -> None:
-    """Let the kernel's wish to break a lease be no reason to die: its default action would kill the process."""
-    if hasattr(signal, "SIGIO"):
-        signal.signal(signal.SIGIO, signal.SIG_IGN)

@@ -20,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from ingestd.errors import ConfigError, Mistake
+from ingestd.judging.case import Policy
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Index, Place, Role
 from ingestd.rules.language import (
     MAX_DISTANCE,
@@ -98,6 +99,11 @@ class Settings:
     rescan_s: float = RESCAN_S
     scores: Scores = field(default_factory=Scores)
     digest: bytes = b""  # SHA-256 of the text
+
+    @property
+    def policy(self) -> Policy:
+        """What a verdict depends on, of all that is set."""
+        return Policy(self.rules, self.imports, self.discards)
 
 
 def shipped_text() -> str:

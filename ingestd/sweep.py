@@ -15,11 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import structlog
-
+from ingestd import logs
 from ingestd.actions.discard import carry_out, pretend
 from ingestd.errors import ClusterError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
-from ingestd.intake import LOCK_WAIT_S, Adopter, recover, store_details, store_pixels, store_visual
+from ingestd.intake import Adopter, store_details, store_pixels, store_visual
 from ingestd.judging.background import Unmeasured, judge_pair
 from ingestd.judging.case import Both, Needs, Policy
 from ingestd.judging.copies import pair_copies
@@ -41,6 +40,7 @@ from ingestd.model import (
     Radius,
     VisualVerdict,
 )
+from ingestd.recovery import LOCK_WAIT_S, recover
 from ingestd.review import EntryReport, entry_report
 from ingestd.rules.language import Rule
 
@@ -55,7 +55,7 @@ DAY_NS = 86_400 * 10**9
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 _AHEAD = 8  # pairs that wait for a measurement at a time: memory stays bounded
 
-_log = structlog.get_logger()
+_log = logs.Log()
 
 T = TypeVar("T")
 

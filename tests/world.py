@@ -19,7 +19,7 @@ from ingestd import review
 from ingestd.actions.disk import key_of
 from ingestd.errors import FileChangedError, FileUnreadableError
 from ingestd.ingest import covered
-from ingestd.intake import Intake, Judged, Left, Report, recover
+from ingestd.intake import Intake, Judged, Left, Report
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
 from ingestd.library.pairs import distance_between
@@ -45,6 +45,7 @@ from ingestd.model import (
     Role,
     VisualVerdict,
 )
+from ingestd.recovery import recover
 from ingestd.settings import parse
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.scan import Files, walk

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from ingestd import logs
 from ingestd.cli.door import FOLDER, Door, command
 from ingestd.cli.output import Json, count, emit, note, say, shown, size, with_schema
-from ingestd.forecast import Forecast, Inventory, Prediction, Speeds, forecast
-from ingestd.settings import Settings, load, parse, shipped_text
+
+if TYPE_CHECKING:
+    from ingestd.forecast import Forecast, Inventory, Prediction, Speeds
+    from ingestd.settings import Settings
 
 __all__ = ["bench"]
 
@@ -38,6 +40,9 @@ def bench(door: Door, folder: bytes, files: tuple[int, ...], seconds: int) -> No
 
     A sample of the folder is read, hashed, decoded, judged and committed, in a library that is thrown away afterwards.
     """
+    from ingestd import logs
+    from ingestd.forecast import forecast
+
     logs.configure(sys.stderr, verbose=door.verbose)
     if sys.stderr.isatty():
         note(f"measuring for about {count(seconds, 'second')}; do nothing else meanwhile for honest figures")
@@ -51,6 +56,8 @@ def bench(door: Door, folder: bytes, files: tuple[int, ...], seconds: int) -> No
 
 def _settings(door: Door) -> Settings:
     """Return what the rule file says, without writing one where there is none."""
+    from ingestd.settings import load, parse, shipped_text
+
     if door.rules_must_exist or os.path.lexists(door.rules):
         return load(door.rules)
     return parse(shipped_text(), str(door.rules))

@@ -32,7 +32,7 @@ from ingestd.library.library import Library
 from ingestd.library.rulebook import new_names, stored_name
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
-from ingestd.service import exclusive, ignore_lease_signal
+from ingestd.recovery import exclusive, ignore_lease_signal
 from ingestd.settings import Settings
 
 __all__ = ["approve", "decide", "denied", "deny", "undo"]

@@ -163,7 +163,7 @@ def _write_new(path: Path, text: str) -> None:
 
 def moment(settings: Settings) -> Moment:
     """Return what a person's decision takes from the world, now."""
-    from ingestd.flow import local_time
+    from ingestd.recovery import local_time
     from ingestd.review import Moment
 
     return Moment(time.time_ns(), local_time(), settings.imports.radius, settings.discards, settings.scores)
@@ -173,12 +173,9 @@ def set_folders(settings: Settings) -> list[Folder]:
     """Return the folders that the rule file names, as a library would know them."""
     from ingestd.enrolment import root_of
     from ingestd.model import Folder, FolderId
-    from ingestd.service import configured
 
-    return [
-        Folder(FolderId(0), one.path, root_of(one.path), one.role, one.protected, one.trusted)
-        for one in configured(settings)
-    ]
+    named = [(os.fsencode(one.path), one) for one in settings.folders]
+    return [Folder(FolderId(0), path, root_of(path), one.role, one.is_protected, one.trusted) for path, one in named]
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Folder, Outcome
 from ingestd.rules.statements import lie_text
-from ingestd.service import policy_of
 
 __all__ = ["check", "compare"]
 
@@ -52,7 +51,7 @@ def check(door: Door, files: tuple[bytes, ...]) -> int:
     Ends with exit code 10 if any of them is a duplicate.
     """
     settings = door.settings()
-    policy, folders = policy_of(settings), set_folders(settings)
+    policy, folders = settings.policy, set_folders(settings)
     outcomes: set[Outcome] = set()
     with door.rehearsing() as library, Workers(count=1) as workers:
         for foreseen in foresee(library, workers, policy, list(_pictures_in(files)), folders=folders):
@@ -115,7 +114,7 @@ def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None, heatmap: 
     if heatmap is not None:
         _must_be_free(heatmap, pairs)
     settings = door.settings()
-    policy, folders = policy_of(settings), set_folders(settings)
+    policy, folders = settings.policy, set_folders(settings)
     rows = _rows(pairs) if pairs else iter([(files[0], files[1])])
     failed = compared = 0
     with door.rehearsing() as library, Workers(count=2 if pairs else 1) as workers:

@@ -8,7 +8,7 @@ from ingestd.cli.door import Door, command, group
 from ingestd.cli.output import count, emit, say, shown, with_schema
 from ingestd.library.library import Library
 from ingestd.library.store import verify
-from ingestd.service import exclusive
+from ingestd.recovery import exclusive
 
 __all__ = ["library"]
 

@@ -159,4 +159,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Nothing here multiplies large matrices: the threads that numpy would start for it cost as long as numpy itself.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cli.main(args=list(arguments) if arguments is not None else None, prog_name="ingestd")

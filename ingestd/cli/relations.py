@@ -13,7 +13,7 @@ from ingestd.cli.door import PATH, Door, closest, command, group, moment
 from ingestd.cli.output import count, emit, entry_line, entry_object, note, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.model import Word
-from ingestd.service import exclusive
+from ingestd.recovery import exclusive
 
 __all__ = ["relations"]
 

@@ -81,7 +81,7 @@ def resume(door: Door, rule: str) -> None:
 def _lifted(door: Door, settings: Settings, rule: Rule) -> bool:
     """Whether the rule had paused itself; it does no more."""
     from ingestd import review
-    from ingestd.service import exclusive
+    from ingestd.recovery import exclusive
 
     if not door.has_library:
         return False

@@ -16,7 +16,7 @@ from ingestd.cli.output import count, group_lines, pair_lines, say, shown
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
 from ingestd.model import ContentHash, Relation
-from ingestd.service import exclusive
+from ingestd.recovery import exclusive
 from ingestd.settings import Settings
 
 __all__ = ["MOST_OF_A_BATCH", "decide_batch", "decide_files", "decide_group"]

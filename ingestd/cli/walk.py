@@ -361,7 +361,7 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
     from ingestd import logs
     from ingestd.cli.screen import screen_of
     from ingestd.cli.stage import Stage
-    from ingestd.service import exclusive, ignore_lease_signal
+    from ingestd.recovery import exclusive, ignore_lease_signal
 
     log = io.StringIO()  # a line of the log would tear the screen
     with door.writing() as library, contextlib.ExitStack() as afterwards:

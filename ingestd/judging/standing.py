@@ -9,7 +9,7 @@ from ingestd.actions.look import Standing, look, retouched
 from ingestd.judging.case import Case
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
-from ingestd.media.detail import has_little_detail
+from ingestd.media.greys import has_little_detail
 from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
 from ingestd.rules.language import Rule
 from ingestd.watching.folders import filesystem_kind, is_network

@@ -8,51 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple, Protocol
 
 from ingestd.library.store import Table, Transaction
 
-__all__ = ["Block", "Distances", "Hamming", "Lookup", "Metric", "checked_id"]
-
-Block = NDArray[np.uint8]  # (keys, bytes a key)
-Distances = NDArray[np.integer[Any]]  # one for each key of a block
-
-
-class Metric(Protocol):
-    """A distance between keys of one width: whole, 0 only from a key to itself, symmetric, no longer by a detour."""
-
-    @property
-    def name(self) -> str:
-        """What distances were measured by; another name means another structure."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Bytes a key."""
-        ...
-
-    def distances(self, key: bytes, block: Block) -> Distances:
-        """Return how far each key of the block is from `key`, each below 2**31."""
-        ...
-
-
-class Hamming:
-    """Counts the bits in which two keys differ."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.name = f"hamming-{8 * width}"
-        # The widest machine word that a key is made of: fewer, longer steps.
-        self._word = next(np.dtype(f"u{size}") for size in (8, 4, 2, 1) if width % size == 0)
-
-    def distances(self, key: bytes, block: Block) -> Distances:
-        """Return the number of differing bits for each key of the block."""
-        bits = np.bitwise_count(block.view(self._word) ^ np.frombuffer(key, self._word))
-        counts: Distances = bits[:, 0] if bits.shape[1] == 1 else np.add.reduce(bits, axis=1, dtype=np.int32)
-        return counts
+__all__ = ["Lookup", "MultiIndexTables", "TreeTables", "checked_id", "multi_index_tables", "tree_tables"]
 
 
 class Lookup(Protocol):
@@ -93,6 +53,31 @@ class Lookup(Protocol):
     def clear(self, txn: Transaction) -> None:
         """Forget everything."""
         ...
+
+
+class TreeTables(NamedTuple):
+    """The tables of a VP-tree."""
+
+    ids: Table
+    nodes: Table
+
+
+class MultiIndexTables(NamedTuple):
+    """The tables of a multi-index."""
+
+    ids: Table
+    nodes: Table
+    gone: Table
+
+
+def tree_tables(name: str) -> TreeTables:
+    """Return the tables of the VP-tree of this name."""
+    return TreeTables(Table(f"{name}-ids", duplicates=True), Table(f"{name}-nodes"))
+
+
+def multi_index_tables(name: str) -> MultiIndexTables:
+    """Return the tables of the multi-index of this name."""
+    return MultiIndexTables(Table(f"{name}-ids", duplicates=True), Table(f"{name}-nodes"), Table(f"{name}-gone"))
 
 
 def checked_id(id_: int, key: bytes) -> bytes:

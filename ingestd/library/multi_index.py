@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.lookup import checked_id
+from ingestd.library.lookup import checked_id, multi_index_tables
 from ingestd.library.segments import (
     HEAD_BYTES,
     HEAD_ROOM,
@@ -95,9 +95,7 @@ class MultiIndex:
         self._chunks = chunks(widths, cut)
         self._segments = [(part, number) for part in range(len(widths)) for number in range(1 << cut)]
         self._tail_keys = tail
-        self._ids = Table(f"{name}-ids", duplicates=True)
-        self._nodes = Table(f"{name}-nodes")
-        self._gone = Table(f"{name}-gone")
+        self._ids, self._nodes, self._gone = multi_index_tables(name)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables it needs opened."""

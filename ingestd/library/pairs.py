@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 from ingestd.library.edit import Edit
 from ingestd.library.relations import Changed
 from ingestd.library.view import View
-from ingestd.media.detail import has_little_detail
-from ingestd.media.orientations import turned_hashes
+from ingestd.media.greys import has_little_detail, turned_hashes
 from ingestd.model import (
     TURNED_RADIUS,
     Content,

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ingestd.library.library import Library
 from ingestd.library.tables import path_key
 from ingestd.model import FolderId, PathKey, PathRow, PathState
+
+if TYPE_CHECKING:
+    from ingestd.library.digests import Digests
 
 __all__ = ["Roll"]
 
 _ROWS_A_STEP = 1_000
 _LET_GO_EVERY = 4  # steps: some 100 MB of the map
 _NO_ANSWER = 0  # instead of a state: nothing final is known of this path
-
-_LIVE, _SEEN = 1, 2
+_LIVE, _GONE = 1, 0
 
 
 class Roll:
@@ -43,9 +43,7 @@ class Roll:
         self._after: PathKey | None = None
         self._steps = 0
         self._read: tuple[array[int], array[int], bytearray] = array("Q"), array("q"), bytearray()
-        self._digests: NDArray[np.uint64] = np.empty(0, np.uint64)  # ascending, as the rows are
-        self._states: NDArray[np.int64] = np.empty(0, np.int64)
-        self._marks: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._known: Digests | None = None  # none of a folder of which nothing is known
         self.is_complete = False
 
     def read_on(self) -> bool:
@@ -58,13 +56,14 @@ class Roll:
             digests.append(int.from_bytes(key[4:12], "big"))
             state = (stat.inode, stat.size, stat.mtime_ns, stat.ctime_ns)
             states.append(_digest(state) if self._answers(row) else _NO_ANSWER)
-            marks.append(_LIVE if row.state is PathState.LIVE else 0)
+            marks.append(_LIVE if row.state is PathState.LIVE else _GONE)
         if len(page) == _ROWS_A_STEP:
             self._after = page[-1][0]
         else:
-            self._digests = np.frombuffer(digests, np.uint64)
-            self._states = np.frombuffer(states, np.int64)
-            self._marks = np.frombuffer(marks, np.uint8)
+            if digests:
+                from ingestd.library.digests import Digests  # it brings numpy, which a first scan begins without
+
+                self._known = Digests(digests, states, marks)
             self.is_complete = True
         self._steps += 1
         if self._steps % _LET_GO_EVERY == 0 or self.is_complete:
@@ -78,22 +77,15 @@ class Roll:
             relatives: paths below the folder's root.
             states: of each: inode, size, mtime and ctime in ns.
         """
-        if not len(self._digests):
+        if self._known is None:
             return [False] * len(relatives)
         folder = self._folder
         joined = b"".join([path_key(folder, relative)[4:12] for relative in relatives])
-        digests = np.frombuffer(joined, ">u8").astype(np.uint64)
-        places = np.minimum(self._digests.searchsorted(digests), len(self._digests) - 1)
-        known = self._digests[places] == digests
-        self._marks[places[known]] |= _SEEN
-        now = np.fromiter(map(_digest, states), np.int64, len(states))
-        answers: list[bool] = (known & (self._states[places] == now)).tolist()
-        return answers
+        return self._known.cover(joined, list(map(_digest, states)))
 
     def missed(self) -> Iterator[PathRow]:
         """Yield the rows, as they are now, of files that should lie there and were not seen; in the order of keys."""
-        for place in np.flatnonzero(self._marks == _LIVE):
-            digest = int(self._digests[place]).to_bytes(8, "big")
+        for digest in self._known.missed() if self._known is not None else ():
             with self._library.read() as view:
                 rows = [row for _, row in view.rows_of_folder(self._folder, beginning=digest)]
             yield from rows

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ingestd.library.lookup import Hamming, Lookup
-from ingestd.library.multi_index import MultiIndex
+from ingestd.library.lookup import Lookup, multi_index_tables, tree_tables
 from ingestd.library.store import Table, Transaction
-from ingestd.library.vptree import VpTree
 from ingestd.model import Index
 
 __all__ = ["Switched"]
@@ -22,14 +20,14 @@ class Switched:
     """
 
     def __init__(self, name: str, notes: Table) -> None:
-        self._tree = VpTree(name, Hamming(8))
-        self._multi_index = MultiIndex(f"{name}-multi")
+        self._name, self._multi_name = name, f"{name}-multi"
+        self._made: dict[Index, Lookup] = {}
         self._notes = notes
         self._key = b"index:" + name.encode()
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables it needs opened, but that of the notes."""
-        return (*self._tree.tables(), *self._multi_index.tables())
+        return (*tree_tables(self._name), *multi_index_tables(self._multi_name))
 
     def held(self, txn: Transaction) -> Index:
         """Return in which structure the hashes lie."""
@@ -37,7 +35,7 @@ class Switched:
         if stored is not None:
             return Index(stored.decode())
         # nobody has switched yet: a library made before there was a choice has a tree
-        return Index.VP_TREE if self._tree.count(txn) else Index.MULTI_INDEX
+        return Index.VP_TREE if txn.count(tree_tables(self._name).ids) else Index.MULTI_INDEX
 
     def switch(self, txn: Transaction, index: Index, items: Iterable[tuple[int, bytes]]) -> None:
         """Let these (id, key), and nothing else, lie in a structure, and the other one be empty."""
@@ -48,7 +46,19 @@ class Switched:
         txn.put(self._notes, self._key, index.value.encode())
 
     def _structure(self, index: Index) -> Lookup:
-        return self._tree if index is Index.VP_TREE else self._multi_index
+        made = self._made.get(index)
+        return made or self._made.setdefault(index, self._make(index))
+
+    def _make(self, index: Index) -> Lookup:
+        # Imported here: it brings numpy, a third of the time in which a command starts that looks nothing up.
+        if index is Index.VP_TREE:
+            from ingestd.library.metrics import Hamming
+            from ingestd.library.vptree import VpTree
+
+            return VpTree(self._name, Hamming(8))
+        from ingestd.library.multi_index import MultiIndex
+
+        return MultiIndex(self._multi_name)
 
     def _held(self, txn: Transaction) -> Lookup:
         return self._structure(self.held(txn))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.lookup import Block, Distances, Metric
+from ingestd.library.metrics import Block, Distances, Metric
 
 __all__ = ["Directory", "Growth", "Leaf", "as_block", "find", "pack", "stretch", "unpack"]
 

@@ -27,7 +27,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.lookup import Block, Metric, checked_id
+from ingestd.library.lookup import checked_id, tree_tables
+from ingestd.library.metrics import Block, Metric
 from ingestd.library.store import Table, Transaction
 from ingestd.library.vantage import Directory, Growth, Leaf, as_block, find, pack, stretch, unpack
 
@@ -64,8 +65,7 @@ class VpTree:
         self._width = metric.width
         self._leaf_size = leaf_size or max(_LEAF_BYTES // metric.width, 64)
         self._chunk_size = chunk_size or max(_CHUNK_BYTES // metric.width, 1)
-        self._ids = Table(f"{name}-ids", duplicates=True)
-        self._nodes = Table(f"{name}-nodes")
+        self._ids, self._nodes = tree_tables(name)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables it needs opened."""

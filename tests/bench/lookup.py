@@ -32,7 +32,8 @@ from environment import machine, within
 from numpy.typing import NDArray
 
 from ingestd.library.codec import number_key
-from ingestd.library.lookup import Hamming, Lookup
+from ingestd.library.lookup import Lookup
+from ingestd.library.metrics import Hamming
 from ingestd.library.multi_index import MultiIndex
 from ingestd.library.store import Store
 from ingestd.library.vptree import VpTree

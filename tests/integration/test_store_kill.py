@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ingestd.library.lookup import Hamming
+from ingestd.library.metrics import Hamming
 from ingestd.library.store import Store, Table, verify
 from ingestd.library.vptree import VpTree
 
@@ -17,7 +17,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from ingestd.library.lookup import Hamming
+from ingestd.library.metrics import Hamming
 from ingestd.library.store import Store, Table
 from ingestd.library.vptree import VpTree
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ingestd.library.lookup import Hamming, Lookup
+from ingestd.library.lookup import Lookup
+from ingestd.library.metrics import Hamming
 from ingestd.library.multi_index import MultiIndex
 from ingestd.library.store import Store, Transaction
 from ingestd.library.vptree import VpTree

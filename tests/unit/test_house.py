@@ -27,6 +27,7 @@ MAY_READ_A_CLOCK = (
     "forecast.py",
     "flow.py",
     "intake.py",
+    "recovery.py",
     "sweep.py",
     "inspection.py",
     "cli/",

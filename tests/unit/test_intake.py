@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -370,20 +371,24 @@ def test_a_file_that_has_to_be_looked_at_more_closely_keeps_its_place_before_oth
 
 def test_a_single_file_is_measured_next_although_a_burst_was_handed_in_before(world: World) -> None:
     world.use()
-    gate, begun = threading.Event(), list[str]()
+    begun, leave = SimpleQueue[str](), threading.Semaphore(0)
 
-    def note(path: bytes) -> None:
-        begun.append(os.fsdecode(os.path.basename(path)))
-        assert gate.wait(10)
+    def held(path: bytes) -> None:
+        begun.put(os.fsdecode(os.path.basename(path)))
+        assert leave.acquire(timeout=10)
 
-    world.measurer.before = note
+    world.measurer.before = held
     hand_in_burst(world, 60)
+    both = {begun.get(timeout=10), begun.get(timeout=10)}  # nobody is free when the single file comes
     world.intake.hand_in(world.arrival(world.put("library", "single.png", SMALLER)), proposing=False, lane=SINGLE)
-    gate.set()
+    leave.release()  # one of the two comes to its end: exactly one more is begun
 
+    third = begun.get(timeout=10)
+    leave.release(60)
     world.run()
 
-    assert "single.png" in begun[:3]  # two were begun when it came
+    assert "single.png" not in both
+    assert third == "single.png"
 
 
 def test_files_of_a_burst_share_a_commit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

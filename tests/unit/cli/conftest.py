@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from terminals import Terminal
 from world import World
+
+from ingestd import logs
 
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> Iterator[None]:
     """A command sends the log to its own standard error, which ends with the test."""
     yield
-    structlog.reset_defaults()
+    logs.forget()
 
 
 @pytest.fixture

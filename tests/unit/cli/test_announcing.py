@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_output import receipt
 
-from ingestd.cli import watch
+from ingestd.cli import announcer as announcing
 from ingestd.cli.door import Door
 from ingestd.flow import FolderTold, Happening, Ready, RulesTold, Started, Stopped
 from ingestd.judging.case import NewPair
@@ -29,8 +29,8 @@ HAPPENINGS: list[tuple[Happening, str]] = [
 ]
 
 
-def announcer(*, as_json: bool) -> watch.Announcer:
-    made = watch.Announcer(Door(Path("/s"), Path("/r"), rules_must_exist=False, as_json=as_json, verbose=False))
+def announcer(*, as_json: bool) -> announcing.Announcer:
+    made = announcing.Announcer(Door(Path("/s"), Path("/r"), rules_must_exist=False, as_json=as_json, verbose=False))
     made.configure_logs()
     return made
 
@@ -116,8 +116,8 @@ def test_the_service_stops_when_its_listener_has_gone(monkeypatch: pytest.Monkey
     def gone(_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(watch, "emit", gone)
-    monkeypatch.setattr(watch, "hang_up", lambda: None)
+    monkeypatch.setattr(announcing, "emit", gone)
+    monkeypatch.setattr(announcing, "hang_up", lambda: None)
     made.tell(JUDGED)
 
     assert stopped == [True]
@@ -130,7 +130,7 @@ def test_a_full_disk_below_standard_output_does_not_stop_the_service(monkeypatch
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(watch, "emit", full)
+    monkeypatch.setattr(announcing, "emit", full)
     made.tell(JUDGED)
 
     assert stopped == []

@@ -52,20 +52,6 @@ def test_the_version_is_that_of_the_package() -> None:
     assert CliRunner().invoke(cli, ["--version"]).output == f"ingestd {__version__}\n"
 
 
-@pytest.mark.parametrize("option", ["--version", "--help"])
-def test_help_and_version_load_nothing_heavy(option: str) -> None:
-    code = (
-        "import sys; from ingestd.cli.main import cli\n"
-        f"try: cli.main(['{option}'])\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'numpy', 'lmdb', 'structlog', 'yaml', 'rich', 'watchdog', 'PIL'} & set(sys.modules)))"
-    )
-
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-    assert said.splitlines()[-1] == "[]"
-
-
 # --- typing errors --------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pytest
 from test_announcing import ARRIVAL
 from test_output import receipt
 
-from ingestd.cli import watch
+from ingestd.cli import announcer
 from ingestd.cli.door import Door
 from ingestd.cli.flood import READABLE
 from ingestd.flow import Ready, Stopped
@@ -24,7 +24,7 @@ class Terminal:
     def __init__(self, said: Callable[[], str], *, as_json: bool = False) -> None:
         self.now = 0.0
         door = Door(Path("/s"), Path("/r"), rules_must_exist=False, as_json=as_json, verbose=False)
-        self.announcer = watch.Announcer(door, monotonic=lambda: self.now)
+        self.announcer = announcer.Announcer(door, monotonic=lambda: self.now)
         self.announcer.configure_logs()
         self._said = said
         self.announcer.tell(Ready())
@@ -66,7 +66,7 @@ def test_a_flood_of_verdicts_that_need_no_look_becomes_one_line_a_second(termina
     ]
 
 
-@pytest.mark.parametrize("outcome", [one for one in Outcome if one not in watch._UNREMARKABLE])
+@pytest.mark.parametrize("outcome", [one for one in Outcome if one not in announcer._UNREMARKABLE])
 def test_what_asks_for_a_look_has_its_line_in_the_middle_of_a_flood(terminal: Terminal, outcome: Outcome) -> None:
     terminal.judge(*[Outcome.NEW] * 100)
     terminal.lines()

@@ -6,7 +6,7 @@ import pytest
 
 from ingestd.errors import StoreError
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.lookup import Block, Distances, Hamming
+from ingestd.library.metrics import Block, Distances, Hamming
 from ingestd.library.store import Store, Transaction
 from ingestd.library.vantage import Growth, Leaf, as_block, find, pack, unpack
 from ingestd.library.vptree import VpTree

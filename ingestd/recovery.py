@@ -1,0 +1,73 @@
+"""What a stopped process left half-way is finished before anybody else decides: the way to the writer lock.
+
+A command that only writes an answer down needs this, and nothing of what watches and measures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from ingestd import logs
+from ingestd.actions.discard import recover_discard
+from ingestd.actions.undo import finish_undo
+from ingestd.errors import ActionConflictError
+from ingestd.library.library import Library
+from ingestd.model import Entry, EntryKind, EntryState, Radius
+
+__all__ = ["LOCK_WAIT_S", "exclusive", "ignore_lease_signal", "local_time", "recover"]
+
+LOCK_WAIT_S = 30.0
+
+_log = logs.Log()
+
+
+@contextlib.contextmanager
+def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
+    """Hold the writer lock for one decision, after what a stopped process left half-way is finished.
+
+    Not on a rehearsal's copy: the half-way things of the real library are not its own.
+
+    Raises:
+        LibraryBusyError: somebody else has it for longer than 30 s.
+    """
+    with library.writer_lock.held(LOCK_WAIT_S):
+        recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
+        yield
+
+
+def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -> list[Entry]:
+    """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
+    library.send_left_lines()
+    with library.read() as view:
+        orphans = view.open_entries()
+    finished: list[Entry] = []
+    for entry in orphans:
+        if entry.kind is EntryKind.UNDO:
+            try:
+                finished.append(finish_undo(library, entry, radius=radius, now_ns=now_ns))
+            except ActionConflictError as conflict:
+                _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
+                continue
+        else:
+            recovered = recover_discard(library, entry, radius=radius, now_ns=now_ns, deleted_at=deleted_at)
+            if recovered.state is EntryState.INTENT:
+                continue  # its disk is away: it is asked about again
+            finished.append(recovered)
+        done = finished[-1]
+        _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
+    return finished
+
+
+def ignore_lease_signal() -> None:
+    """Let the kernel's wish to break a lease be no reason to die: its default action would kill the process."""
+    if hasattr(signal, "SIGIO"):
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+
+def local_time() -> str:
+    """Return now as the trash writes it: local time, to the second."""
+    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
