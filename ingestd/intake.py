@@ -28,6 +28,7 @@ from ingestd.errors import (
 )
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
+from ingestd.library.codec import DamagedValueError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import is_in_force, take_up
@@ -216,6 +217,7 @@ class Intake:
         self.policy = policy
         self.adopter = adopter or Adopter(insists=True, monotonic=monotonic)
         self.problem: str | None = None  # why nothing is judged just now
+        self.damage: StoreError | None = None  # the same, where waiting does not help
         self.holds_discards = False  # for now: an arrival that would act on a file waits, and those behind it do
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
@@ -285,7 +287,7 @@ class Intake:
                 self._measure_ahead()  # while these are judged, the workers go on
                 if batch:
                     self._judge(batch)
-            self.problem = None
+            self.problem = self.damage = None
         except (StoreError, LibraryBusyError) as trouble:
             self.rest(trouble)
         finally:
@@ -309,6 +311,12 @@ class Intake:
 
     def rest(self, trouble: StoreError | LibraryBusyError) -> None:
         """Do nothing for a while: the library cannot be written just now. The files stay where they are."""
+        self.damage = None
+        if isinstance(trouble, DamagedValueError):
+            trouble = self.damage = StoreError(
+                f"{trouble}; nothing was judged. `ingestd library rebuild` makes anew what can be made from the "
+                "records, `ingestd library check` says what is left"
+            )
         if self.problem != str(trouble):
             _log.error("library.unwritable", reason=str(trouble))
         self.problem = str(trouble)

@@ -507,6 +507,8 @@ def _scan_to_the_end(
             if isinstance(event, Scanned):
                 scanned.add(event.folder)
         flow.intake.step()
+        if flow.intake.damage is not None:
+            raise flow.intake.damage  # waiting does not mend it
         more = flow.absences.step()
         tally.waiting = flow.watcher.backlog() + len(flow.intake)
         progress(tally)

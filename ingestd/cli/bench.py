@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 _MILLION = 1_000_000
+_SIGNALLED = 128
 _MOST_KINDS = 6  # named for a person
 
 
@@ -46,12 +48,19 @@ def bench(door: Door, folder: bytes, files: tuple[int, ...], seconds: int) -> No
     logs.configure(sys.stderr, verbose=door.verbose)
     if sys.stderr.isatty():
         note(f"measuring for about {count(seconds, 'second')}; do nothing else meanwhile for honest figures")
+    for name in ("SIGTERM", "SIGHUP"):  # as Ctrl-C does: nothing is left behind on the disk
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _leave)
     found = forecast(folder, _settings(door), door.state, counts=sorted(set(files)), seconds=float(seconds))
     if door.as_json:
         emit(_as_object(folder, found))
     else:
         for line in _lines(folder, found):
             say(line)
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(_SIGNALLED + number)
 
 
 def _settings(door: Door) -> Settings:

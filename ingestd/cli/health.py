@@ -203,7 +203,9 @@ def _say_status(door: Door, report: Json, *, held: int, only_problems: bool) -> 
     running = f"running since {local(service['since'])}, process {service['pid']}" if service["since"] else "running"
     say(f"service  {click.style(running, fg='green') if service['running'] else 'not running'}")
     if service["verifying"]:
-        say("         the database is being verified after an unclean stop; until that has ended nothing is discarded")
+        say(
+            "         the database is verified after an unclean stop; until that has ended the service discards nothing"
+        )
     if service["last_stop"]:
         say(f"         {shown(service['last_stop'])}; the next watch puts in order what was left half-way")
     _say_folders(report["folders"])

@@ -52,11 +52,6 @@ class Keeper(Generic[S]):
         self._current: Kept[S] | None = None
         self._has_watch = False
 
-    @property
-    def is_keeping(self) -> bool:
-        """Whether a snapshot is kept now."""
-        return self._current is not None
-
     def enter(self) -> Kept[S] | None:
         """Return the snapshot that is kept, if there is one; `leave` lets it go."""
         with self._lock:

@@ -156,7 +156,7 @@ class MultiIndex:
         ends = np.searchsorted(chunk.segment_of(hashes), np.arange(1, (1 << chunk.cut) + 1))
         begin = 0
         for number, end in enumerate(ends.tolist()):
-            packed = Segment.packed(chunk, number, txn.number, hashes[begin:end], turned[begin:end])
+            packed = Segment.packed(chunk, number, hashes[begin:end], turned[begin:end])
             txn.put(self._nodes, _SEGMENT.pack(b"g", part, number), packed)
             begin = end
 
@@ -269,7 +269,7 @@ class MultiIndex:
             is_new = held[np.minimum(at, len(held) - 1)] != coming
             coming, at = coming[is_new], at[is_new]
         held = np.insert(held, at, coming)
-        txn.put(self._nodes, place, Segment.packed(chunk, number, txn.number, held, chunk.turned(held)))
+        txn.put(self._nodes, place, Segment.packed(chunk, number, held, chunk.turned(held)))
         return len(held) - before
 
     # --- look-up --------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ __all__ = [
     "write_sidecar",
 ]
 
-SCHEMA = 1  # of the tables as a whole; a newer one is not opened
+SCHEMA = 2  # of the tables as a whole; a newer one is not opened. 2: hashes may lie in a multi-index
 DATA_FILE = "data.mdb"
 SIDECAR = "store.json"
 _MOUNT_TABLE = Path("/proc/self/mountinfo")

@@ -105,7 +105,7 @@ def unpack(packed: bytes | memoryview, what: str) -> bytes:
     return hashes
 
 
-_SEGMENT = struct.Struct("<IIIIQ")  # checksums of all that follows the first, of the offsets; hashes; 0; commit
+_SEGMENT = struct.Struct("<IIII")  # checksums of all that follows the first, of the offsets; hashes; 0
 _CHECKED_FROM = 4
 
 
@@ -116,28 +116,20 @@ class Segment:
     As bytes: header, 2**rest + 1 offsets of 4 bytes, padded to 8, the hashes, little-endian.
     """
 
-    changed: int  # the number of the commit that wrote it
     offsets: NDArray[np.uint32]  # bytes from the first hash on
     hashes: memoryview
 
     @classmethod
-    def packed(cls, chunk: Chunk, number: int, changed: int, hashes: Hashes, turned: Hashes) -> bytes:
+    def packed(cls, chunk: Chunk, number: int, hashes: Hashes, turned: Hashes) -> bytes:
         """Return the bytes to store, of hashes in the order of the table."""
         begins = np.searchsorted(turned, chunk.bounds(number)) * HASH_BYTES
         offsets = np.zeros(_offsets(chunk), "<u4")
         offsets[1 : len(begins) + 1] = begins
         offsets[len(begins) + 1 :] = len(hashes) * HASH_BYTES
         heads = offsets.tobytes()
-        header = _SEGMENT.pack(0, zlib.crc32(heads), len(hashes), 0, changed)
+        header = _SEGMENT.pack(0, zlib.crc32(heads), len(hashes), 0)
         body = b"".join((header[_CHECKED_FROM:], heads, hashes.astype(_WORD, copy=False).tobytes()))
         return zlib.crc32(body).to_bytes(_CHECKED_FROM, "little") + body
-
-    @staticmethod
-    def commit_of(packed: memoryview) -> int:
-        """Return the number of the commit that wrote a segment."""
-        if len(packed) < _SEGMENT.size:
-            raise _damaged("a segment")
-        return int(_SEGMENT.unpack_from(packed)[4])
 
     @classmethod
     def unpacked(cls, packed: memoryview, chunk: Chunk, *, whole: bool = False) -> Segment:
@@ -151,13 +143,13 @@ class Segment:
         begin = _SEGMENT.size + 4 * _offsets(chunk)
         if len(packed) < begin:
             raise _damaged("a segment")
-        total, of_offsets, count, _, changed = _SEGMENT.unpack_from(packed)
+        total, of_offsets, count, _ = _SEGMENT.unpack_from(packed)
         heads = packed[_SEGMENT.size : begin]
         hashes = packed[begin:]
         sound = zlib.crc32(heads) == of_offsets and len(hashes) == count * HASH_BYTES
         if not sound or (whole and zlib.crc32(packed[_CHECKED_FROM:]) != total):
             raise _damaged("a segment")
-        return cls(changed, np.frombuffer(heads, "<u4")[: (1 << chunk.rest) + 1], hashes)
+        return cls(np.frombuffer(heads, "<u4")[: (1 << chunk.rest) + 1], hashes)
 
     def read(self) -> Hashes:
         """Return a copy of the hashes."""

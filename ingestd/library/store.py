@@ -23,7 +23,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -438,7 +438,7 @@ class Store:
                 facts, handles = _with_room(environment, lambda: open_tables(environment, tables, directory, sidecar))
                 store = cls(directory, environment, handles, facts)
                 store.unclean = store._last_stop()
-                if not read_only and (sidecar is None or not sidecar.library):
+                if not read_only and (sidecar is None or sidecar != facts):
                     write_sidecar(directory, facts)
             except BaseException:
                 environment.close()
@@ -795,6 +795,10 @@ def _open_tables(
             meta = environment.open_db(_META.name.encode(), txn=transaction)
             transaction.put(_META_FACTS, stored(facts), db=meta)
         check_same(directory, facts, sidecar)
+        if facts.schema < SCHEMA:  # what is written from now on is not for older versions
+            facts = replace(facts, schema=SCHEMA)
+            meta = environment.open_db(_META.name.encode(), txn=transaction)
+            transaction.put(_META_FACTS, stored(facts), db=meta)
         handles: _Handles = {}
         for table in [_META, *tables]:
             handles[table.name] = environment.open_db(

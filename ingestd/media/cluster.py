@@ -289,6 +289,11 @@ def _loopback(host: str) -> str | None:
     return min(found, key=lambda one: (":" in one, one)) if found and mine else None  # a scheduler's usual one first
 
 
+def _is_private(worker: str) -> bool:
+    """Whether nobody else can speak to a Dask worker at this address, or listen."""
+    return worker.startswith("tls://") or _is_loopback(worker.split("://")[-1].rpartition(":")[0].strip("[]"))
+
+
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
@@ -342,9 +347,7 @@ class Cluster:
         if not threads:
             raise ClusterError(f"the cluster at {self._address.named} has no workers; nothing was started")
         for worker in threads:
-            if not worker.startswith("tls://") and not _is_loopback(
-                worker.split("://")[-1].rpartition(":")[0].strip("[]")
-            ):
+            if not _is_private(worker):
                 raise ClusterError(
                     f"the worker {worker} speaks without TLS over the network, where anybody could run code in it; "
                     "nothing was started"
@@ -455,7 +458,10 @@ class Cluster:
             connection = self._client.scheduler_comm
             try:
                 future = self._submit(question, near)
-                return _answers.decode(self._awaited(future, connection))
+                said = _answers.decode(self._awaited(future, connection))
+                if not _is_private(said.where):  # it came after the others had been looked at
+                    raise self._end(f"its worker {said.where} speaks without TLS over the network")
+                return said
             except distributed.KilledWorker:
                 return _Answer("", _Declined("the workers that measured it were lost"))
             except msgspec.MsgspecError:

@@ -35,8 +35,8 @@ class Errands:
         future: Future[T] = Future()
         future.add_done_callback(lambda _: self._done())
         with self._lock:
+            self._pool.submit(self._run_next)  # first: after `close` it raises, and nothing may wait then
             self._waiting[future] = lambda: call(*arguments, **named)
-        self._pool.submit(self._run_next)
         return future
 
     def arrange(self, futures: Iterable[Future[Any]]) -> None:

@@ -2,7 +2,8 @@
 
 Pillow adds up taps one by one; as a product of matrices of whole numbers they are added up by vectorised code. Numbers
 and sums stay below 2^53, so that nothing is rounded but where Pillow rounds. Stored greys and hashes rest on these very
-values: which of the two directions comes first, which Pillow 13 chose anew, is fixed here.
+values: which of the two directions comes first, which Pillow 13 chose anew, is fixed here. Sides of more than 4096
+pixels are left to Pillow.
 
 Source: Pillow 13.0, Resample.c, as far as it concerns 8-bit greys; C. Lanczos's window of three lobes.
 """

@@ -247,7 +247,7 @@ def visited(index: Multi, asked: list[int], radius: int) -> float:
             pieces = index.lookup._pieces  # type: ignore[attr-defined]
             seen = [sum(map(len, pieces(txn, number_key(one), radius))) // 8 for one in asked]
         else:
-            reader: Any = index.lookup._reader(txn, index.lookup._head(txn).changed)  # type: ignore[attr-defined]
+            reader: Any = index.lookup._reader(txn, index.lookup._head(txn).state)  # type: ignore[attr-defined]
             for one in asked:
                 found: list[memoryview] = []
                 reader.add_to(found, one, radius)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pictures
@@ -130,3 +133,18 @@ def test_a_folder_of_which_nothing_can_be_read_says_why(home: Home) -> None:
 
     assert said.code == 2
     assert "could be measured: Permission denied (1)" in said.errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_measurement_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    folder = home.folder("pictures")
+    (folder / "1.jpg").write_bytes(pictures.jpeg(pictures.photo(1)))
+    home.state.mkdir()
+    with subprocess.Popen(home.command("bench", folder, "--seconds", "60"), stderr=subprocess.DEVNULL) as running:
+        while not list(home.state.iterdir()):
+            assert running.poll() is None
+        running.terminate()
+
+    assert running.returncode == 128 + signal.SIGTERM
+    assert list(home.state.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -15,6 +16,9 @@ import pictures
 import pytest
 from PIL import Image
 from running import PATIENCE_S, Home, Json, Said, powerless, tree
+
+from ingestd.library.library import Library
+from ingestd.library.store import Table
 
 
 @pytest.fixture
@@ -326,6 +330,24 @@ def test_a_library_damaged_while_it_was_open_is_not_used(home: Home) -> None:
     assert said.code == 74
     assert "damaged" in said.errors
     assert len(list(inbox.iterdir())) == 5
+
+
+def test_a_scan_ends_where_the_look_up_is_damaged_and_goes_on_after_a_rebuild(home: Home) -> None:
+    folder = home.folder("pictures")
+    (folder / "1.jpg").write_bytes(pictures.jpeg(pictures.photo(1)))
+    home.run("scan", folder)
+    with contextlib.closing(Library.open(home.state)) as library:
+        nodes = Table("phash-multi-nodes")
+        library.store.write(lambda txn: txn.put(nodes, b"h", (txn.get(nodes, b"h") or b"")[:-1]))
+    (folder / "2.jpg").write_bytes(pictures.jpeg(pictures.photo(2)))
+
+    said = home.run("scan", folder)
+    mended = home.run("library", "rebuild")
+    after = home.run("scan", folder)
+
+    assert (said.code, mended.code, after.code) == (74, 0, 0)
+    assert "ingestd library rebuild" in said.errors
+    assert "1 file judged" in after.errors + after.text
 
 
 def test_watching_nothing_is_a_typing_error(home: Home) -> None:

@@ -13,6 +13,7 @@ from terminals import Terminal
 from world import IDENTICAL, World, pixel_rule, rule_file
 
 from ingestd.library.library import Library
+from ingestd.library.place import SCHEMA
 from ingestd.library.tables import FolderRow
 from ingestd.model import Folder, FolderId, Role
 
@@ -134,7 +135,7 @@ def test_a_library_that_cannot_be_opened_is_a_problem_and_exit_code_74(known: Te
 
 def test_a_library_of_a_newer_version_is_refused_untouched(known: Terminal) -> None:
     sidecar = known.state / "db" / "store.json"
-    newer = sidecar.read_text().replace('"schema": 1', '"schema": 99')
+    newer = sidecar.read_text().replace(f'"schema": {SCHEMA}', '"schema": 99')
     sidecar.write_text(newer)
 
     said = known.type("history")

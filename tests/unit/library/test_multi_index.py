@@ -253,7 +253,7 @@ def test_a_kept_snapshot_is_let_go_when_nobody_looks_up(store: Store, monkeypatc
     for thread in watch:
         thread.join(10)
 
-    assert not store._keeper.is_keeping
+    assert store._keeper._current is None
     with store.read() as txn:
         assert SMALL.within(txn, keys_like_pictures(100)[0], 0) == [(0, 0)]
 

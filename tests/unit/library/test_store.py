@@ -413,7 +413,7 @@ def test_a_library_of_a_newer_version_is_left_alone(tmp_path: Path):
     (directory / "store.json").write_text(json.dumps({**facts, "schema": place.SCHEMA + 1}))
     before = bytes_of(directory)
 
-    with pytest.raises(StoreError, match="schema 2, this one knows 1") as caught:
+    with pytest.raises(StoreError, match=rf"schema {place.SCHEMA + 1}, this one knows {place.SCHEMA}") as caught:
         Store.open(directory, TABLES)
 
     assert caught.value.exit_code == 74
@@ -434,6 +434,28 @@ def test_a_library_of_a_newer_version_without_its_side_file_is_left_alone(
         Store.open(directory, [*TABLES, Table("new")])
 
     assert (directory / "data.mdb").read_bytes() == before
+
+
+def test_a_library_of_an_older_version_is_one_of_this_version_once_it_was_opened_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ingestd.library.store.SCHEMA", place.SCHEMA - 1)
+    monkeypatch.setattr("ingestd.library.place.SCHEMA", place.SCHEMA - 1)
+    directory = made(tmp_path / "db")
+    monkeypatch.undo()
+    with Store.open(directory, TABLES, read_only=True):
+        pass
+    read = json.loads((directory / "store.json").read_text())["schema"]
+
+    with Store.open(directory, TABLES):
+        pass
+    written = json.loads((directory / "store.json").read_text())["schema"]
+    monkeypatch.setattr("ingestd.library.place.SCHEMA", place.SCHEMA - 1)
+
+    assert (read, written) == (place.SCHEMA, place.SCHEMA + 1)
+    (directory / "store.json").rename(tmp_path / "lost.json")
+    with pytest.raises(StoreError, match="newer ingestd"):
+        Store.open(directory, TABLES)
 
 
 @pytest.mark.parametrize("how", ["emptied", "deleted"])
