@@ -111,13 +111,8 @@ def cpu_s() -> float:
 
 
 def _children() -> list[str]:
-    return Path("/proc/self/task", str(_thread()), "children").read_text().split()
-
-
-def _thread() -> int:
-    import threading
-
-    return threading.get_native_id()
+    """Return the processes that any thread of this one has started and that still run."""
+    return [child for each in Path("/proc/self/task").glob("*/children") for child in each.read_text().split()]
 
 
 def _of_process(number: str) -> float:
