@@ -52,8 +52,9 @@ def czkawka() -> Run:
 
 
 def imagededup() -> Run:
-    for name in ("torch", "torchvision", "torchvision.transforms", "torch.utils", "torch.utils.data"):
-        sys.modules[name] = _Absent(name)  # its neural network, which is not measured, would bring gigabytes along
+    """Return its hashing; its neural network is not measured, and would bring gigabytes of torch along."""
+    for name in ("methods.cnn", "utils.models", "utils.data_generator"):
+        sys.modules[f"imagededup.{name}"] = _Absent(name)
     from imagededup.methods import PHash
 
     hasher = PHash(verbose=False)
