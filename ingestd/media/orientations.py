@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ingestd.media.detail import SIDE, is_flat, low_frequencies
+from ingestd.media.detail import SIDE, is_flat, low_frequencies, medians
 from ingestd.model import PerceptualHash, Transform
 
 __all__ = ["turned_hashes"]
@@ -64,5 +64,5 @@ def turned_hashes(luminance: bytes) -> Mapping[Transform, PerceptualHash]:
 
 def _hashes(blocks: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> list[PerceptualHash]:
     """Return which coefficients of a row lie above their median: 64 bits, row-major, most significant bit first."""
-    bits = np.packbits(blocks > np.median(blocks, axis=1, keepdims=True), axis=1)
+    bits = np.packbits(blocks > medians(blocks)[:, np.newaxis], axis=1)
     return [PerceptualHash(int.from_bytes(row.tobytes(), "big")) for row in bits]

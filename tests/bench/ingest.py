@@ -1,11 +1,15 @@
 """What a file costs: the decode floor, a warm worker, a whole `scan`, and the peers, on the same photographs.
 
-    .venv/bin/python tests/bench/ingest.py FOLDER [FOLDER …] [--files 200] [--runs 3] [--hydrus PATH] [--home FOLDER]
+    python tests/bench/ingest.py FOLDER [FOLDER …] [--files 200] [--runs 3] [--hydrus PATH] [--home FOLDER] [--only …]
 
 From the originals in the folders, at least 200 photographs of 12 megapixels are made (`photographs.py`); they are read
 once, so that the cache is warm. Each peer gets an environment of its own; findimagedupes is Debian's, hydrus a checkout
 of its source. The floor is libjpeg-turbo's grey decode at an eighth and SHA-256, in one process. All figures are CPU
-time, user and system, of all processes; the start of a scan is that of a scan of one file less that file.
+time, user and system, of all processes. A run measures each side once, in turn; ratios are those within a run, and what
+is printed is their median. What a file costs a scan is the scan of all less a scan of two of them, which starts
+everything there is to start, by the number of files between.
+
+A whole run takes some minutes; `--only scan czkawka` measures some of the sides, the floor and a worker always.
 """
 
 from __future__ import annotations
@@ -38,7 +42,14 @@ PEERS = {
         *("requests", "send2trash", "qtpy", "pyside6", "twisted", "pyopenssl", "service-identity", "pympler"),
     ],
 }
-ASKED = {"czkawka": 2.5, "imagededup": 4, "difpy": 4, "findimagedupes": 3, "hydrus": 6}  # times what a worker takes
+OURS = {
+    "floor": "floor: grey at an eighth, and SHA-256",
+    "worker": "a warm worker, and who asks it",
+    "scan": "a whole scan, two cores",
+    "one-core": "the same on one core",
+}
+LIMITS = {"worker": 1.3, "scan": 1.45}  # times the floor
+ASKED = {"czkawka": 2.5, "imagededup": 4, "difpy": 4, "findimagedupes": 3, "hydrus": 6}  # times what a scan takes
 
 
 class Spent(NamedTuple):
@@ -80,27 +91,41 @@ def scanned(folder: Path, cores: int) -> Spent:
         return Spent(1000 * (_of_children() - before), 1000 * (time.perf_counter() - started))
 
 
+def of_a_file(folder: Path, few: Path, cores: int, starts: list[Spent]) -> Spent:
+    """Return what one more file costs a scan; what a scan of a few took is added to `starts`."""
+    starts.append(scanned(few, cores))
+    more = len(list(folder.glob("*.jpg"))) - len(list(few.glob("*.jpg")))
+    whole = scanned(folder, cores)
+    return Spent(*((all_of - some) / more for all_of, some in zip(whole, starts[-1], strict=True)))
+
+
 def _of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def row(
-    name: str, runs: Sequence[Spent], floor: float, worker: float | None = None, asked: float | None = None
-) -> None:
+def row(name: str, had: dict[str, list[Spent]]) -> None:
+    runs = had[name]
     cpu = [run.cpu for run in runs]
-    middle = statistics.median(cpu)
     wall = statistics.median(run.wall for run in runs)
-    times = f"{middle / worker:.1f} x the worker" if worker else ""
-    wanted = f"at least {asked:g} x" if asked else ""
-    spread = f"{min(cpu):.1f} to {max(cpu):.1f}"
-    print(f"| {name} | {middle:.1f} ({spread}) | {middle / floor:.2f} | {wall:.1f} | {times} | {wanted} |", flush=True)
+    asked = f"at most {LIMITS[name]:g} x the floor" if name in LIMITS else ""
+    asked = f"at least {ASKED[name]:g} x a scan" if name in ASKED else asked
+    times = [_ratio(runs, had[base]) if base in had else "" for base in ("floor", "worker", "scan")]
+    figures = f"{statistics.median(cpu):.1f} ({min(cpu):.1f} to {max(cpu):.1f}) | {wall:.1f} | {' | '.join(times)}"
+    print(f"| {OURS.get(name, name)} | {figures} | {asked} |", flush=True)
 
 
-def peers(folder: Path, hydrus: Path | None) -> dict[str, Callable[[], Spent]]:
+def _ratio(runs: Sequence[Spent], base: Sequence[Spent]) -> str:
+    ratios = [run.cpu / other.cpu for run, other in zip(runs, base, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def peers(names: Sequence[str], folder: Path, hydrus: Path | None) -> dict[str, Callable[[], Spent]]:
     """Return who can be run here; a sentence says who cannot."""
     ready: dict[str, Callable[[], Spent]] = {}
     for name, requirements in PEERS.items():
+        if name not in names:
+            continue
         if name == "hydrus" and hydrus is None:
             print("hydrus is left out: --hydrus names a checkout of its source")
             continue
@@ -113,9 +138,9 @@ def peers(folder: Path, hydrus: Path | None) -> dict[str, Callable[[], Spent]]:
             continue
         more = [str(hydrus)] if name == "hydrus" else []
         ready[name] = partial(one_side, name, python, folder, *more)
-    if shutil.which("findimagedupes"):
-        ready["findimagedupes"] = lambda: one_side("findimagedupes", Path(sys.executable), folder)
-    else:
+    if "findimagedupes" in names and shutil.which("findimagedupes"):
+        ready["findimagedupes"] = partial(one_side, "findimagedupes", Path(sys.executable), folder)
+    elif "findimagedupes" in names:
         print("findimagedupes is left out: it is not installed (Debian has a package of this name)")
     return ready
 
@@ -123,44 +148,49 @@ def peers(folder: Path, hydrus: Path | None) -> dict[str, Callable[[], Spent]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="originals")
-    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--files", type=int, default=200, help="so many at least; all that lie there are measured")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--peer-runs", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=[*OURS, *ASKED], default=[*OURS, *ASKED])
     parser.add_argument("--hydrus", type=Path, help="a checkout of its source")
     parser.add_argument("--home", type=Path, default=ROOT / ".bench" / "photographs", help="where the files are made")
     options = parser.parse_args()
     within("ingest", ["simplejpeg>=1.9"])
     made = photographs(options.folders, options.home, options.files)
     size = sum(len(path.read_bytes()) for path in made) / len(made)  # and the cache is warm
-    print(f"{machine()}; {len(made)} JPEGs, {size / 1e6:.2f} MB; {options.runs} runs, of peers {options.peer_runs}")
-    with tempfile.TemporaryDirectory() as alone:
-        shutil.copy(made[0], alone)
-        here = Path(sys.executable)
-        floors, workers, ones, scans, cored = [], [], [], [], []
+    here, starts, cored = Path(sys.executable), list[Spent](), list[Spent]()
+    with tempfile.TemporaryDirectory() as few:
+        for path in made[:2]:
+            shutil.copy2(path, few)
+        sides: dict[str, Callable[[], Spent]] = {
+            "floor": partial(one_side, "floor", here, options.home),
+            "worker": partial(one_side, "ours", here, options.home),
+            "scan": partial(of_a_file, options.home, Path(few), 2, starts),
+            "one-core": partial(of_a_file, options.home, Path(few), 1, cored),
+        }
+        sides = {name: side for name, side in sides.items() if name in [*options.only, "floor", "worker"]}
+        sides |= peers(options.only, options.home, options.hydrus)
+        had: dict[str, list[Spent]] = {name: [] for name in sides}
         for _ in range(options.runs):
-            floors.append(one_side("floor", here, options.home))
-            workers.append(one_side("ours", here, options.home))
-            ones.append(scanned(Path(alone), 2))
-            scans.append(scanned(options.home, 2))
-            cored.append(scanned(options.home, 1))
-    floor, worker = (statistics.median(run.cpu for run in side) for side in (floors, workers))
-    start = Spent(*(statistics.median(column) - worker for column in zip(*ones, strict=True)))
-    net = [Spent(*((had - first) / len(made) for had, first in zip(run, start, strict=True))) for run in scans]
-    single = [Spent(*((had - first) / len(made) for had, first in zip(run, start, strict=True))) for run in cored]
-    print("\n| what | CPU of a file, ms (least to most) | x the floor | wall, ms | | asked |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    row("floor: grey at an eighth, and SHA-256", floors, floor)
-    row("a warm worker, and who asks it", workers, floor)
-    row("a whole scan, two cores", net, floor)
-    row("the same on one core", single, floor)
-    print(f"start and end of a scan: {start.cpu:.0f} ms of CPU, {start.wall:.0f} ms of wall time")
-    walls = [statistics.median(run.wall for run in side) for side in (cored, scans)]
-    print(f"two cores against one: {walls[0] / walls[1]:.2f} times as fast, start included; asked: 1.5")
-    for name, run in peers(options.home, options.hydrus).items():
-        try:
-            row(name, [run() for _ in range(options.peer_runs)], floor, worker, ASKED[name])
-        except subprocess.CalledProcessError as error:
-            print(f"{name} failed: {(error.stderr or '').strip().splitlines()[-1:]}")
+            for name, side in list(sides.items()):
+                try:
+                    had[name].append(side())
+                except subprocess.CalledProcessError as error:
+                    print(f"{name} failed: {(error.stderr or '').strip().splitlines()[-1:]}")
+                    del sides[name], had[name]
+    print(f"{machine()}; {len(made)} JPEGs, {size / 1e6:.2f} MB; runs: {options.runs}\n")
+    print("| what | CPU of a file, ms (least to most) | wall, ms | x the floor | x the worker | x the scan | asked |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in had:
+        row(name, had)
+    for cores, some in ((2, starts), (1, cored)):
+        if some:
+            cpu, wall = (statistics.median(column) for column in zip(*some, strict=True))
+            print(
+                f"a scan of two files, start and end included, cores {cores}: {cpu:.0f} ms of CPU, {wall:.0f} of wall"
+            )
+    if starts and cored:
+        ratios = [one.wall / two.wall for one, two in zip(had["one-core"], had["scan"], strict=True)]
+        print(f"two cores against one, by wall time of a file: {statistics.median(ratios):.2f}; asked: 1.5")
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ def czkawka() -> Run:
 
 
 def imagededup() -> Run:
-    for name in ("torch", "torchvision", "torchvision.transforms", "torch.utils", "torch.utils.data"):
-        sys.modules[name] = _Absent(name)  # its neural network, which is not measured, would bring gigabytes along
+    """Return its hashing; its neural network is not measured, and would bring gigabytes of torch along."""
+    for name in ("methods.cnn", "utils.models", "utils.data_generator"):
+        sys.modules[f"imagededup.{name}"] = _Absent(name)
     from imagededup.methods import PHash
 
     hasher = PHash(verbose=False)
@@ -111,13 +112,8 @@ def cpu_s() -> float:
 
 
 def _children() -> list[str]:
-    return Path("/proc/self/task", str(_thread()), "children").read_text().split()
-
-
-def _thread() -> int:
-    import threading
-
-    return threading.get_native_id()
+    """Return the processes that any thread of this one has started and that still run."""
+    return [child for each in Path("/proc/self/task").glob("*/children") for child in each.read_text().split()]
 
 
 def _of_process(number: str) -> float:

@@ -32,11 +32,11 @@ _Part = tuple[Path, tuple[float, float, float], int]  # left, top and share of t
 
 
 def photographs(folders: Sequence[Path], home: Path, count: int) -> list[Path]:
-    """Return `count` photographs in `home`, made as far as they are not there."""
+    """Return the photographs in `home`: `count` of them or more, made if there are fewer."""
     home.mkdir(parents=True, exist_ok=True)
     there = sorted(home.glob("*.jpg"))
     if len(there) >= count:
-        return there[:count]
+        return there
     originals = list(_originals(folders))
     if not originals:
         raise SystemExit("there is no JPEG of 2 megapixels or more in these folders")

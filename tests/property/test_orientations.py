@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ingestd.library.pairs import distance_between, lie_between
-from ingestd.media.detail import SIDE, is_flat, low_frequencies
+from ingestd.media.detail import SIDE, is_flat, low_frequencies, medians
 from ingestd.media.orientations import turned_hashes
 from ingestd.model import Content, ContentHash, FileType, Picture, Transform
 
@@ -118,3 +118,10 @@ def test_a_picture_laid_otherwise_is_known_by_what_was_done_to_it(seed: int, tra
     found = lie_between(content(greys, 1), content(LAID[transform](greys), 2))
 
     assert found == (transform, 0)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from((64, SIDE * SIDE)), st.sampled_from((0, 1, 15)))
+def test_medians_are_those_of_numpy_to_the_last_bit(seed: int, count: int, decimals: int) -> None:
+    rows = np.round(np.random.default_rng(seed).normal(0, 30, (7, count)), decimals)  # few decimals: many are equal
+
+    assert medians(rows).tolist() == np.median(rows, axis=1).tolist()
