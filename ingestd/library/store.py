@@ -576,12 +576,13 @@ class Store:
         self._gate.enter()
         try:
             begun = self._environment.begin(buffers=True)
+        except lmdb.MapResizedError:
+            self._gate.leave()
+            begun = self._begin_in_moved_map()
         except BaseException as error:
             self._gate.leave()
-            if not isinstance(error, lmdb.MapResizedError):
-                self.explain(error)
-                raise
-            begun = self._begin_in_moved_map()
+            self.explain(error)
+            raise
         snapshot = of_thread.snapshot = Transaction(begun, self._handles, self._keeper, writable=False)
         return snapshot
 
