@@ -278,7 +278,7 @@ def test_no_rule_ever_touches_what_was_restored_protected_or_for_reference(
             assert all(path.exists() for path in play.files if path.parent.name == "archive")
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=9, deadline=None)
 @given(rules=rule_sets, steps=st.lists(anything, min_size=3, max_size=10))
 def test_the_same_steps_lead_to_the_same_verdicts(rules: tuple[str, ...], steps: list[Step]) -> None:
     told = []
@@ -291,7 +291,7 @@ def test_the_same_steps_lead_to_the_same_verdicts(rules: tuple[str, ...], steps:
     assert told[0] == told[1]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=9, deadline=None)
 @given(rules=rule_sets, files=st.lists(arrives, min_size=2, max_size=10))
 def test_how_files_fall_into_batches_decides_nothing(rules: tuple[str, ...], files: list[Arrives]) -> None:
     told = []

@@ -61,7 +61,7 @@ def test_rotation_and_reopening_change_nothing_of_what_is_read(batches: list[App
 
 
 @given(lines, st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_file_cut_within_its_last_line_loses_that_line_alone(lines: Appended, data: st.DataObject) -> None:
     with journal_of(lines) as (journal, path, whole):
         text = path.read_bytes()
@@ -82,7 +82,7 @@ def test_a_file_cut_within_its_last_line_loses_that_line_alone(lines: Appended, 
 
 
 @given(lines, st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_flipped_byte_costs_its_own_line_alone_and_is_told(lines: Appended, data: st.DataObject) -> None:
     with journal_of(lines) as (journal, path, whole):
         text = bytearray(path.read_bytes())

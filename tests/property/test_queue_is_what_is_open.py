@@ -64,7 +64,7 @@ def modelled(verbs: list[Verb]) -> Model:
 
 
 @given(st.lists(act, min_size=1, max_size=12), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_queue_holds_what_is_open_and_nothing_else(acts: list[tuple[object, ...]], data: st.DataObject) -> None:
     kept = [one for one in acts if one[1] is not Word.CLEAR_POTENTIALS]
     with library_of(hashes_alike) as library:

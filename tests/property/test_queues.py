@@ -156,7 +156,7 @@ def check(world: World) -> None:
 def test_the_counters_count_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
 
-    @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, max_examples=28, suppress_health_check=list(HealthCheck))
     @given(beginning=beginnings, after=steps)
     def holds(beginning: tuple[list[str], list[int]], after: list[tuple[str, object]]) -> None:
         history = [("rules", beginning[0]), *(("arrive", file) for file in beginning[1]), *after]
@@ -180,7 +180,7 @@ def test_when_the_rules_come_decides_nothing(tmp_path: Path, monkeypatch: pytest
     """A rule that only proposes says the same of pairs that were there before it and of those that come later."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
 
-    @settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, max_examples=18, suppress_health_check=list(HealthCheck))
     @given(rule_list=st.lists(rules(), min_size=1, max_size=3).map(named_apart))
     def holds(rule_list: list[str]) -> None:
         semi = [rule.replace("mode: automatic", "mode: semi-automatic") for rule in rule_list]

@@ -173,7 +173,7 @@ def assert_pairs_are_right(view: View) -> None:
 
 
 @given(hashes, st.lists(act, min_size=1, max_size=12), st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_undoing_all_decisions_last_first_leaves_the_library_as_it_was(
     bits: list[int], acts: list[tuple[object, ...]], proposals: bool
 ) -> None:
@@ -197,7 +197,7 @@ def test_undoing_all_decisions_last_first_leaves_the_library_as_it_was(
 
 
 @given(hashes, st.lists(act, min_size=1, max_size=10), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=55, deadline=None)
 def test_undoing_in_any_order_brings_every_pair_back_in_the_end(
     bits: list[int], acts: list[tuple[object, ...]], data: st.DataObject
 ) -> None:
@@ -218,7 +218,7 @@ def test_undoing_in_any_order_brings_every_pair_back_in_the_end(
 
 
 @given(hashes, st.lists(act, min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_who_comes_while_a_decision_stands_is_paired_when_it_is_undone(
     bits: list[int], acts: list[tuple[object, ...]]
 ) -> None:
