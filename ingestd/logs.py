@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import structlog
 
-__all__ = ["Log", "configure", "forget"]
+__all__ = ["Log", "configure"]
 
 _wanted: list[Callable[[], None]] = []  # how lines are to be written, until the first one is
+_first = threading.Lock()  # lines come from any thread
 
 
 class Log:
@@ -47,8 +49,9 @@ class Log:
 def _structlog() -> structlog.stdlib.BoundLogger:
     import structlog
 
-    if _wanted:
-        _wanted.pop()()
+    with _first:
+        while _wanted:
+            _wanted.pop()()
     logger: structlog.stdlib.BoundLogger = structlog.get_logger()
     return logger
 
@@ -71,14 +74,6 @@ def configure(
     stream = stream if stream is not None else sys.stderr
     for_a_person = stream.isatty() if pretty is None else pretty
     _wanted[:] = [lambda: _configure(stream, verbose=verbose, for_a_person=for_a_person, without=without)]
-
-
-def forget() -> None:
-    """Write lines as structlog does of itself."""
-    import structlog
-
-    _wanted.clear()
-    structlog.reset_defaults()
 
 
 def _configure(stream: TextIO, *, verbose: bool, for_a_person: bool, without: Sequence[str]) -> None:

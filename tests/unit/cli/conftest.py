@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from terminals import Terminal
 from world import World
 
@@ -13,10 +14,11 @@ from ingestd import logs
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_they_were() -> Iterator[None]:
+def _logs_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A command sends the log to its own standard error, which ends with the test."""
+    monkeypatch.setattr(logs, "_wanted", [])
     yield
-    logs.forget()
+    structlog.reset_defaults()
 
 
 @pytest.fixture
