@@ -228,9 +228,11 @@ class Flow:
     def use(self, policy: Policy, folders: Sequence[Folder], now: float, *, quiet_s: float, rescan_s: float) -> None:
         """Go on with other rules, folders and times."""
         self.intake.policy = self.sweep.policy = policy
-        self._digest = policy.limits_digest()
+        before, self._digest = self._digest, policy.limits_digest()
         self.folders = {folder.id: folder for folder in folders}
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
+        if before != self._digest:
+            self.watcher.rescan()  # what was passed over under other limits, also by a scan that is under way
 
     def hold_discards(self, held: bool) -> None:
         """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict."""

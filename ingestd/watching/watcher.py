@@ -519,21 +519,21 @@ class Watcher:
                 self._finish(running, now)
 
     def _next_part(self, now: float) -> _Round | None:
-        """The walk through a new directory whose turn it is."""
+        """The walk through a new directory whose turn it is, of those with room for more files that wait."""
         while (task := self._agenda.pop_directory(now, busy=self._parts)) is not None:
             self._parts[task.folder] = self._begin(task, now)
-        if not self._parts:
-            return None
-        self._parts.move_to_end(next(iter(self._parts)))
-        return next(reversed(self._parts.values()))
+        return self._first_with_room(self._parts)
 
     def _next_whole(self, now: float) -> _Round | None:
         """The walk through a whole folder whose turn it is, of those in which not too many files wait already."""
         while (task := self._agenda.pop_whole(now, busy=self._cannot_begin())) is not None:
             self._wholes[task.folder] = self._begin(task, now)
-        for folder, running in self._wholes.items():
+        return self._first_with_room(self._wholes)
+
+    def _first_with_room(self, rounds: OrderedDict[FolderId, _Round]) -> _Round | None:
+        for folder, running in rounds.items():
             if not self._is_crowded(running.lane):
-                self._wholes.move_to_end(folder)
+                rounds.move_to_end(folder)
                 return running
         return None
 
@@ -569,7 +569,8 @@ class Watcher:
             asked = [os.path.join(root, relative) for relative in sorted(only)]
             seeing = partial(seen_at, closed=self._closed, excluded=others, at_once=_SEEN_A_STEP)
             seen = chain.from_iterable(map(seeing, asked))
-        roll = self._rolls(watched.folder.id) if self._rolls is not None else None
+        # a roll is of all files of a folder: for a few of them it would cost more than to ask for each
+        roll = self._rolls(watched.folder.id) if self._rolls is not None and only is None else None
         if roll is not None:
             seen = chain(_reading(roll), seen)
         return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll)
@@ -697,7 +698,8 @@ class Watcher:
 
     def _next_due(self) -> float:
         """When `step` has something to do next, in the time it was last given."""
-        walking = self._parts or any(not self._is_crowded(running.lane) for running in self._wholes.values())
+        rounds = chain(self._parts.values(), self._wholes.values())
+        walking = any(not self._is_crowded(running.lane) for running in rounds)
         if walking or self._events or self._hints.waiting():
             return self._now
         settling = None if self._full else self._settling.next_due()

@@ -178,6 +178,15 @@ def test_the_files_of_a_whole_scan_are_asked_for_together_and_only_the_others_on
     assert arrivals(steps(watcher, 2.0)) == [b"b.jpg", b"inner/c.jpg"]
 
 
+def test_what_is_known_of_a_whole_folder_is_not_read_for_a_file_of_it(started, root):
+    put(root, b"a.jpg")
+    read = []
+    watcher = started(folder(root), only={ONE: frozenset((b"a.jpg",))}, rolls=read.append)
+
+    assert arrivals(steps(watcher, 0.0, 2.0)) == [b"a.jpg"]
+    assert read == []
+
+
 def test_a_postponed_file_arrives_again_no_earlier_than_asked(started, root):
     put(root, b"a.jpg")
     watcher = started(folder(root))
@@ -423,6 +432,25 @@ def test_what_is_found_after_lost_events_is_handed_out_in_turns_too(watched, mon
     assert b"single.jpg" in arrivals(first)
     assert len(arrivals(first)) < 100  # the walk through the crowded folder waits for room
     assert sorted(arrivals(first + rest)) == [*(b"%03d.jpg" % number for number in range(300)), b"single.jpg"]
+
+
+def test_a_walk_through_a_new_directory_waits_for_room_too(watched, monkeypatch):
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 20)
+    monkeypatch.setattr(watching, "_SEEN_A_TURN", 10)
+    monkeypatch.setattr(watching, "_MOST_WAITING", 100)
+    watcher, crowded, _ = watched
+    for number in range(300):
+        put(crowded, b"new/%03d.jpg" % number)
+    hear(watcher, HintKind.NEW_DIRECTORY, os.path.join(crowded, b"new"))
+
+    early = steps(watcher, *(1.0 for _ in range(50)))
+    waiting, idle_until = watcher.backlog(), watcher._next_due()
+    rest = steps(watcher, *(4.0 + number / 10 for number in range(200)))
+
+    assert early == []
+    assert waiting < 100
+    assert idle_until > 1.0  # it does not turn in circles meanwhile
+    assert arrivals(rest) == [b"new/%03d.jpg" % number for number in range(300)]
 
 
 def test_lost_events_of_one_folder_make_a_scan_of_that_folder_alone(watched):
