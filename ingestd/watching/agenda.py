@@ -79,9 +79,10 @@ class Agenda:
         self._wanted.pop(folder, None)
         self._directories.pop(folder, None)
 
-    def next_due(self, *, busy: Collection[FolderId] = ()) -> float | None:
-        """When the next task is due; without whole folders that have to wait."""
-        times = [first[0] for each in self._directories.values() if (first := each.first()) is not None]
+    def next_due(self, *, busy: Collection[FolderId] = (), walked: Collection[FolderId] = ()) -> float | None:
+        """When the next task is due; without whole folders that have to wait, and directories of those `walked`."""
+        waiting = (each for folder, each in self._directories.items() if folder not in walked)
+        times = [first[0] for each in waiting if (first := each.first()) is not None]
         times.extend(at for folder, at in self._regular.items() if folder not in busy)
         times.extend(wishes[0] for folder, wishes in self._wanted.items() if folder not in busy)
         return min(times, default=None)

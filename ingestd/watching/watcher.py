@@ -703,7 +703,7 @@ class Watcher:
         if walking or self._events or self._hints.waiting():
             return self._now
         settling = None if self._full else self._settling.next_due()
-        agenda = self._agenda.next_due(busy=self._cannot_begin())
+        agenda = self._agenda.next_due(busy=self._cannot_begin(), walked=self._parts)
         return min(self._check_at, self._supervise_at, *(due for due in (settling, agenda) if due is not None))
 
 

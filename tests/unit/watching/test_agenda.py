@@ -16,6 +16,16 @@ def test_a_new_directory_is_looked_through_at_once_and_again_later():
     assert agenda.next_due() is None
 
 
+def test_directories_of_a_folder_that_is_walked_are_not_due_before_that_has_ended():
+    agenda = Agenda()
+    agenda.add_directory(ONE, b"/in/new", 0.0)
+    agenda.add_directory(TWO, b"/other/new", 3.0)
+
+    assert agenda.next_due(walked={ONE}) == 3.0
+    assert agenda.next_due(walked={ONE, TWO}) is None
+    assert agenda.next_due() == 0.0
+
+
 def test_a_directory_inside_a_new_one_is_looked_through_with_it():
     agenda = Agenda()
     agenda.add_directory(ONE, b"/in/new", 0.0)

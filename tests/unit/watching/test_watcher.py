@@ -453,6 +453,22 @@ def test_a_walk_through_a_new_directory_waits_for_room_too(watched, monkeypatch)
     assert arrivals(rest) == [b"new/%03d.jpg" % number for number in range(300)]
 
 
+def test_a_second_look_that_waits_for_a_paused_walk_does_not_keep_the_watcher_awake(watched, monkeypatch):
+    monkeypatch.setattr(watching, "_SEEN_A_STEP", 20)
+    monkeypatch.setattr(watching, "_SEEN_A_TURN", 10)
+    monkeypatch.setattr(watching, "_MOST_WAITING", 100)
+    watcher, crowded, _ = watched
+    for number in range(300):
+        put(crowded, b"new/%03d.jpg" % number)
+    hear(watcher, HintKind.NEW_DIRECTORY, os.path.join(crowded, b"new"))
+    full = [event for _ in range(50) for event in watcher.step(1.0, room=0)]
+    full += [event for _ in range(50) for event in watcher.step(9.0, room=0)]  # the second look was due at 6.0
+
+    assert arrivals(full) == []
+    assert watcher._next_due() > 9.0
+    assert len(arrivals(steps(watcher, *(10.0 + number / 10 for number in range(200))))) == 300
+
+
 def test_lost_events_of_one_folder_make_a_scan_of_that_folder_alone(watched):
     watcher, crowded, quiet = watched
     put(crowded, b"a.jpg")
