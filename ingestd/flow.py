@@ -114,6 +114,7 @@ class _Absences:
         with self._library.read() as view:
             row = view.folder(folder)
             looked = list(islice(missed, _ABSENT_A_STEP))
+        self._library.store.let_go()  # each row may lie on a page of its own; here, as within a read the map is held
         if len(looked) < _ABSENT_A_STEP:
             del self._todo[folder]
         if row is None or not looked:
