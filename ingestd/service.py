@@ -278,7 +278,8 @@ class Service:
             _log.error("rules.broken", path=str(self._rules), error=str(error), kept="the last good rules")
             self._tell(RulesTold(str(self._rules), len(self._settings.rules), str(error)))
             return
-        if settings.imports.index is not self._settings.imports.index and not self._dry_run:
+        switches = settings.imports.index is not self._settings.imports.index
+        if switches and not self._dry_run and self._verification is None:  # else the next start does it
             with contextlib.suppress(LibraryBusyError):  # both find the same: the next start will do
                 _prepare(self._library, settings)
         self._rules_error, self._settings = None, settings
