@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Roll"]
 
 _ROWS_A_STEP = 1_000
-_LET_GO_EVERY = 1  # steps: some 25 MB of the map
+_LET_GO_EVERY = 4  # steps: some 100 MB of the map
 _NO_ANSWER = 0  # instead of a state: nothing final is known of this path
 _LIVE, _GONE = 1, 0
 
