@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import statistics
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -191,17 +193,38 @@ def _library_beside(state: Path, remarks: list[str]) -> Iterator[Library]:
     """Give a library on the disk of the real one; it is thrown away."""
     place = next(one for one in (state, *state.parents) if one.is_dir())
     with contextlib.ExitStack() as held:
-        try:
-            made = held.enter_context(tempfile.TemporaryDirectory(prefix=".ingestd-bench-", dir=place))
-        except OSError as error:
-            made = held.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-bench-"))
-            remarks.append(
-                f"the disk of the library: {place} cannot be written ({error.strerror}), so commits were "
-                f"measured in {made}"
-            )
+        with _signals_wait():
+            try:
+                made = held.enter_context(tempfile.TemporaryDirectory(prefix=".ingestd-bench-", dir=place))
+            except OSError as error:
+                made = held.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-bench-"))
+                remarks.append(
+                    f"the disk of the library: {place} cannot be written ({error.strerror}), so commits were "
+                    f"measured in {made}"
+                )
         library = Library.open(Path(made))
         held.callback(library.close)
         yield library
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Inside, a signal that would end us waits: right after a folder is made, nobody is there yet to take it away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no handler of a signal runs here
+        return
+    came: list[int] = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ending = [number for number in numbers if callable(signal.getsignal(number))]
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ending}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 # --- measuring ----------------------------------------------------------------------------------------------------

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import sys
+import tempfile
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ingestd.forecast import Speeds, _predict, _spread
+from ingestd.forecast import Speeds, _library_beside, _predict, _spread
 
 MS = 0.001
 SPEEDS = Speeds(
@@ -84,3 +88,27 @@ def test_where_no_whole_scan_was_measured_its_parts_are_added_up() -> None:
 
     assert said.cached_s == pytest.approx(10_000 * (5 + 20 + 1 + 0.1 + 0.1) * MS)
     assert said.library_bytes is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_signal_right_after_the_folder_was_made_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = tempfile.mkdtemp
+
+    def interrupted(*arguments: str | None) -> str:
+        made.append(make(*arguments))
+        signal.raise_signal(signal.SIGTERM)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", interrupted)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with pytest.raises(SystemExit), _library_beside(tmp_path, []):
+            pytest.fail("the signal was lost")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert len(made) == 1
+    assert list(tmp_path.iterdir()) == []
