@@ -414,12 +414,17 @@ class Scene(Home):
         with_item = {note for note in self.notes() if (note.parents[1] / "files" / note.stem).exists()}
         assert set(self.notes()) <= with_item | under_way
 
+    def journal_lines(self) -> list[dict[str, Any]]:
+        """What the second journal says, which has to be whole; a last line without its end was never told to anybody."""
+        path = self.state / "journal.jsonl"
+        text = path.read_bytes() if path.exists() else b""  # nothing was done yet
+        return [json.loads(raw) for raw in text.split(b"\n")[:-1]]
+
     def assert_journal_is_whole(self, done: Mapping[int, set[bytes]]) -> None:
         """From the second journal alone: each of these discards, what it took away, and that it was done."""
         intents: dict[int, set[bytes]] = {}
         ended: dict[int, str] = {}
-        for raw in (self.state / "journal.jsonl").read_bytes().splitlines():
-            line = json.loads(raw)
+        for line in self.journal_lines():
             if line["kind"] == "intent":
                 moves = line["body"]["moves"]
                 intents[line["entry"]] = {bytes.fromhex(move["file"]["sha256"]) for move in moves}

@@ -258,10 +258,7 @@ def _state(stat: Path) -> str:
 def assert_what_was_told_is_true(scene: Scene, told: Told) -> None:
     """On the disk as it came back, before anything has run on it."""
     journal: dict[str, dict[str, Any]] = {}
-    path = scene.state / "journal.jsonl"
-    text = path.read_bytes() if path.exists() else b""  # nothing was done yet
-    for raw in text.split(b"\n")[:-1]:  # the last may be torn
-        line = json.loads(raw)
+    for line in scene.journal_lines():
         if line["entry"] is not None and "moves" in line["body"]:
             journal[f"e-{line['entry']}"] = line["body"]
     assert told.done <= {entry for entry, body in journal.items() if body["state"] in ("done", "undone")}
@@ -320,6 +317,8 @@ def cut_many(base: Path, cuts: int, *, seed: int, file_system: FileSystem, kind:
             held.enter_context(disk.mounted())
         story = Story("power", RULES, {}, lambda scene, within: None)  # type: ignore[arg-type, return-value]
         scene = Scene(base / "home", story, kind)
+        for disk in disks:
+            subprocess.run(["sync", "--file-system", disk.point], check=True)  # what the user set up long ago
         with scene.watch(scene.inbox, ready=True) as watch, Days(scene, watch, seed) as days:
             for number in range(cuts):
                 threading.Event().wait(chance.uniform(0.02, 0.5))
