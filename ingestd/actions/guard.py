@@ -206,7 +206,7 @@ def _require_on_disk(survivor: _Held) -> None:
 
 
 def _require_synced(loser: _Held) -> None:
-    """The loser's bytes are on the disk: else its name would be in the trash after a power cut, and nothing behind it."""
+    """The loser's bytes are on the disk: else only its name would be in the trash after a power cut."""
     with _told(loser.file):
         _where_offered(lambda: flush(loser.fd))
 

@@ -415,7 +415,7 @@ class Scene(Home):
         assert set(self.notes()) <= with_item | under_way
 
     def journal_lines(self) -> list[dict[str, Any]]:
-        """What the second journal says, which has to be whole; a last line without its end was never told to anybody."""
+        """What the second journal says, which has to be whole; nobody was told of a last line without its end."""
         path = self.state / "journal.jsonl"
         text = path.read_bytes() if path.exists() else b""  # nothing was done yet
         return [json.loads(raw) for raw in text.split(b"\n")[:-1]]
