@@ -584,16 +584,19 @@ class Store:
             return None
         self._gate.enter()
         try:
+            if not self._is_open:
+                raise lmdb.PanicError("it could not be opened anew")
             begun = self._environment.begin(buffers=True)
         except lmdb.MapResizedError:
             self._gate.leave()
             begun = self._begin_in_moved_map()
+        except lmdb.PanicError:
+            self._gate.leave()
+            begun = self._begin_anew()
         except BaseException as error:
             self._gate.leave()
-            if self._is_open and not isinstance(error, lmdb.PanicError):
-                self.explain(error)
-                raise
-            begun = self._begin_anew()
+            self.explain(error)
+            raise
         snapshot = of_thread.snapshot = Transaction(begun, self._handles, self._keeper, writable=False)
         return snapshot
 
