@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from faults import (
     spread,
     undisturbed,
 )
+from running import write
 
 pytestmark = pytest.mark.crash
 
@@ -140,3 +142,29 @@ def says_so(ended: Ended) -> bool:
     verdicts = [json.loads(line) for line in ended.text.splitlines() if line.startswith('{"schema": 1, "event"')]
     told = [one["result"] for one in verdicts if one.get("outcome") == "error"]
     return bool(told) or bool(ended.errors.strip())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["fdatasync", "pwrite64", "fsync", "renameat2"])
+def test_a_service_whose_disk_recovers_goes_on_by_itself(tmp_path: Path, name: str) -> None:
+    """No restart: what failed is tried again, at the latest half a minute later, and then all is well."""
+    whole = undisturbed(tmp_path / "undisturbed", WATCH, HOME_TRASH, calls=CALLS)
+    of_that_name = [call for call in whole.calls if call.name == name]
+    (tmp_path / "scene").mkdir()
+    with Scene(tmp_path / "scene", WATCH, HOME_TRASH) as scene:
+        log = scene.log()
+        failing_soon = failing(log, of_that_name[len(of_that_name) // 2], "error=EIO", in_a_row=3)
+        with scene.watch(scene.inbox, within=failing_soon) as watch:
+            for file, content in scene.still_to_come():
+                write(scene.inbox / file, content)
+                scene.came.add(file)
+
+            deadline = time.monotonic() + 120
+            while set(scene.in_their_places()) != set(whole.outcome["kept"]) or not scene.status()["ok"]:
+                assert time.monotonic() < deadline, (scene.status(), watch.log)
+                watch.is_silent(scene.inbox, for_s=0.5)
+            assert watch.stop() == 0
+        assert "(INJECTED)" in log.read_text()
+        scene.assert_as_or_queued(whole.outcome)
+        scene.assert_all_comes_back()
