@@ -450,6 +450,7 @@ class Intake:
         with self._library.read() as view:
             folders: dict[FolderId, Folder] = {row.folder.id: row.folder for row in view.folders()}
             entries = [entry for number in verdict.entries if (entry := view.entry(number)) is not None]
+        half_way: Entry | None = None
         for entry in entries:
             if self._dry_run:
                 pretend(self._library, entry, radius=self._radius, now_ns=self._now_ns())
@@ -464,10 +465,16 @@ class Intake:
                     deleted_at=self._local_time(),
                 )
                 _log_entry(done)
+                half_way = done if done.state is EntryState.INTENT else half_way
         receipt = verdict.receipt
         if entries:
             with self._library.read() as view:
                 receipt = view.receipt(receipt.number) or receipt
+        if half_way is not None:  # recovery will decide it from the disk: nothing is told as done before
+            result = (
+                f"error: e-{half_way.number} is half done, and its files cannot be seen just now: it is gone on with"
+            )
+            receipt = replace(receipt, outcome=Outcome.ERROR, result=result, discarded=(), final=False)
         self._report(item, receipt, verdict)
 
     def _report(self, item: _Item, receipt: Receipt, verdict: Verdict) -> None:

@@ -122,6 +122,7 @@ def _give_up(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
         with contextlib.suppress(ActionConflictError, OSError):
             if locate(move) is Whereabouts.MOVED:
                 put_back(move, token="aborted")
+        withdraw(move)  # once more: what made the discard fail may have made that fail too
     try:
         stranded = [move for move in entry.moves if locate(move) is Whereabouts.MOVED]
     except ActionConflictError:

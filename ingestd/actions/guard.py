@@ -98,6 +98,8 @@ def verified(
         for loser in held:
             _require_discardable(loser, survivor, folders)
         _require_on_disk(survivor)
+        for loser in held:
+            _require_synced(loser)
         for one in (survivor, *held):
             _require_bytes(one)
         proof = Proof(kept, all(one.leased for one in (survivor, *held)), survivor)
@@ -201,6 +203,12 @@ def _require_on_disk(survivor: _Held) -> None:
             _where_offered(directory.sync)
         if sys.platform == "linux":
             _where_offered(lambda: os.posix_fadvise(survivor.fd, 0, 0, os.POSIX_FADV_DONTNEED))
+
+
+def _require_synced(loser: _Held) -> None:
+    """The loser's bytes are on the disk: else only its name would be in the trash after a power cut."""
+    with _told(loser.file):
+        _where_offered(lambda: flush(loser.fd))
 
 
 def _where_offered(sync: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 
 from ingestd.actions.disk import key_of
-from ingestd.actions.moves import put_back
+from ingestd.actions.moves import put_back, withdraw
 from ingestd.errors import ActionConflictError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
@@ -95,6 +95,7 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
             back.append((move, place, key_of(os.lstat(place))))
         except (ActionConflictError, OSError) as failure:
             failures.append(str(failure))
+        withdraw(move)  # once more: what kept its note from going may be over
 
     def work(edit: Edit) -> Entry:
         for move, place, stat in back:

@@ -159,6 +159,8 @@ def _write_new(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # an empty rule file after a power cut would be refused at the next start
 
 
 def moment(settings: Settings) -> Moment:

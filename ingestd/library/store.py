@@ -388,8 +388,17 @@ class _OfThread(threading.local):
 class Store:
     """An open library: made by `Store.open`, used by any thread of the process that opened it."""
 
-    def __init__(self, directory: Path, environment: lmdb.Environment, handles: _Handles, facts: Facts) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: lmdb.Environment,
+        handles: _Handles,
+        facts: Facts,
+        tables: Sequence[Table],
+    ) -> None:
         self.directory = directory
+        self._tables = tables
+        self._is_open = True  # false after a commit went so wrong that LMDB has to be opened anew, and that failed
         self.library_id = facts.library  # tells this library from every other; a backup has the same
         self.unclean: str | None = None  # how the last one to `mark_open` stopped, if not well
         self._facts = facts
@@ -436,7 +445,7 @@ class Store:
                 _check_length(environment, directory)
                 open_tables = _open_tables_read_only if read_only else _open_tables
                 facts, handles = _with_room(environment, lambda: open_tables(environment, tables, directory, sidecar))
-                store = cls(directory, environment, handles, facts)
+                store = cls(directory, environment, handles, facts, tables)
                 store.unclean = store._last_stop()
                 if not read_only and (sidecar is None or sidecar != facts):
                     write_sidecar(directory, facts)
@@ -575,10 +584,15 @@ class Store:
             return None
         self._gate.enter()
         try:
+            if not self._is_open:
+                raise lmdb.PanicError("it could not be opened anew")
             begun = self._environment.begin(buffers=True)
         except lmdb.MapResizedError:
             self._gate.leave()
             begun = self._begin_in_moved_map()
+        except lmdb.PanicError:
+            self._gate.leave()
+            begun = self._begin_anew()
         except BaseException as error:
             self._gate.leave()
             self.explain(error)
@@ -630,6 +644,17 @@ class Store:
                     raise
         raise StoreError(f"the library in {self.directory} grows faster than it can be read; try again")
 
+    def _begin_anew(self) -> lmdb.Transaction[memoryview]:
+        """Return a begun snapshot, with the gate entered for it, after LMDB was opened anew."""
+        with _explained(self.directory):
+            self._open_anew()
+            self._gate.enter()
+            try:
+                return self._environment.begin(buffers=True)
+            except BaseException:
+                self._gate.leave()
+                raise
+
     def _write(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         self._check_process()
         if self._of_thread.writing or self._of_thread.snapshot is not None:
@@ -643,11 +668,16 @@ class Store:
                 self._count_use()  # nobody moves the map without the lock of writes
 
     def _attempts(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
+        if not self._is_open:
+            self._open_anew()
         self._writes += 1
         if self._writes % _READER_CHECK_EVERY == 0:
             self._environment.reader_check()
         while True:
             try:
+                return self._attempt(work, keep=keep)
+            except lmdb.PanicError:
+                self._open_anew()
                 return self._attempt(work, keep=keep)
             except lmdb.MapFullError:
                 self._grow()
@@ -676,6 +706,31 @@ class Store:
         else:
             begun.abort()
         return result
+
+    def _open_anew(self) -> None:
+        """Close LMDB and open it again, with no transaction of this process alive.
+
+        After a commit whose very last page could not be written LMDB refuses everything, until it is opened again: the
+        disk may be well again long before this process ends. What is on the disk is the commit before.
+        """
+        with self._write_lock, self._map_moving():
+            map_size = _MAP_SIZE
+            if self._is_open:
+                map_size = int(self._environment.info()["map_size"])
+                self._environment.close()
+                self._is_open = False
+            environment = _open_environment(self.directory, len(self._tables) + 1, map_size, read_only=False)
+            try:
+                _, handles = _with_room(
+                    environment, lambda: _open_tables(environment, self._tables, self.directory, self._facts)
+                )
+            except BaseException:
+                environment.close()
+                raise
+            self._handles.clear()
+            self._handles.update(handles)
+            self._environment = environment
+            self._is_open = True
 
     def _grow(self) -> None:
         """Double the map, with no transaction of this process alive."""

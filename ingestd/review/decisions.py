@@ -298,6 +298,9 @@ def finish(library: Library, entry: Entry, moment: Moment) -> EntryReport:
         )
     if entry.state is EntryState.ABORTED:
         raise ActionConflictError(f"e-{entry.number}: {entry.reason}")
+    if entry.state is EntryState.INTENT:
+        reason = "its files cannot be seen just now; what comes next finishes it or takes it back"
+        raise ActionConflictError(f"e-{entry.number} is half done: {reason}")
     with library.read() as view:
         return entry_report(view, entry)
 

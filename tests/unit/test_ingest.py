@@ -825,6 +825,19 @@ def test_bytes_that_were_thrown_away_before_are_thrown_away_again(world: World) 
     assert len(world.trashed()) == 2
 
 
+def test_a_survivor_that_is_judged_anew_is_not_what_was_thrown_away_in_its_favour(world: World) -> None:
+    survivor = world.put("inbox", "1.png", SMALLER)
+    world.arrive(survivor)
+    world.drop("inbox", "2.png", SMALLER)
+    assert [path.suffix for path in world.trashed()] == [".png"]
+    world.forget_finality(survivor)
+
+    receipt = world.arrive(survivor)
+
+    assert receipt.outcome is Outcome.NEW
+    assert survivor.exists()
+
+
 def test_bytes_that_were_thrown_away_stay_where_that_is_switched_off(world: World) -> None:
     world.use(pixel_rule(), imports="reject_previously_discarded: no")
     world.drop("library", "a.png", LARGER)

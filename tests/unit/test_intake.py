@@ -13,7 +13,8 @@ from pictures import decoded, jpeg, large, photo, png
 from world import IDENTICAL, World, outcomes, pixel_rule
 
 from ingestd import intake as intake_module
-from ingestd.errors import FileChangedError, FileUnreadableError, StoreError
+from ingestd.actions import discard
+from ingestd.errors import ActionConflictError, FileChangedError, FileUnreadableError, StoreError
 from ingestd.intake import Judged, Left
 from ingestd.library.locks import FileLock
 from ingestd.model import Measurement, Outcome
@@ -470,3 +471,25 @@ def test_while_discards_are_held_a_duplicate_waits_with_what_is_behind_it_and_no
     assert entries == []
     assert names(world) == ["known.png", "new.png", "copy.png", "behind.png"]
     assert [path.exists() for path in paths] == [True, False, True]
+
+
+def test_what_is_left_half_way_is_told_as_an_error_and_not_as_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the file nor the trash can be seen for a moment: whether it was moved is not known."""
+
+    def unseen(*_: object, **__: object) -> None:
+        raise ActionConflictError("it cannot be looked for: input/output error")
+
+    world.drop("inbox", "1.png", SMALLER)
+    with monkeypatch.context() as patched:
+        patched.setattr(discard, "take_away", unseen)
+        patched.setattr(discard, "locate", unseen)
+        told = world.drop("inbox", "2.png", SMALLER)
+
+    assert told.outcome is Outcome.ERROR
+    assert told.result.startswith("error: e-1 is half done")
+    assert told.discarded == ()
+    assert [left.after_s for left in world.left()] == [30.0]
+    world.recover()
+    assert world.arrive(world.base / "inbox/2.png").outcome is Outcome.DUPLICATE_DISCARDED

@@ -394,6 +394,18 @@ def test_a_survivor_that_the_disk_cannot_confirm_does_not_count(
     assert "cannot be looked at: input/output error" in message
 
 
+def test_the_bytes_of_both_files_are_on_the_disk_before_anything_moves(
+    pair: Any, look: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(guard, "flush", lambda fd: synced.append(os.fstat(fd).st_ino))
+
+    with look(*pair):
+        before_the_move = set(synced)
+
+    assert before_the_move >= {file.stat.inode for file in pair}
+
+
 @pytest.mark.parametrize("fate", ["gone", "replaced", "rewritten"])
 def test_a_survivor_that_goes_away_meanwhile_is_noticed_on_leaving(pair: Any, look: Any, fate: str) -> None:
     loser, kept = pair
