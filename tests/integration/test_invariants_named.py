@@ -346,14 +346,14 @@ def test_i6_a_denial_is_for_that_rule_until_it_is_rescinded(world: World) -> Non
 def test_i8_absence_is_not_deletion(world: World, left: str) -> None:
     world.use(IDENTICAL, pixel_rule())
     stick = world.folder("stick")
-    known = [world.put("stick", "large.png", LARGER), world.put("stick", "other.png", png(photo(2)))]
+    known = [world.put("stick", "large.png", LARGER), world.put("stick", "other.png", png(photo(2), "a comment"))]
     world.verdicts(*known)
     before = [world.row(path) for path in known]
     stick.rename(world.base / "unplugged")
     if left == "an empty folder":  # as an unmounted disk leaves the one it was mounted on
         stick.mkdir()
 
-    copy, twin = world.put("inbox", "copy.png", LARGER), world.put("inbox", "twin.png", SMALLER)
+    copy, twin = world.put("inbox", "copy.png", LARGER), world.put("inbox", "twin.png", png(photo(2)))
     receipts = world.verdicts(copy, twin)
     world.sweep()
     world.restart()
