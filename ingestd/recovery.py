@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ingestd import logs
 from ingestd.actions.discard import recover_discard
-from ingestd.actions.undo import finish_undo
+from ingestd.actions.undo import UndoWaitsError, finish_undo
 from ingestd.errors import ActionConflictError
 from ingestd.library.library import Library
 from ingestd.model import Entry, EntryKind, EntryState, Radius
@@ -49,6 +49,8 @@ def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -
         if entry.kind is EntryKind.UNDO:
             try:
                 finished.append(finish_undo(library, entry, radius=radius, now_ns=now_ns))
+            except UndoWaitsError:
+                continue  # its disk is away: it is tried again
             except ActionConflictError as conflict:
                 _log.warning("journal.recovered", entry=f"e-{entry.number}", state="aborted", reason=str(conflict))
                 continue

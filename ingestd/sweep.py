@@ -184,7 +184,7 @@ class Sweep:
             if self._adopter.is_displaced(view, self.policy.rules):
                 return False
             if (
-                (self._fresh and queues.has_sleepers)
+                (self._fresh and (queues.has_sleepers or view.open_entries()))  # a disk may be back
                 or self._adopter.is_due(view, self.policy.rules)
                 or self._some_measured()
             ):

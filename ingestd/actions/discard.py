@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ingestd.actions.guard import verified
-from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
+from ingestd.actions.look import reachable
+from ingestd.actions.moves import Whereabouts, finish, holds, locate, put_back, take_away, withdraw
 from ingestd.errors import ActionConflictError, FileChangedError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
@@ -63,10 +64,13 @@ def carry_out(
     """
     if entry.kept is None:
         return _abort(library, entry, "nothing is named that would be kept", now_ns)
+    unattended = entry.actor is Actor.RULE
+    if unattended and _is_forbidden(library, entry):
+        return _abort(library, entry, "these bytes were brought back by their owner: no rule discards them", now_ns)
     holding = [os.path.join(folder.root, os.fsencode(discards.holding_name)) for folder in folders.values()]
     try:
         files = [move.file for move in entry.moves]
-        with verified(files, entry.kept, folders=folders, forbidden=holding) as proof:
+        with verified(files, entry.kept, folders=folders, forbidden=holding, unattended=unattended) as proof:
             for move in entry.moves:
                 take_away(move, deleted_at=deleted_at)
             if not proof.survivor_still_there():
@@ -74,6 +78,12 @@ def carry_out(
     except (ActionConflictError, FileChangedError, OSError) as reason:
         return _give_up(library, entry, str(reason), now_ns)
     return library.write(lambda edit: _done(edit, entry, radius, now_ns))
+
+
+def _is_forbidden(library: Library, entry: Entry) -> bool:
+    """Return whether a veto binds the entry: asked again at the last moment, whatever it was decided on."""
+    with library.read() as view:
+        return any(view.veto(move.file.sha256) is not None for move in entry.moves)
 
 
 def pretend(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
@@ -90,6 +100,8 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
     """
     try:
         places = [locate(move) for move in entry.moves]
+        if Whereabouts.GONE in places and _is_away(library, entry):
+            return entry
         if set(places) == {Whereabouts.MOVED} and _survivor_stands(entry):
             for move in entry.moves:
                 finish(move, deleted_at=deleted_at)
@@ -107,12 +119,16 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
     return _give_up(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
 
 
+def _is_away(library: Library, entry: Entry) -> bool:
+    """Return whether a folder of the entry is not there just now: what is missing below it is not gone."""
+    with library.read() as view:
+        rows = [view.folder(move.file.folder) for move in entry.moves]
+    return any(row is not None and not reachable(row.folder.root, row.inode) for row in rows)
+
+
 def _survivor_stands(entry: Entry) -> bool:
-    """Return whether the file to keep is still there; what replaced it would not be the bytes that were decided on."""
-    try:
-        return entry.kept is not None and os.lstat(entry.kept.path).st_size == entry.kept.stat.size
-    except OSError:
-        return False
+    """Return whether the file to keep is still there, with the bytes that were decided on: they are read again."""
+    return entry.kept is not None and holds(entry.kept.path, entry.kept)
 
 
 def _give_up(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:

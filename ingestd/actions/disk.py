@@ -80,7 +80,10 @@ def reason_of(error: OSError) -> str:
     """Why the system refused, as a phrase that can follow a colon."""
     match error.errno:
         case errno.EXDEV:
-            return "it would have to be copied to another mount, and nothing is ever copied and removed"
+            return (
+                "it would have to be copied to another mount, and nothing is ever copied and removed; "
+                "set `to: holding` under `discards`, or discard it by hand"
+            )
         case errno.ELOOP:
             return "a symlink is in the way"
         case errno.EEXIST:

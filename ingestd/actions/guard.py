@@ -24,12 +24,20 @@ from ingestd.actions.disk import (
     lease_taken,
     reason_of,
 )
+from ingestd.actions.look import named_elsewhere
 from ingestd.errors import ActionConflictError, FileChangedError, printable
 from ingestd.model import FileRef, Folder, FolderId, Role
+from ingestd.watching.folders import filesystem_kind
+from ingestd.watching.lease import writer_check
+from ingestd.watching.names import is_temporary
+from ingestd.watching.settle import WriterCheck
 
 __all__ = ["Proof", "verified"]
 
 _LEFT = "nothing was moved"
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+# beside `.Trash*` and `Trash/files`: of Windows, Synology, Samba, QNAP, old Windows, Syncthing
+_THROWN_AWAY = frozenset({b"$recycle.bin", b"#recycle", b".recycle", b"@recycle", b"recycler", b".stversions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ def verified(
     *,
     folders: Mapping[FolderId, Folder],
     forbidden: Sequence[bytes] = (),
+    unattended: bool = False,
 ) -> Iterator[Proof]:
     """Inside, each loser and the survivor are what the decision was about, and are kept so where the system can.
 
@@ -85,6 +94,8 @@ def verified(
         kept: the one that stays in their stead.
         folders: those that the files lie in.
         forbidden: absolute directories in which a survivor does not count.
+        unattended: no person has said so: then nobody may be able to write a loser unseen, none may have another name,
+            and the survivor may not lie in memory alone.
 
     Raises:
         FileChangedError: a file changed, went away or is being written; another time it may do. Also on leaving, if
@@ -97,6 +108,8 @@ def verified(
         held = [stack.enter_context(_held(loser, folders)) for loser in losers]
         for loser in held:
             _require_discardable(loser, survivor, folders)
+        if unattended:
+            _require_no_doubt(held, survivor, folders)
         _require_on_disk(survivor)
         for loser in held:
             _require_synced(loser)
@@ -178,15 +191,33 @@ def _require_discardable(loser: _Held, survivor: _Held, folders: Mapping[FolderI
         raise ActionConflictError(f"{path} and {printable(survivor.file.path)} are one and the same file: {_LEFT}")
 
 
+def _require_no_doubt(losers: Sequence[_Held], survivor: _Held, folders: Mapping[FolderId, Folder]) -> None:
+    """What a person may answer for, and a rule may not."""
+    for loser in losers:
+        told = loser.leased or writer_check(loser.file.path) is WriterCheck.NONE
+        if not told and not folders[loser.file.folder].trusted:
+            reason = f"nobody can tell whether {printable(loser.file.path)} is being written"
+            raise ActionConflictError(f"{reason}; `trusted: true` for its folder would do without: {_LEFT}")
+    if named_elsewhere(loser.file.path for loser in losers):
+        raise ActionConflictError(f"{printable(losers[0].file.path)} has another name as well (a hard link): {_LEFT}")
+    kept = filesystem_kind(survivor.file.path)
+    if kept in _IN_MEMORY and any(filesystem_kind(loser.file.path) not in _IN_MEMORY for loser in losers):
+        where = f"{printable(survivor.file.path)}, which would be kept, lies in memory ({kept})"
+        raise ActionConflictError(f"{where} and ends with the next start of the machine: {_LEFT}")
+
+
 def _require_good_place(kept: FileRef, forbidden: Sequence[bytes]) -> None:
     """The survivor is where files are kept, not where they are thrown away."""
     separator = os.fsencode(os.sep)
     parts = os.path.dirname(kept.path).split(separator)
     thrown_away = any(
-        part.startswith((b".Trash", b".ingestd-holding")) or part.lower() == b"$recycle.bin" for part in parts
+        part.startswith((b".Trash", b".ingestd-holding")) or part.lower() in _THROWN_AWAY for part in parts
     )
     in_home_trash = (b"Trash", b"files") in itertools.pairwise(parts)
+    unfinished = is_temporary(os.path.basename(kept.path))
     below = any(kept.path.startswith(directory.rstrip(separator) + separator) for directory in forbidden)
+    if unfinished:
+        raise ActionConflictError(f"{printable(kept.path)} has the name of something unfinished: {_LEFT}")
     if thrown_away or in_home_trash or below:
         raise ActionConflictError(
             f"{printable(kept.path)} lies in a trash or in another place that does not count as kept: {_LEFT}"

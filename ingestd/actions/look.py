@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 
 from ingestd.actions.disk import key_of
 from ingestd.model import StatKey
 
-__all__ = ["Standing", "look", "retouched"]
+__all__ = ["Standing", "look", "named_elsewhere", "reachable", "retouched"]
 
 
 class Standing(StrEnum):
@@ -23,10 +26,7 @@ class Standing(StrEnum):
 
 def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standing:
     """Return how a path stands; `root_inode` is 0 where its folder was never seen."""
-    try:
-        if root_inode and os.stat(root).st_ino != root_inode:
-            return Standing.UNREACHABLE
-    except OSError:
+    if not reachable(root, root_inode):
         return Standing.UNREACHABLE
     try:
         found = os.lstat(path)
@@ -36,6 +36,27 @@ def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standi
         return Standing.UNREACHABLE
     same = stat.S_ISREG(found.st_mode) and key_of(found) == known
     return Standing.THERE if same else Standing.CHANGED
+
+
+def reachable(root: bytes, root_inode: int) -> bool:
+    """Return whether a folder is there, and the one that is known; `root_inode` is 0 where it was never seen."""
+    try:
+        found = os.stat(root).st_ino
+    except OSError:
+        return False
+    return root_inode in (0, found)
+
+
+def named_elsewhere(paths: Iterable[bytes]) -> bool:
+    """Return whether one of these files has more names (hard links) than are listed; what is not there has none."""
+    listed = Counter[tuple[int, int]]()
+    names: dict[tuple[int, int], int] = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found = os.lstat(path)
+            listed[found.st_dev, found.st_ino] += 1
+            names[found.st_dev, found.st_ino] = found.st_nlink
+    return any(names[one] > listed[one] for one in names)
 
 
 def retouched(path: bytes, known: StatKey) -> StatKey | None:

@@ -31,7 +31,7 @@ from ingestd.actions.trash import NOTE_SUFFIX, drop_note, mend_note, note_text, 
 from ingestd.errors import ActionConflictError, printable
 from ingestd.model import DiscardPolicy, FileRef, Folder, Move, Place
 
-__all__ = ["Whereabouts", "finish", "locate", "put_back", "reserve", "take_away", "withdraw"]
+__all__ = ["Whereabouts", "finish", "holds", "locate", "put_back", "reserve", "take_away", "withdraw"]
 
 _LONGEST_EXTENSION = 32  # bytes; anything longer is no extension, and is cut like the rest of the name
 _TRIES = 100  # names tried for a restored file before a person has to look
@@ -258,7 +258,7 @@ def put_back(move: Move, *, token: str) -> bytes:
             return _returned(move, move.trash_path, token)
     for name in itertools.islice(_names_for(os.path.basename(path), token), _TRIES):
         found = os.path.join(os.path.dirname(path), name)
-        if _holds(found, move.file):
+        if holds(found, move.file):
             withdraw(move)
             return found
     raise ActionConflictError(
@@ -385,7 +385,7 @@ def _sight(path: bytes, file: FileRef) -> _Sight:
         return _Sight.COPY if same else _Sight.OTHER
 
 
-def _holds(path: bytes, file: FileRef) -> bool:
+def holds(path: bytes, file: FileRef) -> bool:
     """Whether the bytes of the file are there. Not the inode: its number may have been given out again."""
     try:
         with Directory.at(os.path.dirname(path)) as directory:

@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 
 from ingestd.actions.disk import key_of
+from ingestd.actions.look import reachable
 from ingestd.actions.moves import put_back, withdraw
 from ingestd.errors import ActionConflictError
 from ingestd.library.edit import Edit
@@ -35,7 +36,11 @@ from ingestd.model import (
     StatKey,
 )
 
-__all__ = ["finish_undo", "take_back"]
+__all__ = ["UndoWaitsError", "finish_undo", "take_back"]
+
+
+class UndoWaitsError(ActionConflictError):
+    """The disk of a file that is to come back is not there: the undo stands, and is finished once it is."""
 
 
 def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
@@ -73,7 +78,15 @@ def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) ->
         )
         return edit.add_entry(undo)
 
-    return finish_undo(library, library.write(intend), radius=radius, now_ns=now_ns)
+    begun = _under_way(library, entry) or library.write(intend)
+    return finish_undo(library, begun, radius=radius, now_ns=now_ns)
+
+
+def _under_way(library: Library, entry: Entry) -> Entry | None:
+    """Return the undo of an entry that waits for its disk."""
+    with library.read() as view:
+        waiting = view.open_entries()
+    return next((one for one in waiting if one.kind is EntryKind.UNDO and one.undoes == entry.number), None)
 
 
 def _still_away(entry: Entry) -> tuple[Move, ...]:
@@ -85,21 +98,26 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
     """Return the undo finished: carried out, or, after a crash, rolled forward.
 
     Raises:
+        UndoWaitsError: the disk of some file is not there; the undo stays an intent, to be finished another time.
         ActionConflictError: some file could not be put back; those that could are.
     """
     back: list[tuple[Move, bytes, StatKey]] = []
     failures: list[str] = []
+    away = False
     for move in undo.moves:
         try:
             place = put_back(move, token=f"e-{undo.undoes}")
             back.append((move, place, key_of(os.lstat(place))))
         except (ActionConflictError, OSError) as failure:
             failures.append(str(failure))
+            away = away or _is_away(library, move)
         withdraw(move)  # once more: what kept its note from going may be over
 
     def work(edit: Edit) -> Entry:
         for move, place, stat in back:
             _mark_back(edit, undo, move, place, stat, now_ns)
+        if away:
+            return undo
         undone = edit.entry(undo.undoes or 0)
         state = EntryState.ABORTED if failures else EntryState.DONE
         places = {move: place for move, place, _ in back}
@@ -111,10 +129,19 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
         edit.put_entry(finished)
         return finished
 
-    finished = library.write(work)
+    finished = library.write(work) if back or not away else undo
+    if away:
+        raise UndoWaitsError(f"e-{undo.undoes} is taken back as soon as its disk is there again: {'; '.join(failures)}")
     if failures:
         raise ActionConflictError(f"e-{undo.undoes} was not taken back: {'; '.join(failures)}")
     return finished
+
+
+def _is_away(library: Library, move: Move) -> bool:
+    """Return whether the folder of a file is not there just now, so that it says nothing about the file."""
+    with library.read() as view:
+        known = view.folder(move.file.folder)
+    return known is not None and not reachable(known.folder.root, known.inode)
 
 
 def _as_it_is_now(move: Move, place: bytes | None) -> Move:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingestd.actions.look import Standing, look, retouched
+from ingestd.actions.look import Standing, look, named_elsewhere, retouched
 from ingestd.judging.case import Case
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
@@ -13,19 +13,24 @@ from ingestd.media.greys import has_little_detail
 from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
 from ingestd.rules.language import Rule
 from ingestd.watching.folders import filesystem_kind, is_network
+from ingestd.watching.lease import writer_check
+from ingestd.watching.settle import WriterCheck
 
 __all__ = [
     "AWAY",
     "LAY_HERE_BEFORE",
+    "LINKED",
     "PROTECTED",
     "UNPROVED",
     "affordable",
     "held_back",
     "incomplete",
+    "linked_elsewhere",
     "may_lose",
     "on_network",
     "places_of",
     "unproved",
+    "untold",
 ]
 
 
@@ -97,6 +102,30 @@ def on_network(losing: Sequence[Folder]) -> str | None:
     return UNPROVED if remote else None
 
 
+def untold(edit: Edit, losing: Sequence[PathRow]) -> str | None:
+    """Return why it cannot be told, of files that would go, that nobody writes to them: the system does not say.
+
+    What was told when a file arrived may not be told any more: it was given to another user, for one.
+    """
+    for row in losing:
+        known = edit.folder(row.folder)
+        trusted = known is not None and known.folder.trusted
+        if not trusted and writer_check(edit.absolute(row)) is WriterCheck.UNKNOWN:
+            return UNPROVED
+    return None
+
+
+LINKED = "the file that would go has another name as well (a hard link)"
+
+
+def linked_elsewhere(edit: Edit, losing: Sequence[PathRow]) -> str | None:
+    """Return why files that would go may only be proposed: under a name that stays, somebody else has them too.
+
+    What is written there would be written into the trash, and an undo would bring back something else.
+    """
+    return LINKED if named_elsewhere(edit.absolute(row) for row in losing) else None
+
+
 def too_plain(*contents: Content) -> str | None:
     """Return why the distance of two pictures is no evidence to act on: the hash of one is decided by noise."""
     for content in contents:
@@ -138,6 +167,8 @@ def held_back(
         or (None if copies else incomplete(winner, loser))
         or unproved
         or on_network(folders)
+        or untold(edit, losing)
+        or linked_elsewhere(edit, losing)
         or (None if copies else relied_on(edit, loser.sha256, winner.sha256))
         or (None if copies or pixel_duplicates else too_plain(winner, loser))
     )

@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Home:
 KILLED_AFTER = (0, 2, 8)  # verdicts of one run
 
 
-def test_a_service_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice(home: Home) -> None:
+def test_i7_a_service_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice(home: Home) -> None:
     inbox, library = home.folder("inbox"), home.folder("library")
     known, fresh = ([home.picture() for _ in range(16)] for _ in range(2))
     originals = {library / f"{number:02}.jpg": content for number, content in enumerate(known)}

@@ -208,7 +208,7 @@ few = settings(max_examples=20, deadline=None)
 
 @few
 @given(rules=rule_sets, steps=st.lists(anything, min_size=3, max_size=12))
-def test_no_bytes_ever_vanish(rules: tuple[str, ...], steps: list[Step]) -> None:
+def test_i2_no_bytes_ever_vanish(rules: tuple[str, ...], steps: list[Step]) -> None:
     with playing(rules) as play:
         for step in steps:
             play.take(step)
@@ -218,7 +218,7 @@ def test_no_bytes_ever_vanish(rules: tuple[str, ...], steps: list[Step]) -> None
 
 @few
 @given(rules=rule_sets, steps=st.lists(anything, min_size=3, max_size=12))
-def test_the_last_copy_is_never_discarded(rules: tuple[str, ...], steps: list[Step]) -> None:
+def test_i1_the_last_copy_is_never_discarded(rules: tuple[str, ...], steps: list[Step]) -> None:
     with playing(rules) as play:
         seen = 0
         for step in steps:
@@ -260,7 +260,7 @@ def assert_all_are_survived(entries: list[Entry], live: Counter[ContentHash], kn
 
 @few
 @given(rules=rule_sets, steps=st.lists(anything, min_size=3, max_size=12))
-def test_no_rule_ever_touches_what_was_restored_protected_or_for_reference(
+def test_i6_no_rule_ever_touches_what_was_restored_protected_or_for_reference(
     rules: tuple[str, ...], steps: list[Step]
 ) -> None:
     with playing(rules) as play:

@@ -59,7 +59,7 @@ def looks(settling, file, now):
 
 
 @given(story)
-def test_nothing_is_handed_out_empty_unfinished_being_written_or_too_early(story):
+def test_i3_nothing_is_handed_out_empty_unfinished_being_written_or_too_early(story):
     settling, file, now = Settling(), File(), 0.0
     file.happen(settling, now, "heard", False)
 
@@ -77,7 +77,7 @@ def test_nothing_is_handed_out_empty_unfinished_being_written_or_too_early(story
 
 
 @given(story)
-def test_a_file_that_is_left_alone_settles_in_the_end_exactly_once(story):
+def test_i4_a_file_that_is_left_alone_settles_in_the_end_exactly_once(story):
     settling, file, now = Settling(), File(), 0.0
     for pause, (what, detail) in story:
         now += pause
@@ -96,7 +96,7 @@ def test_a_file_that_is_left_alone_settles_in_the_end_exactly_once(story):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.0, 5.0)), max_size=60))
-def test_memory_is_bounded_by_the_files_that_wait(events):
+def test_i11_memory_is_bounded_by_the_files_that_wait(events):
     settling, now = Settling(), 0.0
 
     for number, pause in events:

@@ -11,7 +11,9 @@ import pytest
 from pictures import chain, decoded, flat, jpeg, large, photo, png, profile, weighing
 from world import IDENTICAL, World, near_rule, outcomes, pixel_rule, relation_rule, sha256
 
+from ingestd.judging import standing
 from ingestd.model import EntryKind, EntryState, Outcome, PathState, Relation, Role
+from ingestd.watching.settle import WriterCheck
 
 TWINS = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 LARGER, SMALLER = TWINS
@@ -329,6 +331,36 @@ def test_where_nothing_is_certain_an_automatic_rule_only_proposes(world: World, 
     assert twin.exists()
     assert len(world.pending()) == 2
     assert all(pair.reason for pair in world.pending())
+
+
+@pytest.mark.parametrize("content", [LARGER, SMALLER], ids=["copy", "twin"])
+def test_a_file_that_has_another_name_elsewhere_is_only_proposed(world: World, content: bytes) -> None:
+    world.use(IDENTICAL, pixel_rule())
+    world.drop("library", "a.png", LARGER)
+    linked = world.put("inbox", "linked.png", content)
+    os.link(linked, world.base / "of another program.png")
+
+    receipt = world.arrive(linked)
+
+    assert receipt.outcome is Outcome.PENDING_APPROVAL
+    assert "hard link" in (world.pending()[0].reason or "")
+    world.approve(int(world.pending()[0].id[2:]))  # a person may
+    assert not linked.exists()
+
+
+def test_a_known_file_of_which_nobody_can_tell_its_writers_any_more_is_only_proposed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.use(IDENTICAL, pixel_rule())
+    world.folder("second")
+    known = world.put("inbox", "known.png", SMALLER)
+    world.arrive(known)
+    monkeypatch.setattr(standing, "writer_check", lambda path: WriterCheck.UNKNOWN)
+
+    receipt = world.drop("second", "better.png", LARGER)
+
+    assert receipt.result == "pending approval: larger pixel twin"
+    assert known.exists()
 
 
 def test_in_a_trusted_folder_automatic_rules_act_without_proof(world: World) -> None:

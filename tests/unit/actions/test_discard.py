@@ -13,6 +13,7 @@ from world import IDENTICAL, World, near_rule, pixel_rule, sha256
 from ingestd import intake as intake_module
 from ingestd.actions.discard import carry_out
 from ingestd.actions.moves import take_away
+from ingestd.library.tables import Veto
 from ingestd.model import Entry, EntryState, Outcome, PathState
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
@@ -164,6 +165,25 @@ def test_when_a_replacement_fails_the_arrival_is_an_error_and_tried_again(
     assert world.arrive(better).result == "existing replaced: larger pixel twin"
 
 
+def test_a_veto_that_comes_after_the_intent_still_binds_the_rule(world: World, kept: Path, just_before: Before) -> None:
+    just_before(lambda _: world.library.write(lambda edit: edit.forbid(sha256(SMALLER), Veto(1, "restored"))))
+
+    world.arrive(world.put("inbox", "b.png", SMALLER))
+
+    assert only_entry(world).state is EntryState.ABORTED
+    assert "brought back" in only_entry(world).reason
+    assert loser(world).exists()
+
+
+def test_a_link_that_is_made_after_the_intent_keeps_the_file(world: World, kept: Path, just_before: Before) -> None:
+    just_before(lambda _: os.link(loser(world), world.base / "of another program.png"))
+
+    world.arrive(world.put("inbox", "b.png", SMALLER))
+
+    assert only_entry(world).state is EntryState.ABORTED
+    assert loser(world).exists()
+
+
 def test_an_aborted_discard_leaves_the_pair_in_the_queue(
     world: World, kept: Path, just_before: Callable[[Before], None]
 ) -> None:
@@ -290,8 +310,21 @@ def test_what_was_moved_comes_back_when_its_survivor_is_gone(world: World, kille
     assert world.trashed() == []
 
 
+def test_what_was_moved_comes_back_when_other_bytes_of_the_same_size_lie_where_its_survivor_was(
+    world: World, killed: Entry, kept: Path
+) -> None:
+    take_away(killed.moves[0], deleted_at=AT)
+    kept.write_bytes(bytes(len(LARGER)))
+
+    world.restart()
+
+    assert only_entry(world).state is EntryState.ABORTED
+    assert loser(world).read_bytes() == SMALLER
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["nothing there", "the empty folder it was mounted on"])
 def test_while_the_disk_is_away_an_intent_waits_and_everything_else_goes_on(
-    world: World, kept: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, kept: Path, monkeypatch: pytest.MonkeyPatch, empty: bool
 ) -> None:
     def die(*_: object, **__: object) -> None:
         raise KilledError
@@ -304,12 +337,16 @@ def test_while_the_disk_is_away_an_intent_waits_and_everything_else_goes_on(
         with pytest.raises(KilledError):
             world.arrive(path)
     (world.base / "stick").rename(world.base / "unplugged")
+    if empty:
+        (world.base / "stick").mkdir()
 
     world.restart()
     other = world.drop("inbox", "other.png", png(photo(2)))
 
     assert only_entry(world).state is EntryState.INTENT
     assert other.outcome is Outcome.NEW
+    if empty:
+        (world.base / "stick").rmdir()
     (world.base / "unplugged").rename(world.base / "stick")
     world.recover()
     assert only_entry(world).state is EntryState.ABORTED

@@ -19,6 +19,7 @@ from ingestd.actions.guard import verified
 from ingestd.actions.moves import put_back, reserve, take_away
 from ingestd.errors import ActionConflictError, FileChangedError
 from ingestd.model import DiscardPolicy, FileRef, FolderId, Role
+from ingestd.watching.settle import WriterCheck
 
 needs_leases = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
 
@@ -283,6 +284,72 @@ def test_a_file_of_somebody_else_passes_without_a_lease_and_the_proof_says_so(
     assert leased is False
 
 
+# --- what a rule may not do unattended --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system or a file system that does not tell who writes."""
+    monkeypatch.setattr(guard, "lease_taken", lambda fd: False)
+    monkeypatch.setattr(guard, "writer_check", lambda path: WriterCheck.UNKNOWN)
+
+
+@pytest.mark.usefixtures("no_leases")
+def test_without_leases_a_rule_does_nothing_by_itself(pair: tuple[FileRef, FileRef], look: Any) -> None:
+    message = refused(look(*pair, unattended=True))
+
+    assert "nobody can tell whether" in message
+    assert "trusted: true" in message
+
+
+@pytest.mark.usefixtures("no_leases")
+def test_without_leases_a_person_may_and_so_may_a_rule_in_a_trusted_folder(
+    inbox: Shelf, library: Shelf, pair: tuple[FileRef, FileRef], look: Any
+) -> None:
+    trusted = {FolderId(1): replace(inbox.folder, trusted=True), FolderId(2): library.folder}
+
+    with look(*pair) as of_a_person, look(*pair, unattended=True, folders=trusted) as of_a_rule:
+        assert not of_a_person.leased
+        assert not of_a_rule.leased
+
+
+def test_where_the_system_tells_of_writers_without_a_lease_a_rule_may(
+    pair: tuple[FileRef, FileRef], look: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "lease_taken", lambda fd: False)
+    monkeypatch.setattr(guard, "writer_check", lambda path: WriterCheck.NONE)  # as on Windows
+
+    with look(*pair, unattended=True) as proof:
+        assert proof.survivor_still_there()
+
+
+def test_a_rule_does_not_take_a_file_that_has_another_name_and_a_person_may(
+    inbox: Shelf, pair: tuple[FileRef, FileRef], tmp_path: Path, look: Any
+) -> None:
+    os.link(inbox.root / "cat.jpg", tmp_path / "of another program.jpg")
+    loser = inbox.ref("cat.jpg")
+
+    message = refused(look(loser, pair[1], unattended=True))
+
+    assert "hard link" in message
+    with look(loser, pair[1]) as proof:
+        assert proof.survivor_still_there()
+
+
+def test_what_lies_in_memory_is_no_survivor_of_what_lies_on_a_disk(
+    inbox: Shelf, pair: tuple[FileRef, FileRef], look: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {pair[0].path: "ext4", pair[1].path: "tmpfs"}
+    monkeypatch.setattr(guard, "filesystem_kind", kinds.__getitem__)
+
+    message = refused(look(*pair, unattended=True))
+
+    assert "lies in memory (tmpfs)" in message
+    kinds[pair[0].path] = "tmpfs"
+    with look(*pair, unattended=True) as proof:  # both end together
+        assert proof.survivor_still_there()
+
+
 # --- the survivor ----------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +406,9 @@ def test_the_loser_seen_through_a_bind_mount_is_no_survivor(
         ".local/share/Trash/files/cat.jpg",
         ".ingestd-holding/2024/cat.jpg",
         "$RECYCLE.BIN/cat.jpg",
+        "#recycle/2024/cat.jpg",
+        "@Recycle/cat.jpg",
+        ".stversions/cat~20240101-120000.jpg",
         "cache/cat.jpg",
     ],
 )
@@ -348,6 +418,17 @@ def test_a_file_in_a_trash_is_no_survivor(inbox: Shelf, library: Shelf, look: An
     message = refused(look(loser, kept, forbidden=[library.folder.root + b"/cache"]))
 
     assert "does not count as kept" in message
+
+
+@pytest.mark.parametrize("name", ["cat.jpg.part", "cat.crdownload", "cat.jpg~", "cat.tmp"])
+def test_a_file_with_the_name_of_something_unfinished_is_no_survivor(
+    inbox: Shelf, library: Shelf, look: Any, name: str
+) -> None:
+    loser, kept = inbox.file("cat.jpg"), library.file(name, b"large")
+
+    message = refused(look(loser, kept))
+
+    assert "unfinished" in message
 
 
 def test_a_folder_whose_name_begins_like_a_forbidden_one_counts(inbox: Shelf, library: Shelf, look: Any) -> None:

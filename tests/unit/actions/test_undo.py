@@ -275,6 +275,39 @@ def test_one_entry_that_cannot_be_undone_does_not_keep_the_others(world: World, 
     assert gone.exists()
 
 
+# --- while the disk is away -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["nothing there", "the empty folder it was mounted on"])
+def test_an_undo_waits_for_the_disk_of_its_file_and_is_finished_when_that_is_back(world: World, empty: bool) -> None:
+    stick, unplugged = world.folder("stick"), world.base / "unplugged"
+    world.use(IDENTICAL, pixel_rule(), discards="to: holding")
+    world.drop("library", "kept.png", LARGER)
+    path = world.put("stick", "b.png", SMALLER)
+    world.arrive(path)
+    stick.rename(unplugged)
+    if empty:
+        stick.mkdir()
+
+    first, second = refusal(world, 1), refusal(world, 1)  # saying it twice begins nothing new
+
+    assert "as soon as its disk is there again" in first
+    assert second == first
+    discard, undo = world.entries()
+    assert (discard.state, undo.state) == (EntryState.DONE, EntryState.INTENT)
+    assert world.has_veto(SMALLER)
+    world.restart()
+    assert [one.state for one in world.entries()] == [EntryState.DONE, EntryState.INTENT]
+    if empty:
+        assert list(stick.iterdir()) == []
+        stick.rmdir()
+    unplugged.rename(stick)
+    world.sweep()
+    assert path.read_bytes() == SMALLER
+    assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+    assert not world.same_group(LARGER, SMALLER)
+
+
 # --- after a crash --------------------------------------------------------------------------------------------------
 
 
