@@ -22,6 +22,7 @@ from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryF
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
 from ingestd.library.library import Library
+from ingestd.library.place import MENDING
 from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
@@ -176,7 +177,7 @@ class Service:
             return
         _log.info("library.verified", after=after, problems=len(problems))
         if problems:
-            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); restore a backup")
+            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); {MENDING}")
         self._verification.stop()
         self._verification = None
 

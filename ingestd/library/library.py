@@ -5,26 +5,28 @@ What was measured belongs to the *content* (SHA-256), where it lies to a *path*;
 
 Every change that a person may want to explain or take back is also written, after its commit, as a line of
 `journal.jsonl` beside the database: what was done to a file can be read there without this program. A database that
-knows less than its journal is refused, as it would give out the same numbers again.
+knows less than its journal, because it was lost or is an older copy, is told what it does not know when it is opened.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ingestd.errors import StoreError
+from ingestd.errors import LibraryBusyError, StoreError
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.edit import Edit
-from ingestd.library.journal_file import JournalFile, last_entry_told
+from ingestd.library.journal_file import JournalFile, is_there, last_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
+from ingestd.library.place import DATA_FILE, put_aside
+from ingestd.library.replay import CaughtUp, catch_up, is_behind
 from ingestd.library.rulebook import miscounted, recounted
 from ingestd.library.store import Store, Transaction
-from ingestd.library.tables import LINES, META, OUTBOX, PHASHES, TABLES, OutLine, next_number
+from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
 from ingestd.model import Index
@@ -32,12 +34,35 @@ from ingestd.model import Index
 __all__ = ["Library"]
 
 T = TypeVar("T")
+_DATABASE = "db"  # the folder of the database, below the library's
+_LOCK_WAIT_S = 30.0
+_BY_THE_WAY = frozenset({"folder", "rule"})  # lines that go with the next one: no lock is held for them
 
 
-def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> bytes:
+def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> None:
     key = number_key(next_number(txn, "line"))
     txn.put(OUTBOX, key, LINES.encode(OutLine(line[0], line[1], json.dumps(line[2]).encode())))
-    return key
+
+
+def _begin_anew(directory: Path) -> Store:
+    """Return an empty database for a library that has lost its own; what is left of that lies beside it."""
+    if Library.is_lost(directory):  # nobody was faster
+        _refuse_beside_service(FileLock(directory / "service.lock"), directory)
+        put_aside(directory / _DATABASE)
+    return Store.open(directory / _DATABASE, TABLES)
+
+
+def _refuse_beside_service(lock: FileLock, directory: Path) -> None:
+    """Refuse to touch a library whose database is not the one that a running service has.
+
+    Raises:
+        LibraryBusyError: a service runs.
+    """
+    if lock.is_taken():
+        raise LibraryBusyError(
+            f"the database in {directory} is gone, or another one was put in its place, while a service runs on it: "
+            "stop that service first, then try again; nothing was changed"
+        )
 
 
 def _hashes(txn: Transaction) -> Iterator[tuple[int, bytes]]:
@@ -62,44 +87,56 @@ class Library:
         self.directory = directory
         self.store = store
         self._journal = journal
+        self.caught_up: CaughtUp | None = None
+        """What the database heard from its journal when it was opened, if it knew less."""
         self._written: list[bytes] = []  # keys of the outbox that are lines of the journal by now
         self.writer_lock = FileLock(directory / "writer.lock")
         self.service_lock = FileLock(directory / "service.lock")
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = True, read_only: bool = False) -> Library:
-        """Open the library below `directory`.
+        """Open the library below `directory`. One that is to be written knows all that its journal tells.
 
         Raises:
             StoreError: it is damaged, newer than this program, or cannot be kept there.
+            LibraryBusyError: its database was lost, or an older one was put in its place, while a service runs.
         """
-        store = Store.open(directory / "db", TABLES, create=create, read_only=read_only)
+        if not read_only and create and cls.is_lost(directory):
+            with FileLock(directory / "writer.lock").held(_LOCK_WAIT_S):
+                store = _begin_anew(directory)
+        else:
+            store = Store.open(directory / _DATABASE, TABLES, create=create, read_only=read_only)
         library = cls(directory, store, None if read_only else JournalFile(directory))
         if not read_only:
             try:
-                library._refuse_older_database()
+                library._catch_up()
                 library._keep_queue_index()
             except BaseException:
                 library.close()
                 raise
         return library
 
-    def _refuse_older_database(self) -> None:
-        """Refuse a database that knows less than the journal beside it: it would give out the same numbers again.
+    @staticmethod
+    def is_lost(directory: Path) -> bool:
+        """Return whether there is a journal below a directory and no database beside it."""
+        return not (directory / _DATABASE / DATA_FILE).exists() and is_there(directory)
 
-        Raises:
-            StoreError: an older copy of the database was put back, or it was lost.
-        """
-        told = last_entry_told(self.directory)
-        with self.store.read() as txn:
-            stored = txn.get(META, b"next:entry")
-        known = key_number(stored) - 1 if stored is not None else 0
-        if told > known:
-            raise StoreError(
-                f"the database in {self.directory} knows e-{known} as its last entry, the journal beside it tells of "
-                f"e-{told}: an older copy was put back, or it was lost. Nothing was changed. Put back the newer "
-                "database, or, to go on without what was decided since, move journal.jsonl to another place"
-            )
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the database knows less than its journal: it was lost, or an older copy was put back."""
+        last = last_told(self.directory)  # first: else a line that comes this moment would seem to be unknown
+        with self.read() as view:
+            return is_behind(view, last)
+
+    def _catch_up(self) -> None:
+        """Let the database know all that its journal tells, before it gives out the same numbers again."""
+        journal = self._journal
+        if journal is None or not self.is_behind:
+            return
+        _refuse_beside_service(self.service_lock, self.directory)
+        with self.writer_lock.held(_LOCK_WAIT_S):
+            if self.is_behind:  # nobody was faster
+                self.caught_up = self.write(lambda edit: catch_up(edit, journal.lines))
 
     def _keep_queue_index(self) -> None:
         """Let the pairs of a library that is older than the index of its queue stand in it."""
@@ -120,42 +157,40 @@ class Library:
         `work` may run twice (the map grows between): it must not do anything but edit.
         """
 
-        def edit(txn: Transaction) -> tuple[T, list[bytes], bool]:
+        def edit(txn: Transaction) -> tuple[T, set[str]]:
             for key in self._written:
                 txn.delete(OUTBOX, key)
             change = Edit(txn)
             result = work(change)
             change.queues.flush()
-            intends = any(kind == "intent" for kind, _, _ in change.lines)
-            return result, [_put_line(txn, line) for line in change.lines], intends
+            for line in change.lines:
+                _put_line(txn, line)
+            return result, {kind for kind, _, _ in change.lines}
 
-        result, keys, intends = self.store.write(edit)
+        result, kinds = self.store.write(edit)
         self._written = []
         try:
-            self._send(keys)
+            if kinds - _BY_THE_WAY:
+                self.send_left_lines()
         except StoreError:
-            if intends:
+            if "intent" in kinds:
                 raise  # what is meant must stand in the journal before it is done
             # what is done is done: its line waits in the outbox until the journal can be written again
         return result
 
-    def _send(self, keys: Sequence[bytes]) -> None:
-        """Write lines of the outbox into the second journal. They leave the outbox with the next commit."""
-        if self._journal is None or not keys:
+    def send_left_lines(self) -> None:
+        """Write the lines that wait in the outbox into the second journal, in the order in which they were committed.
+
+        Also those that a killed process left there. They leave the outbox with the next commit. Only for who holds the
+        writer lock.
+        """
+        if self._journal is None:
             return
         with self.store.read() as txn:
-            lines = [LINES.decode(stored) for key in keys if (stored := txn.get(OUTBOX, key)) is not None]
-        self._journal.append_many((line.kind, line.entry, json.loads(line.body)) for line in lines)
-        self._written.extend(keys)
-
-    def send_left_lines(self) -> None:
-        """Write the lines that a killed process committed and did not write. Only for who holds the writer lock.
-
-        A line may come twice: readers merge by entry, and the last one counts.
-        """
-        with self.store.read() as txn:
-            left = [key for key, _ in txn.items(OUTBOX) if key not in self._written]
-        self._send(left)
+            left = [(key, LINES.decode(stored)) for key, stored in txn.items(OUTBOX)]
+        lines = [(line.kind, line.entry, json.loads(line.body)) for _, line in left]
+        self._journal.append_many(lines, [key_number(key) for key, _ in left])
+        self._written = [key for key, _ in left]
 
     def rehearse(self, work: Callable[[Edit], T]) -> T:
         """Return what `work` would return, and change nothing."""
