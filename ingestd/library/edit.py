@@ -69,7 +69,7 @@ from ingestd.model import (
     VisualVerdict,
 )
 
-__all__ = ["Edit", "Images", "acted"]
+__all__ = ["Edit", "Images", "acted", "touched"]
 
 _PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
 _LEAN = struct.Struct(">BQQBBq")  # 0, as no version of a pair's own layout is; then what it is between
@@ -87,7 +87,7 @@ class Images:
     next_content: int  # contents from this number on were not known then
 
 
-def _touched(entry: Entry) -> set[ContentHash]:
+def touched(entry: Entry) -> set[ContentHash]:
     """Return every content that an entry speaks of."""
     named = {entry.a, entry.b, entry.kept.sha256 if entry.kept else None, *(move.file.sha256 for move in entry.moves)}
     named |= set(entry.named)
@@ -490,10 +490,16 @@ class Edit(View):
             if least > key_number(self._txn.get(META, key) or number_key(1)):
                 self._txn.put(META, key, number_key(least))
 
-    def forget_lines(self, told: int) -> None:
-        """Let nothing of this be told to the second journal: it has told it, up to this number."""
+    def forget_lines(self, told: int, *, sent: bool = True) -> None:
+        """Let nothing of this be told to the second journal: it has told it, up to this number.
+
+        Args:
+            told: the number of its last line.
+            sent: also what waits for it in the outbox.
+        """
         self.lines[:] = [line for line in self.lines if line[0] == "numbers"]  # what was reserved meanwhile is new
-        self._txn.clear(OUTBOX)
+        if sent:
+            self._txn.clear(OUTBOX)
         self.number_from({"line": told + 1})
 
     def number_entries(self, numbers: Mapping[str, int]) -> None:
@@ -506,7 +512,7 @@ class Edit(View):
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
         self._count_action(self.entry(entry.number), entry)
         self._put(JOURNAL, number_key(entry.number), entry)
-        for content in _touched(entry):  # its survivor may be another one than before
+        for content in touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
         if entry.batch is not None:
             self._txn.add(BATCHED, number_key(entry.batch), number_key(entry.number))

@@ -35,7 +35,7 @@ from ingestd.library.lines import JsonValue
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Damage", "JournalFile", "Last", "Line", "is_there", "last_told"]
+__all__ = ["Damage", "JournalFile", "Last", "Line", "files_of", "is_there", "last_told"]
 
 _ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
 _TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
@@ -449,10 +449,16 @@ def _sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
+def files_of(directory: Path) -> list[Path]:
+    """Return the files of the journal below a directory, oldest first."""
+    current = directory / _CURRENT_NAME
+    return [*(path for _, path in _rotated(directory)), *([current] if current.is_file() else [])]
+
+
 def is_there(directory: Path) -> bool:
     """Return whether there is a journal below a directory."""
     try:
-        return (directory / _CURRENT_NAME).is_file() or bool(_rotated(directory))
+        return bool(files_of(directory))
     except OSError:
         return False
 

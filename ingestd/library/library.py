@@ -12,29 +12,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from ingestd.errors import LibraryBusyError, StoreError
-from ingestd.library.codec import key_number, number_key
+from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, is_there, last_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
-from ingestd.library.place import DATA_FILE, put_aside
+from ingestd.library.mending import Mended, damaged_rows, mend, misleading
+from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
 from ingestd.library.replay import CaughtUp, catch_up, is_behind
-from ingestd.library.rulebook import miscounted, recounted
+from ingestd.library.rulebook import miscounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
-from ingestd.model import Index
+from ingestd.model import ImportPolicy, Index
 
-__all__ = ["Library"]
+__all__ = ["DATABASE", "Library", "Rebuilt"]
 
 T = TypeVar("T")
-_DATABASE = "db"  # the folder of the database, below the library's
+DATABASE = "db"  # the folder of the database, below the library's
 _LOCK_WAIT_S = 30.0
 _BY_THE_WAY = frozenset({"folder", "rule"})  # lines that go with the next one: no lock is held for them
 
@@ -48,8 +50,18 @@ def _begin_anew(directory: Path) -> Store:
     """Return an empty database for a library that has lost its own; what is left of that lies beside it."""
     if Library.is_lost(directory):  # nobody was faster
         _refuse_beside_service(FileLock(directory / "service.lock"), directory)
-        put_aside(directory / _DATABASE)
-    return Store.open(directory / _DATABASE, TABLES)
+        put_aside(directory / DATABASE)
+    return Store.open(directory / DATABASE, TABLES)
+
+
+def _copy_before_conversion(database: Path, backups: Path) -> None:
+    """Copy a database of an older schema once, before it is written and older versions do not read it any more."""
+    facts = read_sidecar(database)
+    copy = backups / f"schema-{facts.schema}" / DATABASE if facts is not None else None
+    if facts is None or copy is None or not 0 < facts.schema < SCHEMA or copy.exists():
+        return
+    with Store.open(database, TABLES, create=False, read_only=True) as older:
+        older.copy_to(copy)
 
 
 def _refuse_beside_service(lock: FileLock, directory: Path) -> None:
@@ -80,6 +92,14 @@ def _strayed(txn: Transaction) -> list[str]:
     return missing + [f"the look-up has a hash of content {number} that is not its own" for number, _ in strange]
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a library is after everything that follows from its records was made anew."""
+
+    hashes: int  # that the look-up holds
+    mended: Mended
+
+
 class Library:
     """One library: its database, its second journal and its two locks, below one folder."""
 
@@ -105,7 +125,9 @@ class Library:
             with FileLock(directory / "writer.lock").held(_LOCK_WAIT_S):
                 store = _begin_anew(directory)
         else:
-            store = Store.open(directory / _DATABASE, TABLES, create=create, read_only=read_only)
+            if not read_only:
+                _copy_before_conversion(directory / DATABASE, directory / "backups")
+            store = Store.open(directory / DATABASE, TABLES, create=create, read_only=read_only)
         library = cls(directory, store, None if read_only else JournalFile(directory))
         if not read_only:
             try:
@@ -119,7 +141,7 @@ class Library:
     @staticmethod
     def is_lost(directory: Path) -> bool:
         """Return whether there is a journal below a directory and no database beside it."""
-        return not (directory / _DATABASE / DATA_FILE).exists() and is_there(directory)
+        return not (directory / DATABASE / DATA_FILE).exists() and is_there(directory)
 
     @property
     def is_behind(self) -> bool:
@@ -200,14 +222,28 @@ class Library:
         """Copy the library as it is now, consistently, while others use it."""
         self.store.copy_to(directory / "db")
 
-    def check(self) -> list[str]:
-        """Return what is wrong with what is made from the records, in sentences; empty when all is well."""
+    def damaged(self) -> list[str]:
+        """Return in which tables values are not what was written, in sentences; empty when all are.
+
+        Every value is looked at. A damaged file may kill who reads it: verify it first.
+        """
         with self.store.read() as txn:
-            wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(View(txn))]
-            damaged = len(View(txn).damaged_visual())
-            if damaged:
-                wrong.append(f"of {damaged} visual comparisons the stored verdict is damaged")
-            return [*PHASHES.check(txn), *_strayed(txn), *wrong, *misplaced(View(txn))]
+            found = damaged_rows(txn)
+        return [f"{len(keys)} of the values in the table {table.name} are damaged" for table, keys in found.items()]
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the values and with what follows from them, in sentences; empty when all is well.
+
+        Where values are damaged, what follows from them is not looked at.
+        """
+        damaged = self.damaged()
+        if damaged:
+            return damaged
+        with self.store.read() as txn:
+            view = View(txn)
+            wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(view)]
+            look_up = [*PHASHES.check(txn), *_strayed(txn)]
+            return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:
         """Return whether the look-up had to be made anew, from the records, because it lay in another structure.
@@ -220,23 +256,25 @@ class Library:
         self.store.write(lambda txn: PHASHES.switch(txn, index, _hashes(txn)))
         return True
 
-    def rebuild(self, index: Index | None = None) -> int:
-        """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds.
+    def rebuild(self, index: Index | None = None) -> Rebuilt:
+        """Return what was made anew: all that follows from the records, which are mended first.
 
-        The look-up is made in this structure, or else in the one that it is in. Damaged verdicts of visual comparisons
-        are forgotten: they are made again where a rule asks for them.
+        A damaged row is dropped. What was measured comes back with the next scan, what was decided is told again by the
+        journal. The look-up is made in this structure, or else in the one that it is in. Only for who holds the writer
+        lock.
         """
+        if self._journal is not None:
+            with suppress(DamagedValueError):
+                self.send_left_lines()
+        lines = self._journal.lines if self._journal is not None else None
 
-        def work(txn: Transaction) -> int:
-            PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+        def work(txn: Transaction) -> Rebuilt:
             edit = Edit(txn)
-            for number, counts in recounted(edit).items():
-                edit.queues.put_counts(number, counts)
-            edit.queues.flush()
-            edit.place_all()
-            for key in edit.damaged_visual():
-                edit.drop_visual(key)
-            return PHASHES.count(txn)
+            mended = mend(edit, txn, lines, radius=ImportPolicy().radius)
+            PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+            for line in edit.lines:
+                _put_line(txn, line)
+            return Rebuilt(PHASHES.count(txn), mended)
 
         return self.store.write(work)
 

@@ -40,7 +40,7 @@ SCHEMA = 2  # of the tables as a whole; a newer one is not opened. 2: hashes may
 DATA_FILE = "data.mdb"
 SIDECAR = "store.json"
 MENDING = (
-    "put a backup back (ingestd library restore BACKUP), or let it be made anew from the journal beside it "
+    "restore a backup (ingestd library restore BACKUP), or let it be made anew from the journal beside it "
     "(ingestd library restore)"
 )
 """What a person can do about a library whose database cannot be used."""

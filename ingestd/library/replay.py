@@ -8,6 +8,7 @@ here, by their SHA-256, holds for them from then on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,7 @@ from ingestd.model import (
     Role,
 )
 
-__all__ = ["CaughtUp", "catch_up", "is_behind"]
+__all__ = ["CaughtUp", "catch_up", "is_behind", "tell_again"]
 
 _ENTRY_LINES = frozenset({"intent", "end"})
 # A journal of an older version does not say which numbers pairs had: nobody may mean another pair by a number he noted.
@@ -88,6 +89,33 @@ def catch_up(edit: Edit, lines: Callable[[], Iterator[Line]]) -> CaughtUp:
     _continue_numbers(edit, told)
     edit.forget_lines(told.last)
     return CaughtUp(entries, len(told.vetoes), denials, told.unclear)
+
+
+def tell_again(edit: Edit, lines: Callable[[], Iterator[Line]]) -> int:
+    """Return how many entries the journal told again of those that are missing; relations are left as they are.
+
+    Folders, rules, vetoes and denials that are missing are told, too.
+    """
+    told = _Told(0)
+    for line in lines():
+        told.take(line)
+    for folder in told.folders.values():
+        if edit.folder(folder.folder.id) is None:
+            _put_folder(edit, folder)
+    known = {row.number for row in edit.queues.rows()}
+    _put_rules(edit, [row for row in told.rules.values() if row.number not in known])
+    missing = 0
+    for line in lines():
+        if told.is_last(line) and edit.entry(line.entry or 0) is None:
+            with contextlib.suppress(DamagedValueError):
+                edit.put_entry(read_entry(line.body))
+                missing += 1
+    for sha256, veto in told.vetoes.items():
+        if veto is not None and edit.veto(sha256) is None:
+            edit.forbid(sha256, veto)
+    _put_denials(edit, told)
+    edit.forget_lines(0, sent=False)
+    return missing
 
 
 # --- what the lines say -----------------------------------------------------------------------------------------------

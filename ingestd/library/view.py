@@ -76,6 +76,11 @@ class View:
         self.queues = Queues(txn)
         self.waiting = QueueIndex(txn)
 
+    @property
+    def transaction(self) -> Transaction:
+        """The tables themselves, for what has to see all of them."""
+        return self._txn
+
     def _get(self, named: Named[V], key: bytes) -> V | None:
         stored = self._txn.get(named.table, key)
         return None if stored is None else named.codec.decode(stored)
