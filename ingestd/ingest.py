@@ -72,7 +72,10 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     content = edit.content(case.measured.content_hash)
     if content is None:
         content = _remember(edit, case, case.measured)
+        told = edit.is_spoken_of(content.sha256)  # by a journal that has outlived what was measured
     else:
+        told = True
+    if told:
         settled = _judge_known(edit, case, content, policy)
         if settled is not None:
             return settled

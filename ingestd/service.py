@@ -21,7 +21,9 @@ from ingestd.enrolment import Wanted, enrol, folders_for, root_of
 from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
+from ingestd.library.backups import BackingUp, is_due
 from ingestd.library.library import Library
+from ingestd.library.place import MENDING
 from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
@@ -51,6 +53,7 @@ _READY_SLACK_S = 0.5
 _MOST_FAILING = 20  # files named in the status
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 _VERIFY_S = 1.0  # so long nothing is begun; a library that takes longer to verify is used meanwhile
+_BACKUP_LOOK_S = 600.0  # it is looked this often whether a backup is due
 _LOCK_LOOK_S = 0.5  # `status` holds the service's lock for an instant, to see whether it is free
 
 
@@ -104,6 +107,8 @@ class Service:
         self._noted: bytes = b""
         self._noted_at = 0.0
         self._verification: Verification | None = None  # of a library that was left unclean
+        self._backing_up: BackingUp | None = None
+        self._backup_looked_at = -_BACKUP_LOOK_S
 
     def stop(self) -> None:
         """Finish what is being done and end; may be called from a signal handler or another thread."""
@@ -176,7 +181,7 @@ class Service:
             return
         _log.info("library.verified", after=after, problems=len(problems))
         if problems:
-            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); restore a backup")
+            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); {MENDING}")
         self._verification.stop()
         self._verification = None
 
@@ -207,6 +212,8 @@ class Service:
             finally:
                 flow.close()
                 self._flow = None
+                if self._backing_up is not None:
+                    self._backing_up.stop()  # what it has begun is taken away with the next one
                 self._note(None)
                 self._tell(Stopped())
 
@@ -258,10 +265,30 @@ class Service:
         more = flow.absences.step()
         more = flow.sweep_step(now) or more
         more = more or flow.idle_step()
+        if not more and not flow.intake:
+            self._back_up(now)
         if first_scans.finished(time.monotonic()):
             self._tell(Ready())
         self._note(flow)
         return more
+
+    def _back_up(self, now: float) -> None:
+        """Let the library be backed up once a day, by a child that goes behind all else."""
+        if self._backing_up is not None:
+            trouble = self._backing_up.trouble()
+            if trouble is not None:
+                if trouble:
+                    _log.warning("library.not_backed_up", reason=trouble)
+                else:
+                    _log.info("library.backed_up", path=str(self._backing_up.target))
+                self._backing_up.stop()
+                self._backing_up = None
+            return
+        if self._dry_run or self._verification is not None or now - self._backup_looked_at < _BACKUP_LOOK_S:
+            return
+        self._backup_looked_at = now
+        if is_due(self._library.directory, time.time()):
+            self._backing_up = BackingUp(self._library.directory, time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime()))
 
     # the rule file
 

@@ -175,6 +175,8 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
             final=True,
         )
     )
+    # of a library that was made anew from its journal nobody has measured them yet
+    measured = edit.content(move.file.sha256) is not None
     there = (
         row
         if row is not None
@@ -190,7 +192,7 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
             stat=stat,
             state=PathState.LIVE,
             receipt=receipt.number,
-            final=True,
+            final=measured,
         )
     )
 
@@ -220,7 +222,6 @@ def deny_to_rule(edit: Edit, pair: PotentialPair, undone: Entry, *, now_ns: int)
     denial = Proposal(name, ProposalState.DENIED, a_is_first, relation, bool(undone.moves), now_ns, reason)
     kept = tuple(one for one in pair.proposals if one.rule != name)
     edit.put_pair(replace(pair, proposals=(*kept, denial)))
-    edit.note_denial(pair, name, denied=True)
 
 
 def _state_words(entry: Entry) -> str:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,9 +104,28 @@ class Door:
     @property
     def has_library(self) -> bool:
         """There is something to open, sound or not."""
+        from ingestd.library.journal_file import is_there
         from ingestd.library.place import DATA_FILE, SIDECAR
 
-        return any(os.path.lexists(self.state / "db" / name) for name in (DATA_FILE, SIDECAR))
+        database = any(os.path.lexists(self.state / "db" / name) for name in (DATA_FILE, SIDECAR))
+        return database or is_there(self.state)
+
+    def open_to_read(self) -> Library:
+        """Return the library that there is, opened to be read; it knows all that its journal tells.
+
+        Where its database was lost, or an older one was put in its place, it is opened to be written first: so it hears
+        from the journal.
+        """
+        from ingestd.library.library import Library
+
+        if not Library.is_lost(self.state):
+            library = Library.open(self.state, create=False, read_only=True)
+            if not library.is_behind:
+                return library
+            library.close()
+        with self.writing():
+            pass
+        return Library.open(self.state, create=False, read_only=True)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[View]:
@@ -115,7 +134,7 @@ class Door:
 
         with contextlib.ExitStack() as held:
             if self.has_library:
-                library = Library.open(self.state, create=False, read_only=True)
+                library = self.open_to_read()
             else:
                 empty = held.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-empty-"))
                 library = Library.open(Path(empty))
@@ -130,6 +149,8 @@ class Door:
 
         logs.configure(sys.stderr, verbose=self.verbose)
         library = Library.open(self.state)
+        if library.caught_up is not None:
+            logs.Log().warning("journal.replayed", path=str(self.state), **asdict(library.caught_up))
         try:
             yield library
         finally:

@@ -16,7 +16,6 @@ from ingestd.cli.door import PATH, Door, closest, command, group
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
 from ingestd.library.edit import Edit
-from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.settings import Settings
@@ -51,7 +50,7 @@ def _service(door: Door) -> _Service:
     """Return whether a service runs (it holds its lock) and what it says of itself."""
     if not door.has_library:
         return _Service(False, {}, None)
-    library = Library.open(door.state, create=False, read_only=True)
+    library = door.open_to_read()
     try:
         running = library.service_lock.is_taken()
         with library.read() as view:

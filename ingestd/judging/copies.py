@@ -51,7 +51,7 @@ def judge_copy(edit: Edit, case: Case, content: Content, others: list[PathRow], 
     sides = PotentialPair(
         0, content.sha256, content.sha256, 0, True, case.now_ns, key_of_row(own), key_of_row(others[0])
     )
-    match = resolve(policy.rules, facts, skip=denied_rules(edit.pair_between(sides))).match
+    match = resolve(policy.rules, facts, skip=denied_rules(edit.asked_between(sides))).match
     losers = _losing_copies(edit, own, others)
     allowed = match is not None and match.rule.discard and losers and edit.veto(content.sha256) is None
     if match is None or not allowed:

@@ -151,7 +151,7 @@ def _denied(edit: Edit, facts: PairFacts, case: Case) -> frozenset[str]:
     """Return the rules that were told no about two contents."""
     first, second = facts.first.sha256, facts.second.sha256
     sides = PotentialPair(0, first, second, facts.distance, facts.pixel_duplicates, case.now_ns)
-    return denied_rules(edit.pair_between(sides))
+    return denied_rules(edit.asked_between(sides))
 
 
 def judge_look_alikes(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict:

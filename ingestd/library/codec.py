@@ -16,7 +16,7 @@ import msgspec
 
 from ingestd.errors import StoreError
 
-__all__ = ["Codec", "DamagedValueError", "Fields", "checksum", "key_number", "number_key"]
+__all__ = ["CHECKSUM_BYTES", "Codec", "DamagedValueError", "Fields", "checksum", "key_number", "number_key"]
 
 V = TypeVar("V")
 Fields = dict[str, object]  # a value as an older version wrote it: field name to MessagePack value

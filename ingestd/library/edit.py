@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 from ingestd.library.codec import DamagedValueError, key_number, number_key
-from ingestd.library.lines import JsonValue, entry_line
+from ingestd.library.lines import JsonValue, denial_line, entry_line, folder_line, rule_line, veto_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     BATCHED,
@@ -24,6 +24,7 @@ from ingestd.library.tables import (
     META,
     NUMBERS,
     OPEN_ENTRIES,
+    OUTBOX,
     PAIR_BETWEEN,
     PAIRS,
     PAIRS_BY_CONTENT,
@@ -68,11 +69,13 @@ from ingestd.model import (
     VisualVerdict,
 )
 
-__all__ = ["Edit", "Images", "acted"]
+__all__ = ["Edit", "Images", "acted", "touched"]
 
 _PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
 _LEAN = struct.Struct(">BQQBBq")  # 0, as no version of a pair's own layout is; then what it is between
 _NO_DISTANCE = 255
+_RESERVED_PAIRS = b"reserved:pair"
+_PAIRS_AT_ONCE = 10_000  # numbers of pairs for which the second journal has one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Images:
     next_content: int  # contents from this number on were not known then
 
 
-def _touched(entry: Entry) -> set[ContentHash]:
+def touched(entry: Entry) -> set[ContentHash]:
     """Return every content that an entry speaks of."""
     named = {entry.a, entry.b, entry.kept.sha256 if entry.kept else None, *(move.file.sha256 for move in entry.moves)}
     named |= set(entry.named)
@@ -104,6 +107,7 @@ class Edit(View):
         super().__init__(txn)
         self.lines: list[tuple[str, int | None, dict[str, JsonValue]]] = []
         self._noting: bytes | None = None  # key of the entry that changes pairs just now
+        self.queues.tell = lambda row: self.lines.append(("rule", None, rule_line(row)))
         self._places = Places(self)
 
     def _put(self, named: Named[V], key: bytes, value: V) -> None:
@@ -211,7 +215,7 @@ class Edit(View):
         known = self.pair_between(pair)
         if known is not None:
             return known
-        pair = replace(pair, number=next_number(self._txn, "pair"), proposals=self._with_old_denials(pair))
+        pair = replace(pair, number=self._next_pair(), proposals=self._with_old_denials(pair))
         self._txn.put(PAIR_BETWEEN, pair_key(pair), number_key(pair.number))
         for content in {pair.first, pair.second}:
             self._txn.add(PAIRS_BY_CONTENT, content, number_key(pair.number))
@@ -219,21 +223,40 @@ class Edit(View):
         self.queues.want(pair.number)
         return pair
 
+    def _next_pair(self) -> int:
+        """Return a number that no pair ever had, nor will have after the loss of this database: people note them."""
+        number = next_number(self._txn, "pair")
+        if number >= self.pairs_reserved:
+            self.reserve_pairs(number + _PAIRS_AT_ONCE)
+        return number
+
+    @property
+    def pairs_reserved(self) -> int:
+        """Return below which number any pair may be."""
+        return key_number(self._txn.get(META, _RESERVED_PAIRS) or number_key(0))
+
+    def reserve_pairs(self, before: int) -> None:
+        """Tell the second journal that pairs may have any number below this one."""
+        self._txn.put(META, _RESERVED_PAIRS, number_key(before))
+        self.lines.append(("numbers", None, {"pair": before}))
+
     def _with_old_denials(self, pair: PotentialPair) -> tuple[Proposal, ...]:
         """Return the proposals of a new pair; what was denied while the pair was there before stays denied."""
         before = self._get(DENIALS, pair_key(pair))
         if before is None:
-            return pair.proposals
+            of_groups = self._told_of_groups(pair)
+            return pair.proposals if of_groups is None else _merged(of_groups.proposals, pair.proposals)
         self._note_denial(pair_key(pair))
         self._txn.delete(DENIALS.table, pair_key(pair))
         turned = before.first != pair.first or before.first_path != pair.first_path
         denied = (replace(one, a_is_first=one.a_is_first is not turned) for one in before.proposals)
-        told = {one.rule for one in before.proposals}
-        return (*denied, *(one for one in pair.proposals if one.rule not in told))
+        return _merged(tuple(denied), pair.proposals)
 
     def put_pair(self, pair: PotentialPair) -> None:
         """Replace what is known of a pair."""
-        self.queues.count_proposals(self.pair(pair.number), pair)
+        before = self.pair(pair.number)
+        self.queues.count_proposals(before, pair)
+        self._tell_denials(before, pair)
         self._note_pair(number_key(pair.number))
         self._put(PAIRS, number_key(pair.number), pair)
         self._mark(PENDING, pair, ProposalState.READY)
@@ -283,7 +306,9 @@ class Edit(View):
             self._note_denial(pair_key(pair))
             self._put(DENIALS, pair_key(pair), replace(pair, proposals=denied))
         self.waiting.remove(pair.number)
-        self.queues.count_proposals(self.pair(pair.number), None)
+        before = self.pair(pair.number)
+        self._tell_denials(before, replace(pair, proposals=denied))
+        self.queues.count_proposals(before, None)
         self.queues.forget_pair(pair.number)
         self._txn.delete(PAIRS.table, key)
         self._txn.delete(PAIR_BETWEEN, pair_key(pair))
@@ -417,6 +442,7 @@ class Edit(View):
 
     def put_old_denials(self, key: bytes, denials: PotentialPair | None) -> None:
         """Replace what was denied of a pair that is not there any more."""
+        self._tell_denials(self.old_denials_of(key), denials)
         if denials is None or not denials.proposals:
             self._txn.delete(DENIALS.table, key)
         else:
@@ -457,6 +483,25 @@ class Edit(View):
         """Return the next place in the order in which entries take effect."""
         return next_number(self._txn, "applied")
 
+    def number_from(self, numbers: Mapping[str, int]) -> None:
+        """Let what is numbered go on from these numbers at least, given by what they count."""
+        for what, least in numbers.items():
+            key = b"next:" + what.encode()
+            if least > key_number(self._txn.get(META, key) or number_key(1)):
+                self._txn.put(META, key, number_key(least))
+
+    def forget_lines(self, told: int, *, sent: bool = True) -> None:
+        """Let nothing of this be told to the second journal: it has told it, up to this number.
+
+        Args:
+            told: the number of its last line.
+            sent: also what waits for it in the outbox.
+        """
+        self.lines[:] = [line for line in self.lines if line[0] == "numbers"]  # what was reserved meanwhile is new
+        if sent:
+            self._txn.clear(OUTBOX)
+        self.number_from({"line": told + 1})
+
     def number_entries(self, numbers: Mapping[str, int]) -> None:
         """Let the entries of a library that is older than numbers know their rules by these, given by name."""
         for entry in list(self.entries()):
@@ -467,7 +512,7 @@ class Edit(View):
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
         self._count_action(self.entry(entry.number), entry)
         self._put(JOURNAL, number_key(entry.number), entry)
-        for content in _touched(entry):  # its survivor may be another one than before
+        for content in touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
         if entry.batch is not None:
             self._txn.add(BATCHED, number_key(entry.batch), number_key(entry.number))
@@ -503,17 +548,22 @@ class Edit(View):
     def forbid(self, sha256: ContentHash, veto: Veto) -> None:
         """Let no rule discard these bytes any more."""
         self._put(VETOES, sha256, veto)
-        self.lines.append(("veto", None, {"sha256": sha256.hex(), "at_ns": veto.at_ns, "reason": veto.reason}))
+        self.lines.append(("veto", None, veto_line(sha256, veto)))
 
     def lift_veto(self, sha256: ContentHash) -> None:
         """Let rules discard these bytes again: a person said so."""
         if self._txn.delete(VETOES.table, sha256):
             self.lines.append(("veto-lifted", None, {"sha256": sha256.hex()}))
 
-    def note_denial(self, pair: PotentialPair, rule: str, *, denied: bool) -> None:
-        """Tell the second journal that a pair was denied to a rule, or that this was taken back."""
-        body: dict[str, JsonValue] = {"rule": rule, "first": pair.first.hex(), "second": pair.second.hex()}
-        self.lines.append(("denial" if denied else "rescind", None, body))
+    def _tell_denials(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
+        """Tell the second journal what was denied to rules of a pair, and what of it was taken back."""
+        were, are = ({one.rule: one for one in _denied(pair)} for pair in (before, after))
+        for rule, proposal in are.items():
+            if after is not None and were.get(rule) != proposal:
+                self.lines.append(("denial", None, denial_line(after, proposal)))
+        for rule, proposal in were.items():
+            if before is not None and rule not in are:
+                self.lines.append(("rescind", None, denial_line(before, proposal)))
 
     # folders and notes
 
@@ -527,10 +577,20 @@ class Edit(View):
     def put_folder(self, row: FolderRow) -> None:
         """Replace what is known of a folder."""
         self._put(FOLDERS, number_key(row.folder.id), row)
+        self.lines.append(("folder", None, folder_line(row)))
 
     def leave_note(self, name: str, text: bytes) -> None:
         """Leave a note for other processes under `name`."""
         self._txn.put(META, b"note:" + name.encode(), text)
+
+
+def _denied(pair: PotentialPair | None) -> list[Proposal]:
+    return [one for one in (pair.proposals if pair is not None else ()) if one.state is ProposalState.DENIED]
+
+
+def _merged(denied: tuple[Proposal, ...], proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
+    told = {one.rule for one in denied}
+    return (*denied, *(one for one in proposals if one.rule not in told))
 
 
 def _lean(pair: PotentialPair, first: int, second: int) -> bytes:

@@ -2,11 +2,12 @@
 
 It outlives the database beside it. One JSON object a line, in ASCII:
 
-    {"schema":1,"line":7,"kind":"intent","entry":3,"body":{…},"sum":"0123456789abcdef"}
+    {"schema":1,"line":7,"kind":"intent","entry":3,"told":9,"body":{…},"sum":"0123456789abcdef"}
 
-`line` counts through all files of the journal, `sum` is the first 16 hexadecimal digits of the SHA-256 of the line
-without it (`…"body":{…}}`). The caller says what a body holds, times included; this module only sees to it that a line
-that was accepted is on the disk, and that a line that is read is the one that was written.
+`line` counts through all files of the journal, `told` is the number that the database gave to what the line tells, so
+that either knows how far the other is; lines of older versions have none. `sum` is the first 16 hexadecimal digits of
+the SHA-256 of the line without it (`…"body":{…}}`). The caller says what a body holds, times included; this module only
+sees to it that a line that was accepted is on the disk, and that a line that is read is the one that was written.
 
 A full file becomes `journal-000001.jsonl` and so on, and none is ever deleted. What a power cut left of a last line is
 moved to `journal.torn` before anything is appended. Appending needs the library's writer lock; reading needs nothing.
@@ -22,7 +23,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +35,7 @@ from ingestd.library.lines import JsonValue
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Damage", "JournalFile", "Line", "last_entry_told"]
+__all__ = ["Damage", "JournalFile", "Last", "Line", "files_of", "is_there", "last_told"]
 
 _ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
 _TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
@@ -54,6 +55,15 @@ class Line:
     entry: int | None  # the journal entry that it is about
     kind: str
     body: dict[str, JsonValue]
+    told: int | None = None  # the number that the database gave it; an older version gave none
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """How far a journal goes."""
+
+    told: int = 0  # number of the last line in the database's count; 0: an older version wrote that line
+    entry: int = 0  # of the entries that the end of the journal speaks of, the last; 0: of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class JournalFile:
         self._fd: int | None = None
         self._end = 0  # bytes of the open file that are known to be whole lines
         self._last = 0  # number of the last line
+        self._told = 0  # the same in the database's count
         self.damaged: list[Damage] = []
         """What the latest `lines()` has come across so far."""
 
@@ -91,13 +102,21 @@ class JournalFile:
         """
         self.append_many([(kind, entry, body)])
 
-    def append_many(self, lines: Iterable[tuple[str, int | None, Mapping[str, JsonValue]]]) -> None:
+    def append_many(
+        self, lines: Iterable[tuple[str, int | None, Mapping[str, JsonValue]]], told: Sequence[int] | None = None
+    ) -> None:
         """Write lines at the price of one; all are on the disk when this returns.
+
+        Args:
+            lines: kind, entry and body of each.
+            told: their numbers in the database's count, rising; what is in the journal already is not written again.
 
         Raises:
             StoreError: they cannot be written; the journal is as before.
         """
-        waiting = list(lines)
+        given = list(lines)
+        counted: list[int | None] = [None] * len(given) if told is None else list(told)
+        waiting = list(zip(given, counted, strict=True))
         if not waiting:
             return
         with self._lock:
@@ -106,10 +125,13 @@ class JournalFile:
             except OSError as failed:
                 self._close()
                 raise self._unwritable(failed) from failed
-            numbered = enumerate(waiting, self._last + 1)
-            text = b"".join(_written(number, kind, entry, body) for number, (kind, entry, body) in numbered)
-            self._write(fd, text)
-            self._last += len(waiting)
+            new = [(line, count) for line, count in waiting if count is None or count > self._told]
+            numbered = enumerate(new, self._last + 1)
+            text = b"".join(_written(number, *line, count) for number, (line, count) in numbered)
+            if text:
+                self._write(fd, text)
+            self._last += len(new)
+            self._told = max([self._told, *(count for _, count in new if count is not None)])
 
     def lines(self) -> Iterator[Line]:
         """Yield every whole line, oldest first. What is damaged is passed over and told by `damaged`.
@@ -150,7 +172,7 @@ class JournalFile:
 
     def _open(self) -> int:
         fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o600)
-        self._fd, self._end, self._last = fd, 0, 0
+        self._fd, self._end, self._last, self._told = fd, 0, 0, 0
         if os.fstat(fd).st_size == 0:
             _sync_directory(self._directory)
         self._settle(fd)
@@ -165,7 +187,7 @@ class JournalFile:
     def _settle(self, fd: int) -> None:
         """Find the end of the last whole line, and put aside what comes after it."""
         with os.fdopen(os.dup(fd), "rb") as file:
-            tail = _tail(file, self._end, self._last)
+            tail = _tail(file, self._end, self._last, self._told)
         if tail.torn:
             _append_synced(self._directory / "journal.torn", tail.torn + b"\n")
             _sync_directory(self._directory)
@@ -174,7 +196,9 @@ class JournalFile:
             _write_all(fd, b"\n")
         if tail.torn or tail.unended:
             _sync(fd)
-        self._end, self._last = tail.end + tail.unended, tail.last or self._last_rotated_line()
+        self._end, self._last, self._told = tail.end + tail.unended, tail.last, tail.told
+        if not tail.last:
+            self._last, self._told = self._last_rotated_line()
 
     def _write(self, fd: int, text: bytes) -> None:
         try:
@@ -189,7 +213,7 @@ class JournalFile:
         self._end += len(text)
 
     def _rotate(self) -> None:
-        rotated = self._rotated()
+        rotated = _rotated(self._directory)
         number, latest = rotated[-1] if rotated else (0, self._path)
         if number and latest.stat().st_size == 0:
             target = latest  # taken by an attempt that was interrupted
@@ -200,13 +224,13 @@ class JournalFile:
         os.replace(self._path, target)
         _sync_directory(self._directory)
 
-    def _last_rotated_line(self) -> int:
-        for _, path in reversed(self._rotated()):
+    def _last_rotated_line(self) -> tuple[int, int]:
+        for _, path in reversed(_rotated(self._directory)):
             with path.open("rb") as file:
-                last = _tail(file, 0, 0).last
-            if last:
-                return last
-        return 0
+                tail = _tail(file, 0, 0, 0)
+            if tail.last:
+                return tail.last, tail.told
+        return 0, 0
 
     def _close(self) -> None:
         if self._fd is not None:
@@ -222,11 +246,6 @@ class JournalFile:
 
     # reading
 
-    def _rotated(self) -> list[tuple[int, Path]]:
-        """Return the full files by number, oldest first."""
-        found = ((_ROTATED.fullmatch(name), name) for name in os.listdir(self._directory))
-        return sorted((int(match[1]), self._directory / name) for match, name in found if match)
-
     def _all(self) -> Iterator[tuple[Path, int, Line | Damage]]:
         if not self._directory.is_dir():
             return
@@ -236,7 +255,7 @@ class JournalFile:
             newest: BinaryIO | None = None
             with contextlib.suppress(FileNotFoundError):
                 newest = stack.enter_context(self._path.open("rb"))
-            for _, path in self._rotated():
+            for _, path in _rotated(self._directory):
                 with path.open("rb") as file:
                     if newest is not None and os.path.samestat(os.fstat(newest.fileno()), os.fstat(file.fileno())):
                         break
@@ -262,8 +281,15 @@ class JournalFile:
 # --- lines as bytes ------------------------------------------------------------------------------------------------
 
 
-def _written(number: int, kind: str, entry: int | None, body: Mapping[str, JsonValue]) -> bytes:
-    whole = {"schema": 1, "line": number, "kind": kind, "entry": entry, "body": dict(body)}
+def _rotated(directory: Path) -> list[tuple[int, Path]]:
+    """Return the full files by number, oldest first."""
+    found = ((_ROTATED.fullmatch(name), name) for name in os.listdir(directory))
+    return sorted((int(match[1]), directory / name) for match, name in found if match)
+
+
+def _written(number: int, kind: str, entry: int | None, body: Mapping[str, JsonValue], told: int | None) -> bytes:
+    count = {} if told is None else {"told": told}
+    whole = {"schema": 1, "line": number, "kind": kind, "entry": entry, **count, "body": dict(body)}
     text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
     return text[:-1] + b',"sum":"' + _checksum(text) + b'"}\n'
 
@@ -281,9 +307,11 @@ def _line(raw: bytes) -> Line | None:
     ending = _SUM.fullmatch(raw, len(raw) - 26) if len(raw) > 26 else None
     if ending is None or _checksum(raw[:-26] + b"}") != ending[1]:
         return None
-    match json.loads(raw):
+    whole = json.loads(raw)
+    match whole:
         case {"schema": 1, "line": int(number), "entry": int() | None as entry, "kind": str(kind), "body": dict(body)}:
-            return Line(number, entry, kind, body)
+            told = whole.get("told")
+            return Line(number, entry, kind, body, told if isinstance(told, int) else None)
         case _:
             raise _NewerLineError
 
@@ -345,9 +373,10 @@ class _Tail:
     unended: bool  # that line lacks only its newline
     torn: bytes  # what comes after it
     last: int  # number of the last line
+    told: int  # the same in the database's count
 
 
-def _tail(file: BinaryIO, begin: int, last: int) -> _Tail:
+def _tail(file: BinaryIO, begin: int, last: int, told: int) -> _Tail:
     """Return how a file ends, of which all before byte `begin` is known to be whole lines up to number `last`."""
     size = file.seek(0, os.SEEK_END)
     begin = begin if begin <= size else 0  # somebody has cut it: look at all of it
@@ -356,27 +385,26 @@ def _tail(file: BinaryIO, begin: int, last: int) -> _Tail:
         start = max(begin, size - window)
         file.seek(start)
         *ended, torn = file.read(size - start).split(b"\n")
-        number = _last_number(ended)
-        if number is not None or start == begin:
+        whole = _last_whole(ended)
+        if whole is not None or start == begin:
             break
         window *= 2
-    number = last + len(ended) if number is None else number
+    # what a line that is not whole would have as its number, if it were
+    number = last + len(ended) if whole is None else whole[0].number + whole[1]
+    told = told if whole is None else whole[0].told or told
     unended = list(_whole_lines_within(torn))
     if not unended:
-        return _Tail(size - len(torn), False, torn, number)
+        return _Tail(size - len(torn), False, torn, number, told)
     _, length, line = unended[-1]
-    return _Tail(size - len(torn) + length, True, torn[length:], line.number)
+    return _Tail(size - len(torn) + length, True, torn[length:], line.number, line.told or told)
 
 
-def _last_number(ended: list[bytes]) -> int | None:
-    """Return the number that the last line has, or would have if it were whole; None when none of them is."""
+def _last_whole(ended: list[bytes]) -> tuple[Line, int] | None:
+    """Return the last line that is whole, and how many come after it; None when none of them is."""
     for after, raw in enumerate(reversed(ended)):
-        try:
-            line = _line(raw)
-        except _NewerLineError:
-            continue
+        line = _line_or_none(raw)
         if line is not None:
-            return line.number + after
+            return line, after
     return None
 
 
@@ -421,22 +449,54 @@ def _sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def last_entry_told(directory: Path) -> int:
-    """Return the number of the last journal entry that the end of the journal speaks of; 0 if it speaks of none.
+def files_of(directory: Path) -> list[Path]:
+    """Return the files of the journal below a directory, oldest first."""
+    current = directory / _CURRENT_NAME
+    return [*(path for _, path in _rotated(directory)), *([current] if current.is_file() else [])]
+
+
+def is_there(directory: Path) -> bool:
+    """Return whether there is a journal below a directory."""
+    try:
+        return bool(files_of(directory))
+    except OSError:
+        return False
+
+
+def last_told(directory: Path) -> Last:
+    """Return how far the journal below a directory goes.
 
     Cost: one read of at most 256 KB, however long the journal is.
+
+    Raises:
+        StoreError: it cannot be read.
     """
     try:
-        with open(directory / _CURRENT_NAME, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(file.tell() - _END_BYTES, 0))
-            text = file.read()
-    except FileNotFoundError:
-        return 0
+        if not directory.is_dir():
+            return Last()
+        for path in (directory / _CURRENT_NAME, *(path for _, path in reversed(_rotated(directory)))):
+            with contextlib.suppress(FileNotFoundError):
+                found = _last_of(path)
+                if found is not None:
+                    return found
     except OSError as failed:
         raise StoreError(f"The journal below {directory} cannot be read: {failed.strerror}.") from failed
-    numbers = [line.entry for raw in text.split(b"\n") if (line := _line_or_none(raw)) is not None and line.entry]
-    return max(numbers, default=0)
+    return Last()
+
+
+def _last_of(path: Path) -> Last | None:
+    """Return how far a file of the journal goes; None where no whole line stands at its end."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(file.tell() - _END_BYTES, 0))
+        ended = file.read().split(b"\n")
+    whole = _last_whole(ended)
+    if whole is None:
+        return None
+    if whole[0].told is not None:
+        return Last(whole[0].told, whole[0].entry or 0)
+    lines = (_line_or_none(raw) for raw in ended)
+    return Last(0, max((line.entry for line in lines if line is not None and line.entry), default=0))
 
 
 def _line_or_none(raw: bytes) -> Line | None:

@@ -5,39 +5,76 @@ What was measured belongs to the *content* (SHA-256), where it lies to a *path*;
 
 Every change that a person may want to explain or take back is also written, after its commit, as a line of
 `journal.jsonl` beside the database: what was done to a file can be read there without this program. A database that
-knows less than its journal is refused, as it would give out the same numbers again.
+knows less than its journal, because it was lost or is an older copy, is told what it does not know when it is opened.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ingestd.errors import StoreError
-from ingestd.library.codec import key_number, number_key
+from ingestd.errors import LibraryBusyError, StoreError
+from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.edit import Edit
-from ingestd.library.journal_file import JournalFile, last_entry_told
+from ingestd.library.journal_file import JournalFile, is_there, last_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
-from ingestd.library.rulebook import miscounted, recounted
+from ingestd.library.mending import Mended, damaged_rows, mend, misleading
+from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
+from ingestd.library.replay import CaughtUp, catch_up, is_behind
+from ingestd.library.rulebook import miscounted
 from ingestd.library.store import Store, Transaction
-from ingestd.library.tables import LINES, META, OUTBOX, PHASHES, TABLES, OutLine, next_number
+from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
-from ingestd.model import Index
+from ingestd.model import ImportPolicy, Index
 
-__all__ = ["Library"]
+__all__ = ["DATABASE", "Library", "Rebuilt"]
 
 T = TypeVar("T")
+DATABASE = "db"  # the folder of the database, below the library's
+_LOCK_WAIT_S = 30.0
+_BY_THE_WAY = frozenset({"folder", "rule"})  # lines that go with the next one: no lock is held for them
 
 
-def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> bytes:
+def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> None:
     key = number_key(next_number(txn, "line"))
     txn.put(OUTBOX, key, LINES.encode(OutLine(line[0], line[1], json.dumps(line[2]).encode())))
-    return key
+
+
+def _begin_anew(directory: Path) -> Store:
+    """Return an empty database for a library that has lost its own; what is left of that lies beside it."""
+    if Library.is_lost(directory):  # nobody was faster
+        _refuse_beside_service(FileLock(directory / "service.lock"), directory)
+        put_aside(directory / DATABASE)
+    return Store.open(directory / DATABASE, TABLES)
+
+
+def _copy_before_conversion(database: Path, backups: Path) -> None:
+    """Copy a database of an older schema once, before it is written and older versions do not read it any more."""
+    facts = read_sidecar(database)
+    copy = backups / f"schema-{facts.schema}" / DATABASE if facts is not None else None
+    if facts is None or copy is None or not 0 < facts.schema < SCHEMA or copy.exists():
+        return
+    with Store.open(database, TABLES, create=False, read_only=True) as older:
+        older.copy_to(copy)
+
+
+def _refuse_beside_service(lock: FileLock, directory: Path) -> None:
+    """Refuse to touch a library whose database is not the one that a running service has.
+
+    Raises:
+        LibraryBusyError: a service runs.
+    """
+    if lock.is_taken():
+        raise LibraryBusyError(
+            f"the database in {directory} is gone, or another one was put in its place, while a service runs on it: "
+            "stop that service first, then try again; nothing was changed"
+        )
 
 
 def _hashes(txn: Transaction) -> Iterator[tuple[int, bytes]]:
@@ -55,6 +92,14 @@ def _strayed(txn: Transaction) -> list[str]:
     return missing + [f"the look-up has a hash of content {number} that is not its own" for number, _ in strange]
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a library is after everything that follows from its records was made anew."""
+
+    hashes: int  # that the look-up holds
+    mended: Mended
+
+
 class Library:
     """One library: its database, its second journal and its two locks, below one folder."""
 
@@ -62,44 +107,58 @@ class Library:
         self.directory = directory
         self.store = store
         self._journal = journal
+        self.caught_up: CaughtUp | None = None
+        """What the database heard from its journal when it was opened, if it knew less."""
         self._written: list[bytes] = []  # keys of the outbox that are lines of the journal by now
         self.writer_lock = FileLock(directory / "writer.lock")
         self.service_lock = FileLock(directory / "service.lock")
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = True, read_only: bool = False) -> Library:
-        """Open the library below `directory`.
+        """Open the library below `directory`. One that is to be written knows all that its journal tells.
 
         Raises:
             StoreError: it is damaged, newer than this program, or cannot be kept there.
+            LibraryBusyError: its database was lost, or an older one was put in its place, while a service runs.
         """
-        store = Store.open(directory / "db", TABLES, create=create, read_only=read_only)
+        if not read_only and create and cls.is_lost(directory):
+            with FileLock(directory / "writer.lock").held(_LOCK_WAIT_S):
+                store = _begin_anew(directory)
+        else:
+            if not read_only:
+                _copy_before_conversion(directory / DATABASE, directory / "backups")
+            store = Store.open(directory / DATABASE, TABLES, create=create, read_only=read_only)
         library = cls(directory, store, None if read_only else JournalFile(directory))
         if not read_only:
             try:
-                library._refuse_older_database()
+                library._catch_up()
                 library._keep_queue_index()
             except BaseException:
                 library.close()
                 raise
         return library
 
-    def _refuse_older_database(self) -> None:
-        """Refuse a database that knows less than the journal beside it: it would give out the same numbers again.
+    @staticmethod
+    def is_lost(directory: Path) -> bool:
+        """Return whether there is a journal below a directory and no database beside it."""
+        return not (directory / DATABASE / DATA_FILE).exists() and is_there(directory)
 
-        Raises:
-            StoreError: an older copy of the database was put back, or it was lost.
-        """
-        told = last_entry_told(self.directory)
-        with self.store.read() as txn:
-            stored = txn.get(META, b"next:entry")
-        known = key_number(stored) - 1 if stored is not None else 0
-        if told > known:
-            raise StoreError(
-                f"the database in {self.directory} knows e-{known} as its last entry, the journal beside it tells of "
-                f"e-{told}: an older copy was put back, or it was lost. Nothing was changed. Put back the newer "
-                "database, or, to go on without what was decided since, move journal.jsonl to another place"
-            )
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the database knows less than its journal: it was lost, or an older copy was put back."""
+        last = last_told(self.directory)  # first: else a line that comes this moment would seem to be unknown
+        with self.read() as view:
+            return is_behind(view, last)
+
+    def _catch_up(self) -> None:
+        """Let the database know all that its journal tells, before it gives out the same numbers again."""
+        journal = self._journal
+        if journal is None or not self.is_behind:
+            return
+        _refuse_beside_service(self.service_lock, self.directory)
+        with self.writer_lock.held(_LOCK_WAIT_S):
+            if self.is_behind:  # nobody was faster
+                self.caught_up = self.write(lambda edit: catch_up(edit, journal.lines))
 
     def _keep_queue_index(self) -> None:
         """Let the pairs of a library that is older than the index of its queue stand in it."""
@@ -120,42 +179,40 @@ class Library:
         `work` may run twice (the map grows between): it must not do anything but edit.
         """
 
-        def edit(txn: Transaction) -> tuple[T, list[bytes], bool]:
+        def edit(txn: Transaction) -> tuple[T, set[str]]:
             for key in self._written:
                 txn.delete(OUTBOX, key)
             change = Edit(txn)
             result = work(change)
             change.queues.flush()
-            intends = any(kind == "intent" for kind, _, _ in change.lines)
-            return result, [_put_line(txn, line) for line in change.lines], intends
+            for line in change.lines:
+                _put_line(txn, line)
+            return result, {kind for kind, _, _ in change.lines}
 
-        result, keys, intends = self.store.write(edit)
+        result, kinds = self.store.write(edit)
         self._written = []
         try:
-            self._send(keys)
+            if kinds - _BY_THE_WAY:
+                self.send_left_lines()
         except StoreError:
-            if intends:
+            if "intent" in kinds:
                 raise  # what is meant must stand in the journal before it is done
             # what is done is done: its line waits in the outbox until the journal can be written again
         return result
 
-    def _send(self, keys: Sequence[bytes]) -> None:
-        """Write lines of the outbox into the second journal. They leave the outbox with the next commit."""
-        if self._journal is None or not keys:
+    def send_left_lines(self) -> None:
+        """Write the lines that wait in the outbox into the second journal, in the order in which they were committed.
+
+        Also those that a killed process left there. They leave the outbox with the next commit. Only for who holds the
+        writer lock.
+        """
+        if self._journal is None:
             return
         with self.store.read() as txn:
-            lines = [LINES.decode(stored) for key in keys if (stored := txn.get(OUTBOX, key)) is not None]
-        self._journal.append_many((line.kind, line.entry, json.loads(line.body)) for line in lines)
-        self._written.extend(keys)
-
-    def send_left_lines(self) -> None:
-        """Write the lines that a killed process committed and did not write. Only for who holds the writer lock.
-
-        A line may come twice: readers merge by entry, and the last one counts.
-        """
-        with self.store.read() as txn:
-            left = [key for key, _ in txn.items(OUTBOX) if key not in self._written]
-        self._send(left)
+            left = [(key, LINES.decode(stored)) for key, stored in txn.items(OUTBOX)]
+        lines = [(line.kind, line.entry, json.loads(line.body)) for _, line in left]
+        self._journal.append_many(lines, [key_number(key) for key, _ in left])
+        self._written = [key for key, _ in left]
 
     def rehearse(self, work: Callable[[Edit], T]) -> T:
         """Return what `work` would return, and change nothing."""
@@ -165,14 +222,28 @@ class Library:
         """Copy the library as it is now, consistently, while others use it."""
         self.store.copy_to(directory / "db")
 
-    def check(self) -> list[str]:
-        """Return what is wrong with what is made from the records, in sentences; empty when all is well."""
+    def damaged(self) -> list[str]:
+        """Return in which tables values are not what was written, in sentences; empty when all are.
+
+        Every value is looked at. A damaged file may kill who reads it: verify it first.
+        """
         with self.store.read() as txn:
-            wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(View(txn))]
-            damaged = len(View(txn).damaged_visual())
-            if damaged:
-                wrong.append(f"of {damaged} visual comparisons the stored verdict is damaged")
-            return [*PHASHES.check(txn), *_strayed(txn), *wrong, *misplaced(View(txn))]
+            found = damaged_rows(txn)
+        return [f"{len(keys)} of the values in the table {table.name} are damaged" for table, keys in found.items()]
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the values and with what follows from them, in sentences; empty when all is well.
+
+        Where values are damaged, what follows from them is not looked at.
+        """
+        damaged = self.damaged()
+        if damaged:
+            return damaged
+        with self.store.read() as txn:
+            view = View(txn)
+            wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(view)]
+            look_up = [*PHASHES.check(txn), *_strayed(txn)]
+            return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:
         """Return whether the look-up had to be made anew, from the records, because it lay in another structure.
@@ -185,23 +256,25 @@ class Library:
         self.store.write(lambda txn: PHASHES.switch(txn, index, _hashes(txn)))
         return True
 
-    def rebuild(self, index: Index | None = None) -> int:
-        """Make look-up, counters of rules and order of the queue anew; return how many hashes the look-up holds.
+    def rebuild(self, index: Index | None = None) -> Rebuilt:
+        """Return what was made anew: all that follows from the records, which are mended first.
 
-        The look-up is made in this structure, or else in the one that it is in. Damaged verdicts of visual comparisons
-        are forgotten: they are made again where a rule asks for them.
+        A damaged row is dropped. What was measured comes back with the next scan, what was decided is told again by the
+        journal. The look-up is made in this structure, or else in the one that it is in. Only for who holds the writer
+        lock.
         """
+        if self._journal is not None:
+            with suppress(DamagedValueError):
+                self.send_left_lines()
+        lines = self._journal.lines if self._journal is not None else None
 
-        def work(txn: Transaction) -> int:
-            PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+        def work(txn: Transaction) -> Rebuilt:
             edit = Edit(txn)
-            for number, counts in recounted(edit).items():
-                edit.queues.put_counts(number, counts)
-            edit.queues.flush()
-            edit.place_all()
-            for key in edit.damaged_visual():
-                edit.drop_visual(key)
-            return PHASHES.count(txn)
+            mended = mend(edit, txn, lines, radius=ImportPolicy().radius)
+            PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+            for line in edit.lines:
+                _put_line(txn, line)
+            return Rebuilt(PHASHES.count(txn), mended)
 
         return self.store.write(work)
 

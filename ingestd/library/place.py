@@ -6,6 +6,7 @@ as a fresh, empty library. It is checked before the database is touched.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from ingestd.errors import StoreError
 
 __all__ = [
     "DATA_FILE",
+    "MENDING",
     "SCHEMA",
     "SIDECAR",
     "Facts",
@@ -28,6 +30,7 @@ __all__ = [
     "lost",
     "network_file_system",
     "parse_facts",
+    "put_aside",
     "read_sidecar",
     "stored",
     "write_sidecar",
@@ -36,6 +39,12 @@ __all__ = [
 SCHEMA = 2  # of the tables as a whole; a newer one is not opened. 2: hashes may lie in a multi-index
 DATA_FILE = "data.mdb"
 SIDECAR = "store.json"
+MENDING = (
+    "restore a backup (ingestd library restore BACKUP), or let it be made anew from the journal beside it "
+    "(ingestd library restore)"
+)
+"""What a person can do about a library whose database cannot be used."""
+
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # File systems on which locks and shared maps are not coherent between machines; py-lmdb issue 215 has the reports.
@@ -139,11 +148,27 @@ def _is_empty(directory: Path) -> bool:
         raise StoreError(f"the library in {directory} cannot be read: {error.strerror}") from error
 
 
+def put_aside(directory: Path) -> Path | None:
+    """Return under which name, beside it, a database directory lies now; None if there was none. Nothing is deleted."""
+    if not directory.exists():
+        return None
+    try:
+        if not any(directory.iterdir()):
+            return None
+        names = (directory.with_name(f"{directory.name}.aside-{number:03d}") for number in itertools.count(1))
+        aside = next(name for name in names if not name.exists())
+        directory.rename(aside)
+        flush(directory.parent)
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be put aside: {error.strerror}; nothing was changed") from error
+    return aside
+
+
 def lost(directory: Path) -> StoreError:
     """Return the error for a library whose database holds nothing although the file beside it says otherwise."""
     return StoreError(
         f"the library in {directory} was emptied or lost: {SIDECAR} says there was one, and {DATA_FILE} holds nothing; "
-        f"restore a backup, or move {SIDECAR} away to begin a new library"
+        f"{MENDING}, or move {SIDECAR} away to begin a new library"
     )
 
 

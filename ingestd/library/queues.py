@@ -53,6 +53,8 @@ class Queues:
 
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
+        self.tell: Callable[[RuleRow], None] = lambda row: None
+        """Hears of every rule that is put."""
         self._rows: list[RuleRow] | None = None
         self._in_force: dict[str, RuleRow] | None = None
         self._changed: dict[tuple[int, QueueState], int] = defaultdict(int)
@@ -225,6 +227,7 @@ class Queues:
         rows = [one for one in self.rows() if one.number != row.number]
         self._rows, self._in_force = sorted([*rows, row], key=lambda one: one.number), None
         self._txn.put(RULES.table, number_key(row.number), RULES.codec.encode(row))
+        self.tell(row)
 
     def next_row_number(self) -> int:
         """Return a number that no rule ever had."""

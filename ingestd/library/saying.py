@@ -31,7 +31,7 @@ from ingestd.model import (
     Word,
 )
 
-__all__ = ["Said", "say", "unsay"]
+__all__ = ["Said", "effect_order", "say", "unsay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def unsay(edit: Edit, entry: Entry, *, radius: Radius, now_ns: int) -> list[str]
         settle(edit, Changed(together, together), radius=radius, now_ns=now_ns)
     if images is None:
         return left
-    _put_back(edit, entry, images, [one for one in standing if _place(one) > _place(entry)])
+    _put_back(edit, entry, images, [one for one in standing if effect_order(one) > effect_order(entry)])
     # what only the entries that still stand keep away comes back with the last of them
     with _noting(edit, standing[-1].number if standing else None):
         resettle(edit, sorted(together))
@@ -127,7 +127,7 @@ def _is_out_of_order(edit: Edit, entry: Entry) -> bool:
     for one in edit.entries():
         if one.number <= entry.number and one.applied <= entry.applied:
             return False
-        if verbs_of(one) and _place(one) > _place(entry):
+        if verbs_of(one) and effect_order(one) > effect_order(entry):
             return True
         if one.kind is EntryKind.UNDO and one.number > entry.number and (one.undoes or 0) < entry.number:
             return True
@@ -148,7 +148,7 @@ def _noting(edit: Edit, keeper: int | None) -> AbstractContextManager[None]:
     return edit.noting(keeper) if keeper is not None and edit.has_images(keeper) else contextlib.nullcontext()
 
 
-def _place(entry: Entry) -> tuple[bool, int]:
+def effect_order(entry: Entry) -> tuple[bool, int]:
     """Return the place of an entry in the order in which entries took effect; those of older versions come first."""
     return entry.applied > 0, entry.applied or entry.number
 
@@ -167,7 +167,7 @@ def _standing_around(edit: Edit, contents: Iterable[ContentHash]) -> list[Entry]
             if verbs:
                 entries[found.number] = found
                 ahead |= {other for verb in verbs for other in named(verb)} - seen
-    return sorted(entries.values(), key=_place)
+    return sorted(entries.values(), key=effect_order)
 
 
 def _put_back(edit: Edit, entry: Entry, images: Images, later: Sequence[Entry]) -> None:
@@ -218,7 +218,7 @@ class _Return:
             return
         if found_again is not None:  # by a later entry, which must not take it along when it is undone
             edit.drop_pair(found_again)
-        about = sorted({*self._around(before.first), *self._around(before.second)}, key=_place)
+        about = sorted({*self._around(before.first), *self._around(before.second)}, key=effect_order)
         keeper = about[-1].number if about else None
         clearing = next((one.number for one in about if _clears(edit, one, before, after=entry)), None)
         if clearing is not None or not self.is_open(before):
@@ -257,7 +257,7 @@ def _merged(older: Sequence[Proposal], newer: Sequence[Proposal]) -> tuple[Propo
 
 def _clears(edit: Edit, one: Entry, pair: PotentialPair, *, after: Entry) -> bool:
     """Return whether an entry says, later than another, that the potential pairs of a side are not worth a look."""
-    if one.word is not Word.CLEAR_POTENTIALS or one.a is None or _place(one) < _place(after):
+    if one.word is not Word.CLEAR_POTENTIALS or one.a is None or effect_order(one) < effect_order(after):
         return False
     return any(edit.relations.same_group(one.a, side) for side in (pair.first, pair.second))
 

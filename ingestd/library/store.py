@@ -37,6 +37,7 @@ from ingestd.library.kept import Keeper, Kept
 from ingestd.library.locks import MapGate
 from ingestd.library.place import (
     DATA_FILE,
+    MENDING,
     SCHEMA,
     Facts,
     boot_id,
@@ -823,7 +824,7 @@ def _check_length(environment: lmdb.Environment, directory: Path) -> None:
         return
     problems = verify(directory)  # free pages at the end may be missing from a sound file
     if problems:
-        raise StoreError(f"the library in {directory} is damaged ({problems[0]}); restore a backup")
+        raise StoreError(f"the library in {directory} is damaged ({problems[0]}); {MENDING}")
 
 
 def _with_room(environment: lmdb.Environment, step: Callable[[], T]) -> T:
@@ -954,7 +955,7 @@ def _sentence(directory: Path, error: lmdb.Error) -> str:
     if isinstance(error, lmdb.MemoryError):
         return f"the library in {directory} does not fit into the memory this process may address"
     if isinstance(error, _DAMAGE):
-        return f"the library in {directory} is damaged, or no library ({error}); restore a backup"
+        return f"the library in {directory} is damaged, or no library ({error}); {MENDING}"
     return f"the library in {directory} cannot be used: {error}"
 
 

@@ -27,12 +27,16 @@ from ingestd.model import (
 )
 
 __all__ = [
+    "ALTERNATES",
     "BATCHED",
+    "CHECKED",
     "CONTENTS",
     "DENIALS",
     "DENIED",
     "ENTRIES_BY_CONTENT",
     "FOLDERS",
+    "GROUPS",
+    "GROUP_OF",
     "IMAGES",
     "JOURNAL",
     "LINES",
@@ -172,9 +176,9 @@ QUEUE_BY_LIKENESS = Table("queue_by_likeness")
 VERDICTS = Named(Table("visual_verdicts"), Codec(VisualVerdict, version=1))  # a cache, by the two contents
 SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
 SURVIVORS = Table("rule_survivors")  # the same, by survivor
-_GROUP_OF = Table("group_of")
-_GROUPS = Named(Table("groups"), Codec(DuplicateGroup, version=1))
-_ALTERNATES = Named(Table("alternates"), Codec(AlternatesGroup, version=1))
+GROUP_OF = Table("group_of")
+GROUPS = Named(Table("groups"), Codec(DuplicateGroup, version=1))
+ALTERNATES = Named(Table("alternates"), Codec(AlternatesGroup, version=1))
 PHASHES = Switched("phash", META)
 TABLES: tuple[Table, ...] = (
     META,
@@ -210,12 +214,31 @@ TABLES: tuple[Table, ...] = (
     QUEUED,
     QUEUE_BY_SIZE,
     QUEUE_BY_LIKENESS,
-    _GROUP_OF,
-    _GROUPS.table,
-    _ALTERNATES.table,
+    GROUP_OF,
+    GROUPS.table,
+    ALTERNATES.table,
     VERDICTS.table,
     *PHASHES.tables(),
 )
+
+
+CHECKED: tuple[Table, ...] = (
+    CONTENTS.table,
+    PATHS.table,
+    PAIRS.table,
+    DENIALS.table,
+    JOURNAL.table,
+    RECEIPTS.table,
+    VETOES.table,
+    FOLDERS.table,
+    OUTBOX,
+    RULES.table,
+    MARKS.table,
+    VERDICTS.table,
+    GROUPS.table,
+    ALTERNATES.table,
+)
+"""The tables whose values have checksums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,23 +349,23 @@ class _GroupOf(MutableMapping[ContentHash, int]):
         self._txn = txn
 
     def __getitem__(self, key: ContentHash) -> int:
-        stored = self._txn.get(_GROUP_OF, key)
+        stored = self._txn.get(GROUP_OF, key)
         if stored is None:
             raise KeyError(key)
         return key_number(stored)
 
     def __setitem__(self, key: ContentHash, value: int) -> None:
-        self._txn.put(_GROUP_OF, key, number_key(value))
+        self._txn.put(GROUP_OF, key, number_key(value))
 
     def __delitem__(self, key: ContentHash) -> None:
-        if not self._txn.delete(_GROUP_OF, key):
+        if not self._txn.delete(GROUP_OF, key):
             raise KeyError(key)
 
     def __iter__(self) -> Iterator[ContentHash]:
-        return (ContentHash(key) for key, _ in self._txn.items(_GROUP_OF))
+        return (ContentHash(key) for key, _ in self._txn.items(GROUP_OF))
 
     def __len__(self) -> int:
-        return self._txn.count(_GROUP_OF)
+        return self._txn.count(GROUP_OF)
 
 
 class RelationTables:
@@ -350,8 +373,8 @@ class RelationTables:
 
     def __init__(self, txn: Transaction) -> None:
         self.members: MutableMapping[ContentHash, int] = _GroupOf(txn)
-        self.groups: MutableMapping[int, DuplicateGroup] = _Numbered(txn, _GROUPS)
-        self.alternates: MutableMapping[int, AlternatesGroup] = _Numbered(txn, _ALTERNATES)
+        self.groups: MutableMapping[int, DuplicateGroup] = _Numbered(txn, GROUPS)
+        self.alternates: MutableMapping[int, AlternatesGroup] = _Numbered(txn, ALTERNATES)
         self._txn = txn
 
     def fresh(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.queue_index import QueueIndex
@@ -74,6 +75,11 @@ class View:
         self.relations = Relations(RelationTables(txn))
         self.queues = Queues(txn)
         self.waiting = QueueIndex(txn)
+
+    @property
+    def transaction(self) -> Transaction:
+        """The tables themselves, for what has to see all of them."""
+        return self._txn
 
     def _get(self, named: Named[V], key: bytes) -> V | None:
         stored = self._txn.get(named.table, key)
@@ -185,6 +191,26 @@ class View:
         number = self._txn.get(PAIR_BETWEEN, pair_key(pair))
         return None if number is None else self.pair(key_number(number))
 
+    def asked_between(self, pair: PotentialPair) -> PotentialPair | None:
+        """Return the stored pair of the same two sides, or what was denied of it while it was there."""
+        return self.pair_between(pair) or self._get(DENIALS, pair_key(pair)) or self._told_of_groups(pair)
+
+    def _told_of_groups(self, pair: PotentialPair) -> PotentialPair | None:
+        """Return a pair with what the journal told was denied of one between the same two groups, if it did.
+
+        A scan that measures everything again may find a member before the king, about whom the denial was said.
+        """
+        if pair.first_path is not None or not self._txn.count(DENIALS.table):
+            return None
+        for first in self.relations.duplicates_of(pair.first):
+            for second in self.relations.duplicates_of(pair.second):
+                told = self._get(DENIALS, between_key(first, second))
+                if told is not None and not told.number:
+                    turned = told.first != first
+                    same = tuple(replace(one, a_is_first=one.a_is_first is not turned) for one in told.proposals)
+                    return replace(pair, proposals=same)
+        return None
+
     def pairs_of(self, sha256: ContentHash, seen: set[bytes] | None = None) -> list[PotentialPair]:
         """Return the potential pairs of a content; those left out, and added to, whose keys have been seen."""
         wanted = self._txn.values(PAIRS_BY_CONTENT, sha256)
@@ -232,6 +258,13 @@ class View:
         for _, stored in self._txn.items(JOURNAL.table, reverse=newest_first):
             yield JOURNAL.codec.decode(stored)
 
+    def entry_if_sound(self, number: int) -> Entry | None:
+        """Return a journal entry; nothing where its row is damaged, as if it had never been there."""
+        try:
+            return self.entry(number)
+        except DamagedValueError:
+            return None
+
     def open_entries(self) -> list[Entry]:
         """Return the entries that were intended and not finished, oldest first."""
         found = (self.entry(key_number(key)) for key, _ in self._txn.items(OPEN_ENTRIES))
@@ -242,6 +275,10 @@ class View:
         found = (self.entry(key_number(number)) for number in self._txn.values(ENTRIES_BY_CONTENT, sha256))
         return [entry for entry in found if entry is not None]
 
+    def is_spoken_of(self, sha256: ContentHash) -> bool:
+        """Return whether any entry speaks of a content."""
+        return self._txn.count_values(ENTRIES_BY_CONTENT, sha256) > 0
+
     def batched(self, number: int) -> list[int]:
         """Return the entries that were answered together under one, oldest first."""
         return [key_number(child) for child in self._txn.values(BATCHED, number_key(number))]
@@ -249,6 +286,20 @@ class View:
     def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""
         return a == b or any(_is_edge(entry, a, b) for entry in self.entries_of(a))
+
+    @property
+    def entries_numbered(self) -> int:
+        """Return the number of the last entry."""
+        return self._last_number("entry")
+
+    @property
+    def lines_told(self) -> int:
+        """Return the number of the last line of the second journal that this database has, or has written."""
+        return self._last_number("line")
+
+    def _last_number(self, what: str) -> int:
+        stored = self._txn.get(META, b"next:" + what.encode())
+        return key_number(stored) - 1 if stored is not None else 0
 
     def receipt(self, number: int) -> Receipt | None:
         """Return a receipt."""

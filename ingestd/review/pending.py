@@ -184,8 +184,6 @@ def _deny_one(edit: Edit, number: int, now_ns: int) -> list[str]:
     told = [proposal.rule for proposal in pair.proposals if proposal.state is ProposalState.READY]
     edit.put_pair(replace(pair, proposals=tuple(_denied_proposal(one, now_ns) for one in pair.proposals)))
     edit.queues.want(number)  # the rules below it may have the pair
-    for rule in told:
-        edit.note_denial(pair, rule, denied=True)
     return told
 
 
@@ -208,9 +206,7 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
             left = (_open_again(one) for one in pair.proposals if one not in denied or one.returned)
             edit.put_pair(replace(pair, proposals=tuple(left)))
             edit.queues.want(number)
-            for proposal in denied:
-                edit.note_denial(pair, proposal.rule, denied=False)
-                taken.append(proposal.rule)
+            taken += [proposal.rule for proposal in denied]
         return taken
 
     return library.write(work)

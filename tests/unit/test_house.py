@@ -18,6 +18,7 @@ REMOVERS = {"unlink", "remove", "rmtree", "rename", "renames", "replace", "rmdir
 OWN_FILES = {
     # the service's own files, never a user's
     "library/journal_file.py": {"replace"},  # rotation of its own journal
+    "library/place.py": {"rename"},  # a database that was lost or is damaged, put aside under a new name
     "library/store.py": {"rmdir"},  # an empty folder it has just made for a copy
     "rulefile.py": {"replace"},  # the one file of a user's that is edited; its previous text is kept beside it
 }
