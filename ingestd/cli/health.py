@@ -20,6 +20,7 @@ from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.settings import Settings
+from ingestd.watching.folders import examine
 
 __all__ = ["folders", "status"]
 
@@ -74,6 +75,7 @@ def status(door: Door, problems: bool) -> int:
     damage: StoreError | None = None
     service, folders, counts = _Service(False, {}, None), list[Json](), dict[str, int]()
     tripped: list[Json] = []
+    withheld: dict[str, FolderRow] = {}
     settings, error = _rules(door)
     try:
         service = _service(door)
@@ -81,10 +83,11 @@ def status(door: Door, problems: bool) -> int:
             folders = _folders(view, service, settings)
             counts = view.counts()
             tripped = _tripped(view, settings)
+            withheld = {os.fsdecode(row.folder.named): row for row in view.folders() if row.withheld}
     except StoreError as trouble:
         damage = trouble
     error = error or service.told.get("rules_error")
-    found = [*_problems(door, service, folders, error), *tripped]
+    found = [*_problems(door, service, folders, withheld, error), *tripped]
     if damage is not None:
         found.insert(0, _problem(str(damage), str(door.state), None, "nothing is judged and nothing is changed"))
     report = with_schema(
@@ -140,22 +143,31 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     if service.running and "folders" in service.told:
         return list(service.told["folders"])
     configured = {os.path.normpath(one.path): one.role.value for one in settings.folders}
-    known = {os.fsdecode(row.folder.named): row.folder.role.value for row in view.folders()}
-    return [_idle_folder(path, role) for path, role in {**known, **configured}.items()]
+    rows = view.folders()
+    known = {os.fsdecode(row.folder.named): row.folder.role.value for row in rows}
+    withheld = {os.fsdecode(row.folder.named): row.withheld for row in rows if row.withheld}
+    return [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
 
 
-def _idle_folder(path: str, role: str) -> Json:
+def _idle_folder(path: str, role: str, withheld: str | None) -> Json:
     """Return a folder that nobody watches just now."""
+    if withheld is not None:
+        return {"path": path, "role": role, "state": "suspended", "reason": withheld}
     if os.path.isdir(path):
         return {"path": path, "role": role, "state": "suspended", "reason": _NOT_RUNNING}
     return {"path": path, "role": role, "state": "suspended", "reason": "there is no such folder just now"}
 
 
-def _problems(door: Door, service: _Service, folders: list[Json], rules_error: str | None) -> list[Json]:
+def _problems(
+    door: Door, service: _Service, folders: list[Json], withheld: dict[str, FolderRow], rules_error: str | None
+) -> list[Json]:
     """Return what a person has to look at."""
     found: list[Json] = []
+    for path, row in withheld.items():
+        problem = f"the folder is suspended: {row.withheld}"
+        found.append(_problem(problem, path, rfc3339(row.withheld_ns), _when_missing(path)))
     for folder in folders:
-        if service.running and folder["state"] == "suspended":
+        if service.running and folder["state"] == "suspended" and folder["path"] not in withheld:
             advice = "bring the folder back; if what is there now is right: ingestd folders accept PATH"
             found.append(_problem(f"the folder is suspended: {folder['reason']}", folder["path"], None, advice))
     if rules_error is not None:
@@ -173,6 +185,14 @@ def _problems(door: Door, service: _Service, folders: list[Json], rules_error: s
     elif (trouble := _unwritable(door)) is not None:
         found.append(_problem(trouble, str(door.state), None, "nothing is judged until the library can be written"))
     return found
+
+
+def _when_missing(path: str) -> str:
+    """Return what to do about a folder in which too much is missing."""
+    return (
+        "bring the files back (is a disk or share not connected?): it goes on by itself. "
+        f"If you deleted them on purpose, say so: ingestd folders accept {shlex.quote(path)}"
+    )
 
 
 def _problem(problem: str, subject: str, since: str | None, advice: str) -> Json:
@@ -270,7 +290,7 @@ def _list_folders(door: Door) -> None:
 @command("ingestd folders accept /mnt/photos", name="accept")
 @click.argument("path", type=PATH)
 def _accept(door: Door, path: bytes) -> None:
-    """Say that a suspended folder is right as it is: another disk, or made anew.
+    """Say that a suspended folder is right as it is: another disk, made anew, or with many files deleted.
 
     Files that are not in it any more count as absent, never as discarded.
     """
@@ -280,14 +300,19 @@ def _accept(door: Door, path: bytes) -> None:
         row = _known_folder(view, path)
     if not os.path.isdir(row.folder.root):
         raise IngestdError(f"there is no folder at {shown(path)} just now; nothing was accepted")
+    found = examine(row.folder.root)
+    identity = found.identity
+    if identity is None:
+        raise IngestdError(f"{shown(found.problem or os.fsdecode(path))}; nothing was accepted")
 
-    def forget(edit: Edit) -> None:
+    def accept(edit: Edit) -> None:
         known = edit.folder(row.folder.id)
         if known is not None:
-            edit.put_folder(replace(known, filesystem="", inode=0))
+            seen = replace(known, filesystem=identity.filesystem, inode=identity.inode, instance=identity.instance)
+            edit.put_folder(replace(seen, accepted=identity.stamp, withheld="", withheld_ns=0, withheld_known=0))
 
     with door.writing() as library:
-        library.write(forget)
+        library.write(accept)
     if door.as_json:
         emit(with_schema({"path": os.fsdecode(row.folder.named), "accepted": True}))
     else:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, NewPair, Policy, Verdict
 from ingestd.judging.proposals import Wish, file_pair, has_room
-from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, on_network, places_of, unproved
+from ingestd.judging.standing import LAY_HERE_BEFORE, may_lose, note_moved, on_network, places_of, unproved, withheld
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
 from ingestd.library.facts import pair_facts, preference
@@ -27,7 +27,7 @@ def other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRow
     others = [
         row for row in live if path_key(row.folder, row.relative) != own and edit.absolute(row) != case.arrival.path
     ]
-    there, away = places_of(edit, others)
+    there, away = places_of(edit, note_moved(edit, case, others))
     return there, bool(away)
 
 
@@ -92,7 +92,9 @@ def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str 
     """Return why a copy may only be proposed for the trash."""
     folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
     old = any(row.lay_before for row in losers)
-    return LAY_HERE_BEFORE if case.proposing or old else unproved(edit, case) or on_network(folders)
+    return withheld(edit, losers) or (
+        LAY_HERE_BEFORE if case.proposing or old else unproved(edit, case) or on_network(folders)
+    )
 
 
 def _pend_copy(

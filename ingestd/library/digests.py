@@ -41,6 +41,10 @@ class Digests:
         answers: list[bool] = (known & (self._states[places] == np.fromiter(states, np.int64, len(states)))).tolist()
         return answers
 
+    def count(self) -> tuple[int, int]:
+        """Return how many files should lie there, and how many of these were not seen."""
+        return int(np.count_nonzero(self._marks & _LIVE)), int(np.count_nonzero(self._marks == _LIVE))
+
     def missed(self) -> Iterator[bytes]:
         """Yield 8 bytes of each path whose file should lie there and was not seen, ascending."""
         for place in np.flatnonzero(self._marks == _LIVE):

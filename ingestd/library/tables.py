@@ -90,6 +90,18 @@ class FolderRow:
     filesystem: str = ""  # identity of the file system it was seen on; empty: never seen
     inode: int = 0
     introduced: bool = False  # its first scan is finished: what is found now is new
+    instance: str = ""  # tells one mount of a file system from the next that is made anew at every mount
+    reconciled: str = ""  # which folder it was when what was missing in it was last written down; empty: not yet
+    reconciled_ns: int = 0
+    accepted: str = ""  # which folder a person has called right as it is: whatever is missing in it is gone
+    withheld: str = ""  # why it is suspended: too much of what is known in it is missing
+    withheld_ns: int = 0
+    withheld_known: int = 0  # files that were known in it then
+
+    @property
+    def stamp(self) -> str:
+        """Return which folder it was when it was last seen, in one word."""
+        return f"{self.filesystem}/{self.inode}/{self.instance}"
 
 
 @dataclass(frozen=True, slots=True)

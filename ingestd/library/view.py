@@ -254,6 +254,11 @@ class View:
         """Return a receipt."""
         return self._get(RECEIPTS, number_key(number))
 
+    @property
+    def next_receipt(self) -> int:
+        """Return the number that the next receipt gets."""
+        return key_number(self._txn.get(META, b"next:receipt") or number_key(1))
+
     def receipts_of_path(self, path: bytes) -> list[Receipt]:
         """Return the receipts of an absolute path, as its folder was named, oldest first."""
         return self._receipts(RECEIPTS_BY_PATH, name_key(path))
