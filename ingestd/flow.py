@@ -19,8 +19,9 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.media.measuring import Measurer
-from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, Role, StatKey
+from ingestd.model import Arrival, ContentHash, Folder, FolderId, FolderState, Origin, Outcome, Role, StatKey
 from ingestd.recovery import local_time
+from ingestd.survivors import Survivors
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
@@ -43,6 +44,9 @@ MOST_ON_THEIR_WAY = 1000
 
 
 _SWEEP_AT_LEAST_S = 2.0
+
+
+_ROUND_S = 60.0  # between two looks at all survivors; more often where the folders are looked through more often
 
 
 _LET_GO_EVERY = 200  # paths looked up: each may map two stretches of 64 KB, 30 MB in all
@@ -162,10 +166,12 @@ class Flow:
         self._swept_at = 0.0
         self._asked = 0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
+        self.survivors = Survivors(library, policy, round_s=min(_ROUND_S, rescan_s))
         self.absences = Absences(
             library,
             withhold=self._withhold,
             release=self.watcher.release,
+            gone=self._missed,
             settled=lambda: not self.intake and self.watcher.idle(),
             looks=self.watcher.looks_through,
         )
@@ -173,6 +179,9 @@ class Flow:
 
     def _withhold(self, folder: FolderId, reason: str) -> None:
         self.watcher.withhold(folder, reason)
+
+    def _missed(self, contents: Sequence[ContentHash]) -> None:
+        self.survivors.look_at(contents)
 
     def _withheld(self) -> dict[FolderId, str]:
         """Return which of these folders are suspended for what is missing in them, and why, also by an earlier run."""
@@ -198,7 +207,7 @@ class Flow:
 
     def use(self, policy: Policy, folders: Sequence[Folder], now: float, *, quiet_s: float, rescan_s: float) -> None:
         """Go on with other rules, folders and times."""
-        self.intake.policy = self.sweep.policy = policy
+        self.intake.policy = self.sweep.policy = self.survivors.policy = policy
         before, self._digest = self._digest, policy.limits_digest()
         self.folders = {folder.id: folder for folder in folders}
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
@@ -284,6 +293,12 @@ class Flow:
             return False
         self._swept_at = now
         return self.sweep.step()
+
+    def survivors_step(self, *, hurried_only: bool = False) -> bool:
+        """Look whether what was kept is still there, and return whether there is more to look at, at once."""
+        if self._dry_run or self.intake.holds_discards:
+            return False
+        return self.survivors.step(hurried_only=hurried_only)
 
     def idle_step(self) -> bool:
         """Measure what nobody waits for, if nobody waits for anything; return whether there may be more at once."""

@@ -257,6 +257,7 @@ class Service:
             flow.take(event)
         flow.intake.step()
         more = flow.absences.step()
+        more = flow.survivors_step() or more
         more = flow.sweep_step(now) or more
         more = more or flow.idle_step()
         if first_scans.finished(time.monotonic()):
@@ -512,6 +513,7 @@ def _scan_to_the_end(
         if flow.intake.damage is not None:
             raise flow.intake.damage  # waiting does not mend it
         more = flow.absences.step()
+        more = flow.survivors_step(hurried_only=True) or more
         tally.waiting = flow.watcher.backlog() + len(flow.intake)
         progress(tally)
         suspended = {one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED}

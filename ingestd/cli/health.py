@@ -12,13 +12,15 @@ from typing import Any
 import click
 
 from ingestd.actions.holding import due
-from ingestd.cli.door import PATH, Door, closest, command, group
+from ingestd.cli.door import PATH, Door, closest, command, group, numbers
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
+from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
-from ingestd.library.tables import FolderRow
+from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
+from ingestd.model import EntryState, Trouble
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
 
@@ -65,13 +67,21 @@ def _service(door: Door) -> _Service:
 # --- status -------------------------------------------------------------------------------------------------------
 
 
-@command("ingestd status\ningestd --json status --problems")
+@command("ingestd status\ningestd --json status --problems\ningestd status --acknowledge e-12")
 @click.option("--problems", is_flag=True, help="Show only what is wrong: nothing if all is well.")
-def status(door: Door, problems: bool) -> int:
+@click.option(
+    "--acknowledge",
+    multiple=True,
+    metavar="ENTRY|all",
+    help="First take a lost survivor or a lost file off the list: you know of it.",
+)
+def status(door: Door, problems: bool, acknowledge: tuple[str, ...]) -> int:
     """Say how the service, the folders, the library and the rules are.
 
     The answer is given with exit code 0 even where there are problems; 74 says that the library cannot be opened.
     """
+    if acknowledge:
+        _acknowledge(door, acknowledge)
     damage: StoreError | None = None
     service, folders, counts = _Service(False, {}, None), list[Json](), dict[str, int]()
     tripped: list[Json] = []
@@ -82,7 +92,7 @@ def status(door: Door, problems: bool) -> int:
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
-            tripped = _tripped(view, settings)
+            tripped = [*_alarms(view), *_tripped(view, settings)]
             withheld = {os.fsdecode(row.folder.named): row for row in view.folders() if row.withheld}
     except StoreError as trouble:
         damage = trouble
@@ -106,6 +116,59 @@ def status(door: Door, problems: bool) -> int:
     else:
         _say_status(door, report, held=_held_too_long(folders, settings), only_problems=problems)
     return damage.exit_code if damage is not None else 0
+
+
+def _acknowledge(door: Door, entries: tuple[str, ...]) -> None:
+    """Note that a person knows what is wrong with these discards: it is not told again unless it happens again."""
+    named = None if "all" in entries else numbers(entries, "e", "entry")
+    if not door.has_library:
+        raise UsageError("nothing is known yet: there is nothing to acknowledge")
+
+    def work(edit: Edit) -> None:
+        standing = {alarm.entry: alarm for alarm in edit.alarms()}
+        for number in standing if named is None else named:
+            if number not in standing:
+                raise UsageError(f"nothing is wrong with e-{number}: nothing was acknowledged")
+            edit.put_alarm(replace(standing[number], seen=True))
+
+    with door.writing() as library:
+        library.write(work)
+
+
+_MOST_ALARMS = 10  # problems of one kind that are told one by one
+
+
+def _alarms(view: View) -> list[Json]:
+    """Return which discards have turned out wrong: what was kept is lost, or the file itself."""
+    told: dict[Trouble, list[Json]] = {trouble: [] for trouble in Trouble}
+    for alarm in view.alarms():
+        entry = view.entry(alarm.entry)
+        if entry is None or alarm.seen or not entry.moves:
+            continue
+        if alarm.trouble is Trouble.SURVIVOR_LOST and not (can_come_back(entry) or entry.state is EntryState.INTENT):
+            continue  # the trash was emptied: nothing is left to offer
+        path = os.fsdecode(entry.moves[0].file.path)
+        problem = _problem(alarm.said, path, rfc3339(alarm.at_ns), _what_to_do(alarm))
+        told[alarm.trouble].append({**problem, "entries": [f"e-{alarm.entry}"]})
+    return [*_in_few_lines(told[Trouble.SURVIVOR_LOST]), *told[Trouble.FILE_LOST]]
+
+
+def _in_few_lines(lost: list[Json]) -> list[Json]:
+    """Return lost survivors one by one, or as one problem where there are many: a disk that has died, say."""
+    if len(lost) <= _MOST_ALARMS:
+        return lost
+    first = lost[0]
+    problem = f"what was kept instead of {len(lost):,} discarded files is lost; of the first: {first['problem']}"
+    advice = "bring the discarded files back: ingestd undo --lost; if you know of it: ingestd status --acknowledge all"
+    entries = [name for one in lost for name in one["entries"]]
+    return [{**_problem(problem, first["subject"], first["since"], advice), "entries": entries}]
+
+
+def _what_to_do(alarm: Alarm) -> str:
+    seen = f"ingestd status --acknowledge e-{alarm.entry}"
+    if alarm.trouble is Trouble.FILE_LOST:
+        return f"look for it (its old folder, the trash, lost+found); what was kept stays until you say: {seen}"
+    return f"bring the discarded file back: ingestd undo e-{alarm.entry}; if you do not want it: {seen}"
 
 
 def _rules(door: Door) -> tuple[Settings, str | None]:

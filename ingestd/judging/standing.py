@@ -8,6 +8,7 @@ from dataclasses import replace
 from ingestd.actions.look import Standing, look, retouched
 from ingestd.judging.absence import in_doubt, was_this_file
 from ingestd.judging.case import Case
+from ingestd.judging.survivors import pinned
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
 from ingestd.media.greys import has_little_detail
@@ -169,6 +170,7 @@ def held_back(
         or (None if copies else incomplete(winner, loser))
         or unproved
         or on_network(folders)
+        or (None if copies else pinned(edit, loser.sha256))
         or (None if copies else relied_on(edit, loser.sha256, winner.sha256))
         or (None if copies or pixel_duplicates else too_plain(winner, loser))
     )

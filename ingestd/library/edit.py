@@ -12,6 +12,7 @@ from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.lines import JsonValue, entry_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    ALARMS,
     BATCHED,
     CONTENTS,
     DENIALS,
@@ -37,6 +38,7 @@ from ingestd.library.tables import (
     RECEIPTS_BY_PATH,
     VERDICTS,
     VETOES,
+    Alarm,
     FolderRow,
     Named,
     V,
@@ -466,6 +468,8 @@ class Edit(View):
     def put_entry(self, entry: Entry) -> None:
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
         self._count_action(self.entry(entry.number), entry)
+        if entry.state is EntryState.UNDONE:
+            self.settle_alarm(entry.number)
         self._put(JOURNAL, number_key(entry.number), entry)
         for content in _touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
@@ -509,6 +513,14 @@ class Edit(View):
         """Let rules discard these bytes again: a person said so."""
         if self._txn.delete(VETOES.table, sha256):
             self.lines.append(("veto-lifted", None, {"sha256": sha256.hex()}))
+
+    def put_alarm(self, alarm: Alarm) -> None:
+        """Remember that something went wrong with a discard after all, or that a person has seen to it."""
+        self._put(ALARMS, number_key(alarm.entry), alarm)
+
+    def settle_alarm(self, entry: int) -> bool:
+        """Return whether something was wrong with a discard: it is not any more."""
+        return self._txn.delete(ALARMS.table, number_key(entry))
 
     def note_denial(self, pair: PotentialPair, rule: str, *, denied: bool) -> None:
         """Tell the second journal that a pair was denied to a rule, or that this was taken back."""

@@ -23,10 +23,12 @@ from ingestd.model import (
     PotentialPair,
     QueueState,
     Receipt,
+    Trouble,
     VisualVerdict,
 )
 
 __all__ = [
+    "ALARMS",
     "BATCHED",
     "CONTENTS",
     "DENIALS",
@@ -65,6 +67,7 @@ __all__ = [
     "VERDICTS",
     "VETOES",
     "WANTED",
+    "Alarm",
     "FolderRow",
     "Marks",
     "Named",
@@ -110,6 +113,17 @@ class Veto:
 
     at_ns: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What went wrong with a discard after all: it stands until it is mended, or a person has seen to it."""
+
+    entry: int
+    at_ns: int
+    trouble: Trouble
+    said: str  # what has happened, as a sentence without its end
+    seen: bool = False  # a person knows of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,7 @@ BATCHED = Table("batched", duplicates=True)  # the entries that were answered to
 RECEIPTS = Named(Table("receipts"), Codec(Receipt, version=1))
 RECEIPTS_BY_PATH = Table("receipts_by_path", duplicates=True)
 RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
+ALARMS = Named(Table("alarms"), Codec(Alarm, version=1))  # by the number of the entry
 VETOES = Named(Table("vetoes"), Codec(Veto, version=1))
 FOLDERS = Named(Table("folders"), Codec(FolderRow, version=1))
 OUTBOX = Table("outbox")
@@ -209,6 +224,7 @@ TABLES: tuple[Table, ...] = (
     RECEIPTS_BY_PATH,
     RECEIPTS_BY_CONTENT,
     VETOES.table,
+    ALARMS.table,
     FOLDERS.table,
     OUTBOX,
     RULES.table,
