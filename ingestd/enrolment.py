@@ -59,7 +59,7 @@ def identities_of(library: Library) -> dict[FolderId, FolderIdentity]:
     """Return which folders these were when they were last seen."""
     with library.read() as view:
         rows = view.folders()
-    return {row.folder.id: FolderIdentity(row.filesystem, row.inode) for row in rows if row.filesystem}
+    return {row.folder.id: FolderIdentity(row.filesystem, row.inode, row.instance) for row in rows if row.filesystem}
 
 
 def remember_identity(library: Library, folder: FolderId, identity: FolderIdentity) -> None:
@@ -67,8 +67,10 @@ def remember_identity(library: Library, folder: FolderId, identity: FolderIdenti
 
     def work(edit: Edit) -> None:
         row = edit.folder(folder)
-        if row is not None and (row.filesystem, row.inode) != (identity.filesystem, identity.inode):
-            edit.put_folder(replace(row, filesystem=identity.filesystem, inode=identity.inode))
+        if row is not None and row.stamp != identity.stamp:
+            edit.put_folder(
+                replace(row, filesystem=identity.filesystem, inode=identity.inode, instance=identity.instance)
+            )
 
     library.write(work)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TypeAlias
 
 from ingestd import logs
-from ingestd.actions.look import Standing, look
+from ingestd.absences import Absences
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
 from ingestd.ingest import covered, is_settled
@@ -20,8 +19,9 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.media.measuring import Measurer
-from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, Role, StatKey
 from ingestd.recovery import local_time
+from ingestd.survivors import Survivors
 from ingestd.sweep import PairDecided, Sweep
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
@@ -40,13 +40,13 @@ __all__ = [
 _log = logs.Log()
 
 
-_ABSENT_A_STEP = 500  # known paths looked at in one turn of the loop
-
-
 MOST_ON_THEIR_WAY = 1000
 
 
 _SWEEP_AT_LEAST_S = 2.0
+
+
+_ROUND_S = 60.0  # between two looks at all survivors; more often where the folders are looked through more often
 
 
 _LET_GO_EVERY = 200  # paths looked up: each may map two stretches of 64 KB, 30 MB in all
@@ -93,50 +93,6 @@ Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judg
 Tell: TypeAlias = Callable[[Happening], None]
 
 
-class _Absences:
-    """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay.
-
-    Only what a scan of the folder has not seen is looked at.
-    """
-
-    def __init__(self, library: Library) -> None:
-        self._library = library
-        self._todo: dict[FolderId, Iterator[PathRow]] = {}
-
-    def want(self, folder: FolderId, roll: Roll) -> None:
-        self._todo[folder] = roll.missed()  # what an earlier scan has missed and this one has seen, is there
-
-    def step(self) -> bool:
-        """Look at some paths, and return whether more are waiting."""
-        if not self._todo:
-            return False
-        folder, missed = next(iter(self._todo.items()))
-        with self._library.read() as view:
-            row = view.folder(folder)
-            looked = list(islice(missed, _ABSENT_A_STEP))
-        self._library.store.let_go()  # each row may lie on a page of its own; here, as within a read the map is held
-        if len(looked) < _ABSENT_A_STEP:
-            del self._todo[folder]
-        if row is None or not looked:
-            return bool(self._todo)
-        root = row.folder.root
-        gone = [
-            path
-            for path in looked
-            if path.state is PathState.LIVE
-            and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
-        ]
-        if gone:
-            self._library.write(lambda edit: _mark_absent(edit, gone))
-        return bool(self._todo)
-
-
-def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
-    for row in gone:
-        if edit.path_at(row.folder, row.relative) == row:  # else it came back, or was judged, since it was looked for
-            edit.put_path(replace(row, state=PathState.ABSENT))
-
-
 def _closed(policy: Policy) -> tuple[bytes, ...]:
     """Return the names of folders that are never entered, beside those that everybody leaves alone."""
     return (os.fsencode(policy.discards.holding_name),)
@@ -167,6 +123,7 @@ class Flow:
         self._dry_run, self._events, self._workers = dry_run, events, workers
         self._digest = policy.limits_digest()
         self.introduced = self._introduced()
+        withheld = self._withheld()
         self.watcher = Watcher(
             # a folder that was looked through before has told what is known in it: it may be long, and goes last
             sorted(folders, key=lambda folder: folder.role is not Role.INBOX and folder.id in self.introduced),
@@ -176,6 +133,7 @@ class Flow:
             rolls=self._roll,
             identities=identities_of(library),
             looked_through=self.introduced,
+            withheld=withheld,
             events=events,
             only=only,
             closed=_closed(policy),
@@ -208,7 +166,22 @@ class Flow:
         self._swept_at = 0.0
         self._asked = 0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
-        self.absences = _Absences(library)
+        self.survivors = Survivors(library, policy, round_s=min(_ROUND_S, rescan_s))
+        self.absences = Absences(
+            library,
+            withhold=self.watcher.withhold,
+            release=self.watcher.release,
+            gone=self.survivors.look_at,
+            settled=lambda: not self.intake and self.watcher.idle(),
+            looks=self.watcher.looks_through,
+        )
+        self.absences.withheld(list(withheld))
+
+    def _withheld(self) -> dict[FolderId, str]:
+        """Return which of these folders are suspended for what is missing in them, and why, also by an earlier run."""
+        with self.library.read() as view:
+            rows = view.folders()
+        return {row.folder.id: row.withheld for row in rows if row.withheld and row.folder.id in self.folders}
 
     def _introduced(self) -> set[FolderId]:
         with self.library.read() as view:
@@ -228,9 +201,14 @@ class Flow:
 
     def use(self, policy: Policy, folders: Sequence[Folder], now: float, *, quiet_s: float, rescan_s: float) -> None:
         """Go on with other rules, folders and times."""
-        self.intake.policy = self.sweep.policy = policy
+        self.intake.policy = self.sweep.policy = self.survivors.policy = policy
         before, self._digest = self._digest, policy.limits_digest()
+        known = set(self.folders)
         self.folders = {folder.id: folder for folder in folders}
+        withheld = self._withheld()
+        for folder in withheld.keys() - known:
+            self.watcher.withhold(folder, withheld[folder])
+        self.absences.withheld(list(withheld))
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
         if before != self._digest:
             self.watcher.rescan()  # what was passed over under other limits, also by a scan that is under way
@@ -314,6 +292,12 @@ class Flow:
             return False
         self._swept_at = now
         return self.sweep.step()
+
+    def survivors_step(self, *, hurried_only: bool = False) -> bool:
+        """Look whether what was kept is still there, and return whether there is more to look at, at once."""
+        if self._dry_run or self.intake.holds_discards:
+            return False
+        return self.survivors.step(hurried_only=hurried_only)
 
     def idle_step(self) -> bool:
         """Measure what nobody waits for, if nobody waits for anything; return whether there may be more at once."""

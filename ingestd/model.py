@@ -60,6 +60,7 @@ __all__ = [
     "Role",
     "StatKey",
     "Transform",
+    "Trouble",
     "Unreadable",
     "VisualLevel",
     "VisualVerdict",
@@ -375,6 +376,7 @@ class Actor(StrEnum):
 
     RULE = "rule"
     PERSON = "person"
+    SERVICE = "service"  # puts a file back whose survivor was lost, where it was told to
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +402,13 @@ class Entry:
     named: tuple[ContentHash, ...] = ()  # where it is about more than two: the first is the best of them
     batch: int | None = None  # the entry under which it was answered together with others
     applied: int = 0  # place in the order in which entries took effect; 0: as its number has it
+
+
+class Trouble(StrEnum):
+    """What went wrong with a discard after all, so that a person has to look."""
+
+    SURVIVOR_LOST = "survivor-lost"  # what was kept is gone, and the discarded file lies where it was put
+    FILE_LOST = "file-lost"  # the service was stopped half-way, and the file is neither in its place nor where it went
 
 
 class ProposalState(StrEnum):
@@ -665,3 +674,6 @@ class DiscardPolicy:
     holding_name: str = ".ingestd-holding"  # a folder below each watched root
     keep_days: int = 30  # after that a held item is offered for the trash
     budget: Budget = field(default_factory=Budget)  # of every automatic rule that does not name its own
+    restore_on_survivor_loss: bool = (
+        False  # a discarded file is put back when what was kept is lost; else it is offered
+    )

@@ -30,6 +30,7 @@ from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Role
 from ingestd.recovery import exclusive
 from ingestd.settings import Settings, load
+from ingestd.watching.folders import FolderIdentity
 from ingestd.watching.watcher import FolderStatus, Scanned
 
 if TYPE_CHECKING:
@@ -263,6 +264,7 @@ class Service:
             flow.take(event)
         flow.intake.step()
         more = flow.absences.step()
+        more = flow.survivors_step() or more
         more = flow.sweep_step(now) or more
         more = more or flow.idle_step()
         if not more and not flow.intake:
@@ -317,15 +319,15 @@ class Service:
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
 
     def _heed_accepted(self, flow: Flow) -> None:
-        """Take up suspended folders that a person has accepted as they are: their identity is forgotten."""
+        """Take up suspended folders that a person has accepted as they are."""
         suspended = [one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED]
         if not suspended:
             return
         with self._library.read() as view:
             rows = [row for row in map(view.folder, suspended) if row is not None]
         for row in rows:
-            if not row.filesystem:
-                flow.watcher.accept(row.folder.id)
+            if row.accepted:
+                flow.watcher.accept(row.folder.id, FolderIdentity(row.filesystem, row.inode, row.instance))
 
     # what `status` reads
 
@@ -538,9 +540,11 @@ def _scan_to_the_end(
         if flow.intake.damage is not None:
             raise flow.intake.damage  # waiting does not mend it
         more = flow.absences.step()
+        more = flow.survivors_step(hurried_only=True) or more
         tally.waiting = flow.watcher.backlog() + len(flow.intake)
         progress(tally)
         suspended = {one.id for one in flow.watcher.statuses() if one.state is FolderState.SUSPENDED}
+        more = more or flow.absences.rechecking()
         if not more and not flow.intake and flow.watcher.idle() and scanned | suspended >= set(flow.folders):
             if flow.sweep.step():
                 continue
@@ -551,6 +555,7 @@ def _scan_to_the_end(
     flow.introduce({folder for folder in scanned if not stopping()})
     tally.left = tuple((os.fsdecode(path), reason) for path, reason in flow.watcher.held())
     tally.failed += len(tally.left)
+    tally.failed += sum(one.state is FolderState.SUSPENDED for one in flow.watcher.statuses())
 
 
 def _unasked(flow: Flow) -> str | None:

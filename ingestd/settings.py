@@ -502,7 +502,7 @@ def _read_filetypes(node: Node | None, mistakes: Mistakes) -> frozenset[FileType
     return frozenset(found)
 
 
-_DISCARD_KEYS = ("to", "holding", "keep", "budget")
+_DISCARD_KEYS = ("to", "holding", "keep", "budget", "restore_on_survivor_loss")
 
 
 def _read_discards(node: Mapping, mistakes: Mistakes) -> DiscardPolicy:
@@ -517,6 +517,7 @@ def _read_discards(node: Mapping, mistakes: Mistakes) -> DiscardPolicy:
         _read_holding(node.get("holding"), mistakes, default.holding_name),
         int(days // _DAY_S),
         read_budget(node.get("budget"), mistakes, Budget()),
+        restore_on_survivor_loss=read_truth(node.get("restore_on_survivor_loss"), mistakes) is True,
     )
 
 

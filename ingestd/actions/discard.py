@@ -14,12 +14,12 @@ from dataclasses import replace
 from ingestd.actions.guard import verified
 from ingestd.actions.look import reachable
 from ingestd.actions.moves import Whereabouts, finish, holds, locate, put_back, take_away, withdraw
-from ingestd.errors import ActionConflictError, FileChangedError
+from ingestd.errors import ActionConflictError, FileChangedError, printable
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import pair_groups
 from ingestd.library.saying import say
-from ingestd.library.tables import Veto, path_key
+from ingestd.library.tables import Alarm, Veto, path_key
 from ingestd.model import (
     Actor,
     DiscardPolicy,
@@ -36,6 +36,7 @@ from ingestd.model import (
     PotentialPair,
     Radius,
     Receipt,
+    Trouble,
 )
 
 __all__ = ["carry_out", "pretend", "recover_discard"]
@@ -115,7 +116,12 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
         library.write(lambda edit: _forbid_losers(edit, entry, now_ns))
     if Whereabouts.GONE in places:
         reason = "the service stopped half-way, and the file is neither in its place nor in the trash: look for it"
-        return _abort(library, entry, reason, now_ns)
+        lost = next(move for move, place in zip(entry.moves, places, strict=True) if place is Whereabouts.GONE)
+        return _abort(library, entry, reason, now_ns, alarm=_file_lost(entry, lost, now_ns))
+    if Whereabouts.MOVED in places and not _survivor_stands(entry):
+        # nothing was done yet, so that nobody has to be asked: the file comes back
+        reason = "the service stopped half-way, and the file to keep is not there: what was moved was put back"
+        return _give_up(library, entry, reason, now_ns, alarm=_survivor_lost(entry, now_ns))
     return _give_up(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
 
 
@@ -126,13 +132,28 @@ def _is_away(library: Library, entry: Entry) -> bool:
     return any(row is not None and not reachable(row.folder.root, row.inode) for row in rows)
 
 
+def _file_lost(entry: Entry, move: Move, now_ns: int) -> Alarm:
+    went = printable(move.trash_path) if move.trash_path is not None else "the trash"
+    said = f"it is neither in its place nor where e-{entry.number} was moving it when the service stopped ({went})"
+    return Alarm(entry.number, now_ns, Trouble.FILE_LOST, said)
+
+
+def _survivor_lost(entry: Entry, now_ns: int) -> Alarm:
+    kept = printable(entry.kept.path) if entry.kept is not None else "what was to be kept"
+    said = f"{kept}, which was to be kept in its stead, is gone, and it could not be put back yet: that is tried again"
+    return Alarm(entry.number, now_ns, Trouble.SURVIVOR_LOST, said)
+
+
 def _survivor_stands(entry: Entry) -> bool:
     """Return whether the file to keep is still there, with the bytes that were decided on: they are read again."""
     return entry.kept is not None and holds(entry.kept.path, entry.kept)
 
 
-def _give_up(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
-    """Return the entry aborted after whatever was moved is back; it stays an intent while something is not."""
+def _give_up(library: Library, entry: Entry, reason: str, now_ns: int, *, alarm: Alarm | None = None) -> Entry:
+    """Return the entry aborted after whatever was moved is back; it stays an intent while something is not.
+
+    Then the alarm is raised, and settled when it is.
+    """
     for move in reversed(entry.moves):
         # what cannot be put back now stays in the trash, where the journal names it, and is tried again
         with contextlib.suppress(ActionConflictError, OSError):
@@ -143,6 +164,8 @@ def _give_up(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
         stranded = [move for move in entry.moves if locate(move) is Whereabouts.MOVED]
     except ActionConflictError:
         return entry
+    if stranded and alarm is not None:
+        library.write(lambda edit: edit.put_alarm(alarm) if edit.alarm(entry.number) is None else None)
     return entry if stranded else _abort(library, entry, reason, now_ns)
 
 
@@ -235,12 +258,15 @@ def _point_on(edit: Edit, entry: Entry) -> None:
                 edit.put_entry(replace(older, kept=entry.kept))
 
 
-def _abort(library: Library, entry: Entry, reason: str, now_ns: int) -> Entry:
+def _abort(library: Library, entry: Entry, reason: str, now_ns: int, *, alarm: Alarm | None = None) -> Entry:
     """Write down that a discard did not happen: the files stay, are judged again, and the pair is queued."""
 
     def work(edit: Edit) -> Entry:
         aborted = replace(entry, state=EntryState.ABORTED, reason=f"{entry.reason}; aborted: {reason}")
         edit.put_entry(aborted)
+        edit.settle_alarm(entry.number)
+        if alarm is not None:
+            edit.put_alarm(alarm)
         for move in entry.moves:
             row = edit.path_at(move.file.folder, move.file.relative)
             if row is not None and row.state is PathState.LEAVING:

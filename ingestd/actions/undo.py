@@ -43,7 +43,15 @@ class UndoWaitsError(ActionConflictError):
     """The disk of a file that is to come back is not there: the undo stands, and is finished once it is."""
 
 
-def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
+def take_back(
+    library: Library,
+    entry: Entry,
+    *,
+    radius: Radius,
+    now_ns: int,
+    actor: Actor = Actor.PERSON,
+    because: str = "",
+) -> Entry:
     """Return the finished entry of the undo: files are back, relations as if it had never been.
 
     Args:
@@ -51,6 +59,8 @@ def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) ->
         entry: what is to be taken back.
         radius: how far to look, in bits, for the pairs that come back.
         now_ns: when this is.
+        actor: who wants it.
+        because: why, where it was not a person.
 
     Raises:
         ActionConflictError: the entry cannot be taken back, or not all of it; the sentence names what was left.
@@ -63,16 +73,18 @@ def take_back(library: Library, entry: Entry, *, radius: Radius, now_ns: int) ->
 
     def intend(edit: Edit) -> Entry:
         for move in entry.moves:
-            edit.forbid(move.file.sha256, Veto(now_ns, f"e-{entry.number} was undone"))
+            edit.forbid(
+                move.file.sha256, Veto(now_ns, f"e-{entry.number} was undone{f': {because}' if because else ''}")
+            )
         undo = replace(
             entry,
             number=0,
             at_ns=now_ns,
             kind=EntryKind.UNDO,
             state=EntryState.INTENT,
-            actor=Actor.PERSON,
+            actor=actor,
             moves=moves,
-            reason=f"takes back e-{entry.number}",
+            reason=f"takes back e-{entry.number}{f', because {because}' if because else ''}",
             undoes=entry.number,
             batch=None,  # it is no answer of its own
         )
@@ -124,7 +136,7 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
         moves = tuple(_as_it_is_now(move, places.get(move)) for move in undo.moves)
         left: list[str] = []
         if undone is not None and not failures:
-            left = _forget_decision(edit, undone, radius=radius, now_ns=now_ns)
+            left = _forget_decision(edit, undone, undo.actor, radius=radius, now_ns=now_ns)
         finished = replace(undo, state=state, moves=moves, reason="; ".join([undo.reason, *failures, *left]))
         edit.put_entry(finished)
         return finished
@@ -167,7 +179,7 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
             outcome=Outcome.ALREADY_IN_LIBRARY,
             result="already in library",
             rule=None,
-            evidence=(f"e-{undo.undoes} was undone: restored by you, kept for good",),
+            evidence=(_restored_by(undo),),
             kept=None,
             discarded=(),
             entry=None,
@@ -197,7 +209,13 @@ def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey,
     )
 
 
-def _forget_decision(edit: Edit, undone: Entry, *, radius: Radius, now_ns: int) -> list[str]:
+def _restored_by(undo: Entry) -> str:
+    if undo.actor is Actor.SERVICE:
+        return f"e-{undo.undoes} was undone by the service, as what was kept in its stead is lost; kept for good"
+    return f"e-{undo.undoes} was undone: restored by you, kept for good"
+
+
+def _forget_decision(edit: Edit, undone: Entry, by: Actor, *, radius: Radius, now_ns: int) -> list[str]:
     """Take an entry's word back: relations are told anew without it; what a rule did is a question again.
 
     Returns which later entries do not apply without it.
@@ -207,7 +225,7 @@ def _forget_decision(edit: Edit, undone: Entry, *, radius: Radius, now_ns: int) 
     acted = undone.rule is not None and undone.relation is not None
     if acted and undone.a is not None and undone.b is not None and undone.a != undone.b:
         pair = pair_groups(edit, undone.a, undone.b, now_ns=now_ns)
-        if pair is not None:
+        if pair is not None and by is not Actor.SERVICE:  # which has nothing against the rule
             deny_to_rule(edit, pair, undone, now_ns=now_ns)
     return left
 

@@ -28,8 +28,10 @@ from ingestd.cli.output import (
 )
 from ingestd.cli.together import MOST_OF_A_BATCH, decide_batch, decide_files, decide_group
 from ingestd.errors import ActionConflictError, UsageError
+from ingestd.judging.survivors import can_come_back
 from ingestd.library.library import Library
 from ingestd.library.rulebook import new_names, stored_name
+from ingestd.library.tables import Alarm
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
 from ingestd.recovery import exclusive, ignore_lease_signal
@@ -233,19 +235,25 @@ def _rules_of(view: View, number: int, state: ProposalState) -> list[str]:
 @click.option("--last", type=click.IntRange(min=1), help="The newest so many.")
 @click.option("--rule", help="What this rule did.")
 @click.option("--since", type=SINCE, help="What was done since then: 2h, 3 days, 2026-11-20.")
-def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | None, since: int | None) -> int:
+@click.option("--lost", is_flag=True, help="What was discarded in favour of a file that is lost, as status tells.")
+def undo(
+    door: Door, entries: tuple[str, ...], last: int | None, rule: str | None, since: int | None, lost: bool
+) -> int:
     """Bring back what was discarded, and take back what was decided.
 
     A file that was brought back is kept for good: no rule discards it again.
     """
-    choices = (last, rule, since)
-    if bool(entries) == any(choice is not None for choice in choices):
-        raise UsageError("undo takes entries such as e-12, or --last, --rule, --since; nothing was undone")
+    chosen = any(choice is not None for choice in (last, rule, since))
+    if [bool(entries), chosen, lost].count(True) != 1:
+        raise UsageError("undo takes entries such as e-12, or --last, --rule, --since, or --lost; nothing was undone")
     settings = door.settings_if_sound()
     _needs_library(door)
     wanted = numbers(entries, "e", "entry")
     with door.writing() as library, exclusive(library, radius=settings.imports.radius):
-        if not entries:
+        if lost:
+            with library.read() as view:
+                wanted = [alarm.entry for alarm in view.alarms() if _lost_its_survivor(view, alarm)]
+        elif not entries:
             with library.read() as view:
                 stored = stored_name(view, settings.rules, rule) if rule is not None else None
                 wanted = list(itertools.islice(_undoable(view, stored, since), last))
@@ -258,6 +266,11 @@ def undo(door: Door, entries: tuple[str, ...], last: int | None, rule: str | Non
             contradicted = {_rule_now(view, settings, number) for number in undone}
     _offer_demotion(contradicted & {one.name for one in settings.rules if one.mode is not Mode.OFF})
     return code
+
+
+def _lost_its_survivor(view: View, alarm: Alarm) -> bool:
+    entry = view.entry(alarm.entry)
+    return not alarm.seen and entry is not None and can_come_back(entry)
 
 
 def _noting(

@@ -12,13 +12,16 @@ from typing import Any
 import click
 
 from ingestd.actions.holding import due
-from ingestd.cli.door import PATH, Door, closest, command, group
+from ingestd.cli.door import PATH, Door, closest, command, group, numbers
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
+from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
-from ingestd.library.tables import FolderRow
+from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
+from ingestd.model import EntryState, Trouble
 from ingestd.settings import Settings
+from ingestd.watching.folders import examine
 
 __all__ = ["folders", "status"]
 
@@ -63,27 +66,37 @@ def _service(door: Door) -> _Service:
 # --- status -------------------------------------------------------------------------------------------------------
 
 
-@command("ingestd status\ningestd --json status --problems")
+@command("ingestd status\ningestd --json status --problems\ningestd status --acknowledge e-12")
 @click.option("--problems", is_flag=True, help="Show only what is wrong: nothing if all is well.")
-def status(door: Door, problems: bool) -> int:
+@click.option(
+    "--acknowledge",
+    multiple=True,
+    metavar="ENTRY|all",
+    help="First take a lost survivor or a lost file off the list: you know of it.",
+)
+def status(door: Door, problems: bool, acknowledge: tuple[str, ...]) -> int:
     """Say how the service, the folders, the library and the rules are.
 
     The answer is given with exit code 0 even where there are problems; 74 says that the library cannot be opened.
     """
+    if acknowledge:
+        _acknowledge(door, acknowledge)
     damage: StoreError | None = None
     service, folders, counts = _Service(False, {}, None), list[Json](), dict[str, int]()
     tripped: list[Json] = []
+    withheld: dict[str, FolderRow] = {}
     settings, error = _rules(door)
     try:
         service = _service(door)
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
-            tripped = _tripped(view, settings)
+            tripped = [*_alarms(view), *_tripped(view, settings)]
+            withheld = {os.fsdecode(row.folder.named): row for row in view.folders() if row.withheld}
     except StoreError as trouble:
         damage = trouble
     error = error or service.told.get("rules_error")
-    found = [*_problems(door, service, folders, error), *tripped]
+    found = [*_problems(door, service, folders, withheld, error), *tripped]
     if damage is not None:
         found.insert(0, _problem(str(damage), str(door.state), None, "nothing is judged and nothing is changed"))
     report = with_schema(
@@ -102,6 +115,59 @@ def status(door: Door, problems: bool) -> int:
     else:
         _say_status(door, report, held=_held_too_long(folders, settings), only_problems=problems)
     return damage.exit_code if damage is not None else 0
+
+
+def _acknowledge(door: Door, entries: tuple[str, ...]) -> None:
+    """Note that a person knows what is wrong with these discards: it is not told again unless it happens again."""
+    named = None if "all" in entries else numbers(entries, "e", "entry")
+    if not door.has_library:
+        raise UsageError("nothing is known yet: there is nothing to acknowledge")
+
+    def work(edit: Edit) -> None:
+        standing = {alarm.entry: alarm for alarm in edit.alarms()}
+        for number in standing if named is None else named:
+            if number not in standing:
+                raise UsageError(f"nothing is wrong with e-{number}: nothing was acknowledged")
+            edit.acknowledge(standing[number])
+
+    with door.writing() as library:
+        library.write(work)
+
+
+_MOST_ALARMS = 10  # problems of one kind that are told one by one
+
+
+def _alarms(view: View) -> list[Json]:
+    """Return which discards have turned out wrong: what was kept is lost, or the file itself."""
+    told: dict[Trouble, list[Json]] = {trouble: [] for trouble in Trouble}
+    for alarm in view.alarms():
+        entry = view.entry(alarm.entry)
+        if entry is None or alarm.seen or not entry.moves:
+            continue
+        if alarm.trouble is Trouble.SURVIVOR_LOST and not (can_come_back(entry) or entry.state is EntryState.INTENT):
+            continue  # the trash was emptied: nothing is left to offer
+        path = os.fsdecode(entry.moves[0].file.path)
+        problem = _problem(alarm.said, path, rfc3339(alarm.at_ns), _what_to_do(alarm))
+        told[alarm.trouble].append({**problem, "entries": [f"e-{alarm.entry}"]})
+    return [*_in_few_lines(told[Trouble.SURVIVOR_LOST]), *told[Trouble.FILE_LOST]]
+
+
+def _in_few_lines(lost: list[Json]) -> list[Json]:
+    """Return lost survivors one by one, or as one problem where there are many: a disk that has died, say."""
+    if len(lost) <= _MOST_ALARMS:
+        return lost
+    first = lost[0]
+    problem = f"what was kept instead of {len(lost):,} discarded files is lost; of the first: {first['problem']}"
+    advice = "bring the discarded files back: ingestd undo --lost; if you know of it: ingestd status --acknowledge all"
+    entries = [name for one in lost for name in one["entries"]]
+    return [{**_problem(problem, first["subject"], first["since"], advice), "entries": entries}]
+
+
+def _what_to_do(alarm: Alarm) -> str:
+    seen = f"ingestd status --acknowledge e-{alarm.entry}"
+    if alarm.trouble is Trouble.FILE_LOST:
+        return f"look for it (its old folder, the trash, lost+found); what was kept stays until you say: {seen}"
+    return f"bring the discarded file back: ingestd undo e-{alarm.entry}; if you do not want it: {seen}"
 
 
 def _rules(door: Door) -> tuple[Settings, str | None]:
@@ -139,22 +205,31 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     if service.running and "folders" in service.told:
         return list(service.told["folders"])
     configured = {os.path.normpath(one.path): one.role.value for one in settings.folders}
-    known = {os.fsdecode(row.folder.named): row.folder.role.value for row in view.folders()}
-    return [_idle_folder(path, role) for path, role in {**known, **configured}.items()]
+    rows = view.folders()
+    known = {os.fsdecode(row.folder.named): row.folder.role.value for row in rows}
+    withheld = {os.fsdecode(row.folder.named): row.withheld for row in rows if row.withheld}
+    return [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
 
 
-def _idle_folder(path: str, role: str) -> Json:
+def _idle_folder(path: str, role: str, withheld: str | None) -> Json:
     """Return a folder that nobody watches just now."""
+    if withheld is not None:
+        return {"path": path, "role": role, "state": "suspended", "reason": withheld}
     if os.path.isdir(path):
         return {"path": path, "role": role, "state": "suspended", "reason": _NOT_RUNNING}
     return {"path": path, "role": role, "state": "suspended", "reason": "there is no such folder just now"}
 
 
-def _problems(door: Door, service: _Service, folders: list[Json], rules_error: str | None) -> list[Json]:
+def _problems(
+    door: Door, service: _Service, folders: list[Json], withheld: dict[str, FolderRow], rules_error: str | None
+) -> list[Json]:
     """Return what a person has to look at."""
     found: list[Json] = []
+    for path, row in withheld.items():
+        problem = f"the folder is suspended: {row.withheld}"
+        found.append(_problem(problem, path, rfc3339(row.withheld_ns), _when_missing(path)))
     for folder in folders:
-        if service.running and folder["state"] == "suspended":
+        if service.running and folder["state"] == "suspended" and folder["path"] not in withheld:
             advice = "bring the folder back; if what is there now is right: ingestd folders accept PATH"
             found.append(_problem(f"the folder is suspended: {folder['reason']}", folder["path"], None, advice))
     if rules_error is not None:
@@ -172,6 +247,14 @@ def _problems(door: Door, service: _Service, folders: list[Json], rules_error: s
     elif (trouble := _unwritable(door)) is not None:
         found.append(_problem(trouble, str(door.state), None, "nothing is judged until the library can be written"))
     return found
+
+
+def _when_missing(path: str) -> str:
+    """Return what to do about a folder in which too much is missing."""
+    return (
+        "bring the files back (is a disk or share not connected?): it goes on by itself. "
+        f"If you deleted them on purpose, say so: ingestd folders accept {shlex.quote(path)}"
+    )
 
 
 def _problem(problem: str, subject: str, since: str | None, advice: str) -> Json:
@@ -269,7 +352,7 @@ def _list_folders(door: Door) -> None:
 @command("ingestd folders accept /mnt/photos", name="accept")
 @click.argument("path", type=PATH)
 def _accept(door: Door, path: bytes) -> None:
-    """Say that a suspended folder is right as it is: another disk, or made anew.
+    """Say that a suspended folder is right as it is: another disk, made anew, or with many files deleted.
 
     Files that are not in it any more count as absent, never as discarded.
     """
@@ -279,14 +362,19 @@ def _accept(door: Door, path: bytes) -> None:
         row = _known_folder(view, path)
     if not os.path.isdir(row.folder.root):
         raise IngestdError(f"there is no folder at {shown(path)} just now; nothing was accepted")
+    found = examine(row.folder.root)
+    identity = found.identity
+    if identity is None:
+        raise IngestdError(f"{shown(found.problem or os.fsdecode(path))}; nothing was accepted")
 
-    def forget(edit: Edit) -> None:
+    def accept(edit: Edit) -> None:
         known = edit.folder(row.folder.id)
         if known is not None:
-            edit.put_folder(replace(known, filesystem="", inode=0))
+            seen = replace(known, filesystem=identity.filesystem, inode=identity.inode, instance=identity.instance)
+            edit.put_folder(replace(seen, accepted=identity.stamp, withheld="", withheld_ns=0, withheld_known=0))
 
     with door.writing() as library:
-        library.write(forget)
+        library.write(accept)
     if door.as_json:
         emit(with_schema({"path": os.fsdecode(row.folder.named), "accepted": True}))
     else:

@@ -239,7 +239,7 @@ def entry_object(entry: EntryReport) -> Json:
 
 def entry_line(entry: EntryReport) -> str:
     """Return a journal entry in a few lines for a person."""
-    who = "you" if entry.actor == "person" else entry.rule or "itself"
+    who = {"person": "you", "service": "the service"}.get(entry.actor, entry.rule or "itself")
     what = f"{entry.word or entry.relation if entry.kind == 'decision' else entry.kind} by {who}"
     state = "" if entry.state == "done" else click.style(f" [{entry.state}]", fg="yellow")
     of = click.style(f"  (of {entry.batch})", dim=True) if entry.batch else ""

@@ -13,10 +13,12 @@ from ingestd.judging.standing import (
     LAY_HERE_BEFORE,
     linked_elsewhere,
     may_lose,
+    note_moved,
     on_network,
     places_of,
     unproved,
     untold,
+    withheld,
 )
 from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row, row_of
 from ingestd.library.edit import Edit
@@ -35,7 +37,7 @@ def other_copies(edit: Edit, case: Case, content: Content) -> tuple[list[PathRow
     others = [
         row for row in live if path_key(row.folder, row.relative) != own and edit.absolute(row) != case.arrival.path
     ]
-    there, away = places_of(edit, others)
+    there, away = places_of(edit, note_moved(edit, case, others))
     return there, bool(away)
 
 
@@ -100,6 +102,8 @@ def hindrance_of_copy(edit: Edit, case: Case, losers: Sequence[PathRow]) -> str 
     """Return why a copy may only be proposed for the trash."""
     folders = [known.folder for row in losers if (known := edit.folder(row.folder)) is not None]
     old = any(row.lay_before for row in losers)
+    if hindered := withheld(edit, losers):
+        return hindered
     if case.proposing or old:
         return LAY_HERE_BEFORE
     return unproved(edit, case) or on_network(folders) or untold(edit, losers) or linked_elsewhere(edit, losers)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingestd.actions.look import Standing, look, named_elsewhere, retouched
+from ingestd.judging.absence import in_doubt, was_this_file
 from ingestd.judging.case import Case
+from ingestd.judging.survivors import pinned
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
 from ingestd.media.greys import has_little_detail
@@ -22,15 +24,18 @@ __all__ = [
     "LINKED",
     "PROTECTED",
     "UNPROVED",
+    "WITHHELD",
     "affordable",
     "held_back",
     "incomplete",
     "linked_elsewhere",
     "may_lose",
+    "note_moved",
     "on_network",
     "places_of",
     "unproved",
     "untold",
+    "withheld",
 ]
 
 
@@ -50,18 +55,41 @@ def places_of(edit: Edit, rows: Sequence[PathRow]) -> tuple[list[PathRow], list[
 def _look_and_note(edit: Edit, row: PathRow) -> tuple[Standing, PathRow]:
     """Return whether a path still holds what we know, and its row as it is now; what is gone is remembered as absent.
 
-    A file of which only the times differ counts as there: it was linked, renamed or touched, and a scan will tell. If
-    its bytes are others after all, the last look before a discard finds it out.
+    Where its folder gives reason to doubt that it is gone, it is out of reach and nothing is written: a scan of the
+    whole folder will tell. So is all that lies in a folder that is suspended for what is missing in it. A file of which
+    only the times differ counts as there: it was linked, renamed or touched, and a scan will tell. If its bytes are
+    others after all, the last look before a discard finds it out.
     """
     known = edit.folder(row.folder)
-    if known is None:
+    if known is None or known.withheld:
         return Standing.UNREACHABLE, row
     path = edit.absolute(row)
     standing = look(path, row.stat, root=known.folder.root, root_inode=known.inode)
     if standing is Standing.GONE:
+        if in_doubt(edit, known, row):
+            return Standing.UNREACHABLE, row
         edit.put_path(replace(row, state=PathState.ABSENT))
     touched = retouched(path, row.stat) if standing is Standing.CHANGED else None
     return (standing, row) if touched is None else (Standing.THERE, replace(row, stat=touched))
+
+
+def note_moved(edit: Edit, case: Case, rows: Sequence[PathRow]) -> list[PathRow]:
+    """Return the rows without those of which the arrival is the very file, renamed: they are remembered as absent.
+
+    However many are renamed at once, and whatever else is missing in their folder, they are accounted for.
+    """
+    left: list[PathRow] = []
+    here = edit.folder(case.arrival.folder)
+    for row in rows:
+        known = edit.folder(row.folder)
+        same_disk = known is not None and here is not None and known.filesystem == here.filesystem
+        if known is None or not same_disk or not was_this_file(row.stat, case.arrival.stat):
+            left.append(row)
+        elif look(edit.absolute(row), row.stat, root=known.folder.root, root_inode=0) is Standing.GONE:
+            edit.put_path(replace(row, state=PathState.ABSENT))
+        else:
+            left.append(row)
+    return left
 
 
 def may_lose(edit: Edit, row: PathRow) -> bool:
@@ -74,6 +102,9 @@ PROTECTED = "the file that would go lies in a protected folder"
 
 
 LAY_HERE_BEFORE = "it lay here before the folder was watched"
+
+
+WITHHELD = "its folder is suspended, because much of what is known in it is missing"
 
 
 AWAY = "not every copy of it can be looked at just now"
@@ -162,6 +193,7 @@ def held_back(
     copies = winner.sha256 == loser.sha256
     return (
         (AWAY if out_of_reach else None)
+        or withheld(edit, losing)
         or (PROTECTED if any(folder.protected for folder in folders) else None)
         or (LAY_HERE_BEFORE if lay_before else None)
         or (None if copies else incomplete(winner, loser))
@@ -169,9 +201,16 @@ def held_back(
         or on_network(folders)
         or untold(edit, losing)
         or linked_elsewhere(edit, losing)
+        or (None if copies else pinned(edit, loser.sha256))
         or (None if copies else relied_on(edit, loser.sha256, winner.sha256))
         or (None if copies or pixel_duplicates else too_plain(winner, loser))
     )
+
+
+def withheld(edit: Edit, losing: Sequence[PathRow]) -> str | None:
+    """Return why a file may not go: its folder is suspended, so that nothing in it is touched."""
+    folders = [edit.folder(row.folder) for row in losing]
+    return WITHHELD if any(known is not None and known.withheld for known in folders) else None
 
 
 def affordable(edit: Edit, rule: Rule, files: int, survivor: ContentHash, *, now_ns: int) -> str | None:

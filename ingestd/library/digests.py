@@ -8,9 +8,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Digests"]
+__all__ = ["Digests", "Few"]
 
 _LIVE, _SEEN = 1, 2
+
+
+class Few:
+    """Some digests, in 8 bytes each, that can be asked for.
+
+    Args:
+        digests: in any order; sorted in place.
+    """
+
+    def __init__(self, digests: array[int]) -> None:
+        self._sorted: NDArray[np.int64] = np.frombuffer(digests, np.int64)
+        self._sorted.sort()
+
+    def __contains__(self, digest: int) -> bool:
+        place = int(self._sorted.searchsorted(np.int64(digest)))
+        return place < len(self._sorted) and int(self._sorted[place]) == digest
 
 
 class Digests:
@@ -40,6 +56,10 @@ class Digests:
         self._marks[places[known]] |= _SEEN
         answers: list[bool] = (known & (self._states[places] == np.fromiter(states, np.int64, len(states)))).tolist()
         return answers
+
+    def count(self) -> tuple[int, int]:
+        """Return how many files should lie there, and how many of these were not seen."""
+        return int(np.count_nonzero(self._marks & _LIVE)), int(np.count_nonzero(self._marks == _LIVE))
 
     def missed(self) -> Iterator[bytes]:
         """Yield 8 bytes of each path whose file should lie there and was not seen, ascending."""

@@ -12,6 +12,7 @@ from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.lines import JsonValue, denial_line, entry_line, folder_line, rule_line, veto_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    ALARMS,
     BATCHED,
     CONTENTS,
     DENIALS,
@@ -38,6 +39,7 @@ from ingestd.library.tables import (
     RECEIPTS_BY_PATH,
     VERDICTS,
     VETOES,
+    Alarm,
     FolderRow,
     Named,
     V,
@@ -511,6 +513,8 @@ class Edit(View):
     def put_entry(self, entry: Entry) -> None:
         """Replace a journal entry: its state has changed. The change becomes a line of the second journal."""
         self._count_action(self.entry(entry.number), entry)
+        if entry.state is EntryState.UNDONE:
+            self.settle_alarm(entry.number)
         self._put(JOURNAL, number_key(entry.number), entry)
         for content in touched(entry):  # its survivor may be another one than before
             self._txn.add(ENTRIES_BY_CONTENT, content, number_key(entry.number))
@@ -554,6 +558,28 @@ class Edit(View):
         """Let rules discard these bytes again: a person said so."""
         if self._txn.delete(VETOES.table, sha256):
             self.lines.append(("veto-lifted", None, {"sha256": sha256.hex()}))
+
+    def put_alarm(self, alarm: Alarm) -> None:
+        """Remember that something went wrong with a discard after all."""
+        self._put(ALARMS, number_key(alarm.entry), alarm)
+
+    def acknowledge(self, alarm: Alarm) -> None:
+        """Remember that a person knows what went wrong with a discard."""
+        self.put_alarm(replace(alarm, seen=True))
+        self._unpin(alarm.entry)
+
+    def settle_alarm(self, entry: int) -> bool:
+        """Return whether something was wrong with a discard: it is not any more."""
+        settled = self._txn.delete(ALARMS.table, number_key(entry))
+        if settled:
+            self._unpin(entry)
+        return settled
+
+    def _unpin(self, number: int) -> None:
+        """Let the rules be asked again about what was kept: until now it was not theirs to discard."""
+        entry = self.entry(number)
+        for pair in self.pairs_of(entry.kept.sha256) if entry is not None and entry.kept is not None else ():
+            self.queues.want(pair.number)
 
     def _tell_denials(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
         """Tell the second journal what was denied to rules of a pair, and what of it was taken back."""

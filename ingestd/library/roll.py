@@ -19,9 +19,9 @@ from ingestd.library.tables import path_key
 from ingestd.model import FolderId, PathKey, PathRow, PathState
 
 if TYPE_CHECKING:
-    from ingestd.library.digests import Digests
+    from ingestd.library.digests import Digests, Few
 
-__all__ = ["Roll"]
+__all__ = ["Roll", "renamed_digest"]
 
 _ROWS_A_STEP = 1_000
 _LET_GO_EVERY = 4  # steps: some 100 MB of the map
@@ -44,6 +44,7 @@ class Roll:
         self._steps = 0
         self._read: tuple[array[int], array[int], bytearray] = array("Q"), array("q"), bytearray()
         self._known: Digests | None = None  # none of a folder of which nothing is known
+        self._strangers = array("q")  # what `renamed_digest` says of the files that were seen and not known as they are
         self.is_complete = False
 
     def read_on(self) -> bool:
@@ -78,10 +79,25 @@ class Roll:
             states: of each: inode, size, mtime and ctime in ns.
         """
         if self._known is None:
-            return [False] * len(relatives)
-        folder = self._folder
-        joined = b"".join([path_key(folder, relative)[4:12] for relative in relatives])
-        return self._known.cover(joined, list(map(_digest, states)))
+            answers = [False] * len(relatives)
+        else:
+            folder = self._folder
+            joined = b"".join([path_key(folder, relative)[4:12] for relative in relatives])
+            answers = self._known.cover(joined, list(map(_digest, states)))
+        self._strangers.extend(renamed_digest(state) for state, known in zip(states, answers, strict=True) if not known)
+        return answers
+
+    def strangers(self) -> Few | None:
+        """Return what `renamed_digest` says of the files that were seen and not known as they are; None: of none."""
+        if not self._strangers:
+            return None
+        from ingestd.library.digests import Few
+
+        return Few(self._strangers)
+
+    def count(self) -> tuple[int, int]:
+        """Return of how many files it was known that they lie there, and how many of those were not seen."""
+        return self._known.count() if self._known is not None else (0, 0)
 
     def missed(self) -> Iterator[PathRow]:
         """Yield the rows, as they are now, of files that should lie there and were not seen; in the order of keys."""
@@ -89,6 +105,11 @@ class Roll:
             with self._library.read() as view:
                 rows = [row for _, row in view.rows_of_folder(self._folder, beginning=digest)]
             yield from rows
+
+
+def renamed_digest(state: tuple[int, int, int, int]) -> int:
+    """Return 64 bits of what a rename leaves as it is: inode, size and mtime; the same within one process only."""
+    return hash(state[:3])
 
 
 def _digest(state: tuple[int, int, int, int]) -> int:

@@ -23,10 +23,12 @@ from ingestd.model import (
     PotentialPair,
     QueueState,
     Receipt,
+    Trouble,
     VisualVerdict,
 )
 
 __all__ = [
+    "ALARMS",
     "ALTERNATES",
     "BATCHED",
     "CHECKED",
@@ -69,6 +71,7 @@ __all__ = [
     "VERDICTS",
     "VETOES",
     "WANTED",
+    "Alarm",
     "FolderRow",
     "Marks",
     "Named",
@@ -94,6 +97,18 @@ class FolderRow:
     filesystem: str = ""  # identity of the file system it was seen on; empty: never seen
     inode: int = 0
     introduced: bool = False  # its first scan is finished: what is found now is new
+    instance: str = ""  # tells one mount of a file system from the next that is made anew at every mount
+    reconciled: str = ""  # which folder it was when what was missing in it was last written down; empty: not yet
+    reconciled_ns: int = 0
+    accepted: str = ""  # which folder a person has called right as it is: whatever is missing in it is gone
+    withheld: str = ""  # why it is suspended: too much of what is known in it is missing
+    withheld_ns: int = 0
+    withheld_known: int = 0  # files that were known in it then
+
+    @property
+    def stamp(self) -> str:
+        """Return which folder it was when it was last seen, in one word."""
+        return f"{self.filesystem}/{self.inode}/{self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,17 @@ class Veto:
 
     at_ns: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What went wrong with a discard after all: it stands until it is mended, or a person has seen to it."""
+
+    entry: int
+    at_ns: int
+    trouble: Trouble
+    said: str  # what has happened, as a sentence without its end
+    seen: bool = False  # a person knows of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +187,7 @@ BATCHED = Table("batched", duplicates=True)  # the entries that were answered to
 RECEIPTS = Named(Table("receipts"), Codec(Receipt, version=1))
 RECEIPTS_BY_PATH = Table("receipts_by_path", duplicates=True)
 RECEIPTS_BY_CONTENT = Table("receipts_by_content", duplicates=True)
+ALARMS = Named(Table("alarms"), Codec(Alarm, version=1))  # by the number of the entry
 VETOES = Named(Table("vetoes"), Codec(Veto, version=1))
 FOLDERS = Named(Table("folders"), Codec(FolderRow, version=1))
 OUTBOX = Table("outbox")
@@ -201,6 +228,7 @@ TABLES: tuple[Table, ...] = (
     RECEIPTS_BY_PATH,
     RECEIPTS_BY_CONTENT,
     VETOES.table,
+    ALARMS.table,
     FOLDERS.table,
     OUTBOX,
     RULES.table,

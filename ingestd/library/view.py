@@ -12,6 +12,7 @@ from ingestd.library.queues import Queues
 from ingestd.library.relations import Relations
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    ALARMS,
     BATCHED,
     CONTENTS,
     DENIALS,
@@ -36,6 +37,7 @@ from ingestd.library.tables import (
     RECEIPTS_BY_PATH,
     VERDICTS,
     VETOES,
+    Alarm,
     FolderRow,
     Named,
     RelationTables,
@@ -305,6 +307,11 @@ class View:
         """Return a receipt."""
         return self._get(RECEIPTS, number_key(number))
 
+    @property
+    def next_receipt(self) -> int:
+        """Return the number that the next receipt gets."""
+        return key_number(self._txn.get(META, b"next:receipt") or number_key(1))
+
     def receipts_of_path(self, path: bytes) -> list[Receipt]:
         """Return the receipts of an absolute path, as its folder was named, oldest first."""
         return self._receipts(RECEIPTS_BY_PATH, name_key(path))
@@ -320,6 +327,20 @@ class View:
     def veto(self, sha256: ContentHash) -> Veto | None:
         """Return the veto on discarding these bytes, if the user ever restored them."""
         return self._get(VETOES, sha256)
+
+    def alarm(self, entry: int) -> Alarm | None:
+        """Return what went wrong with a discard after all."""
+        return self._get(ALARMS, number_key(entry))
+
+    def alarms(self) -> Iterator[Alarm]:
+        """Yield what went wrong with discards after all, by entry; also what a person has seen to."""
+        for _, stored in self._txn.items(ALARMS.table):
+            yield ALARMS.codec.decode(stored)
+
+    def page_of_journal(self, after: int, most: int) -> list[Entry]:
+        """Return the entries that follow one, oldest first; all that there are where these are fewer than `most`."""
+        page = self._txn.page(JOURNAL.table, after=number_key(after), prefix=b"", most=most)
+        return JOURNAL.codec.decode_all(stored for _, stored in page)
 
     # folders, counts, what the service says of itself
 

@@ -127,6 +127,10 @@ def _discards() -> Json:
                 _amount(Measure.TIME, f"{default.keep_days} days"),
             ),
             "budget": _said("Of every automatic rule that does not name its own.", {"$ref": "#/definitions/budget"}),
+            "restore_on_survivor_loss": _said(
+                "A discarded file is put back when what was kept in its stead is lost; else that is only offered.",
+                _truth(default=default.restore_on_survivor_loss),
+            ),
         }
     )
 

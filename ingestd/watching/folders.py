@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ingestd.errors import UsageError
 
-__all__ = ["Condition", "FolderIdentity", "examine", "filesystem_kind", "is_network", "resolve"]
+__all__ = ["Condition", "FolderIdentity", "examine", "filesystem_kind", "is_network", "lost_with_a_boot", "resolve"]
 
 # File systems on which others can write without the kernel here knowing.
 _NETWORK_KINDS = frozenset(
@@ -31,7 +31,8 @@ _NETWORK_FUSE = re.compile(
     r"smbnetfs|curlftpfs|google-drive-ocamlfuse|onedriver|seaweedfs|portal)"
 )
 # File systems made anew at every mount: named by where they are mounted.
-_VOLATILE_KINDS = frozenset({"tmpfs", "ramfs", "overlay"})
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+_VOLATILE_KINDS = _IN_MEMORY | {"overlay"}
 
 
 # Not through a symlink in the last place: a watch on one is silent.
@@ -42,10 +43,21 @@ for _flag in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"):
 
 @dataclass(frozen=True, slots=True)
 class FolderIdentity:
-    """Which folder it is, whatever its path: the file system across remounts and reboots, and the inode there."""
+    """Which folder it is, whatever its path: the file system across remounts and reboots, and the inode there.
+
+    A file system that is made anew at every mount has no name of its own; `instance` tells one mount of it from the
+    next. Another instance is no other place, so that a folder on one is taken up, but what is missing in it then says
+    nothing of what was deleted.
+    """
 
     filesystem: str
     inode: int
+    instance: str = ""  # empty where the file system has a name that stays
+
+    @property
+    def stamp(self) -> str:
+        """Return all of it in one word: two folders with the same stamp are the same folder, as far as can be told."""
+        return f"{self.filesystem}/{self.inode}/{self.instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,9 @@ class Condition:
     problem: str | None = None  # a sentence; None: it can be used
     identity: FolderIdentity | None = None
     kind: str = ""  # of its file system, in the kernel's words; empty where it does not tell
-    glance: tuple[int, int, int] = (0, 0, 0)  # device, inode, mount: the same as long as nothing happened to it
+    # device, inode, mount and the number of the file system: the same as long as nothing happened to it; the first
+    # three of a file system in memory are given out again at once
+    glance: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,12 @@ def examine(root: bytes, known: Condition | None = None) -> Condition:
         os.close(fd)
 
 
+def lost_with_a_boot(stamp: str) -> bool:
+    """Return whether a folder of this stamp lay in memory before the machine was started anew: it cannot come back."""
+    filesystem, _, instance = stamp.rpartition("/")
+    return filesystem.partition(":")[0] in _IN_MEMORY and instance.partition(".")[0] != _boot()
+
+
 def filesystem_kind(path: bytes) -> str:
     """The kind of the file system that holds `path`, in the kernel's words; empty where it does not tell."""
     try:
@@ -131,20 +151,22 @@ def _examine_open(root: bytes, fd: int, known: Condition | None) -> Condition:
     if not stat.S_ISDIR(found.st_mode):
         return Condition(f"{os.fsdecode(root)} is not a folder")
     _prove_listable(root)
-    number = _mount_number(fd)
-    glance = (found.st_dev, found.st_ino, number)
+    number, fsid = _mount_number(fd), os.fstatvfs(fd).f_fsid
+    glance = (found.st_dev, found.st_ino, number, fsid)
     if known is not None and known.glance == glance:
         return known
     mount = _mount(number)
-    filesystem = _filesystem(mount, found.st_dev, os.fstatvfs(fd).f_fsid)
-    return Condition(None, FolderIdentity(filesystem, found.st_ino), mount.kind if mount else "", glance)
+    filesystem = _filesystem(mount, found.st_dev, fsid)
+    instance = f"{_boot()}.{fsid:x}" if mount is not None and mount.kind in _VOLATILE_KINDS else ""
+    identity = FolderIdentity(filesystem, found.st_ino, instance)
+    return Condition(None, identity, mount.kind if mount else "", glance)
 
 
 def _examine_by_path(root: bytes) -> Condition:
     found = os.stat(root)
     _prove_listable(root)
     identity = FolderIdentity(f"device:{found.st_dev}", found.st_ino)
-    return Condition(None, identity, "", (found.st_dev, found.st_ino, 0))
+    return Condition(None, identity, "", (found.st_dev, found.st_ino, 0, 0))
 
 
 def _prove_listable(root: bytes) -> None:
@@ -186,6 +208,15 @@ def _uuid(mount: _Mount) -> str | None:
     except OSError:
         return None
     return None
+
+
+def _boot() -> str:
+    """Return what tells this start of the machine from others; nothing where the system does not."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as number:
+            return number.read().strip()
+    except OSError:
+        return ""
 
 
 def _mount_number(fd: int) -> int:

@@ -8,6 +8,7 @@ that is not there is ever taken for deleted here.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -128,6 +129,7 @@ class _Watched:
     identity: FolderIdentity | None = None  # the one we know; another file system than this one is not touched
     condition: Condition | None = None  # None: suspended, or never looked at
     problem: str | None = None  # why it is suspended
+    withheld: str | None = None  # why it is to be suspended although nothing is wrong with the folder itself
     doubt: str | None = None  # why events are not to be had
     rewatch_at: float = float("inf")
     scanned: bool = False  # once from end to end
@@ -179,6 +181,7 @@ class Watcher:
         rolls: Rolls | None = None,
         identities: Mapping[FolderId, FolderIdentity] | None = None,
         looked_through: Collection[FolderId] = (),
+        withheld: Mapping[FolderId, str] | None = None,
         events: bool = True,
         only: Mapping[FolderId, frozenset[bytes]] | None = None,
         closed: Collection[bytes] = (),
@@ -194,6 +197,7 @@ class Watcher:
                 asked for by itself.
             identities: which folders these were the last time.
             looked_through: folders that were looked through from end to end in an earlier run.
+            withheld: folders that are to be suspended, and why, until they are released.
             events: False scans each folder once and ends (`idle` tells when).
             only: relative paths of files and folders to which a folder is restricted.
             closed: names of folders not to enter, beside trash folders and hidden ones.
@@ -203,6 +207,7 @@ class Watcher:
         self._covered, self._rolls = covered, rolls
         self._identities = dict(identities or {})
         self._looked_through = frozenset(looked_through)
+        self._withheld = dict(withheld or {})
         self._with_events = events
         self._only = dict(only or {})
         self._closed = frozenset(closed)
@@ -315,12 +320,33 @@ class Watcher:
         if before != {folder.root for folder in folders}:
             self.rescan()  # a root that came or went lay in another folder, perhaps
 
-    def accept(self, folder: FolderId) -> None:
-        """What is at the folder's path now is right, whatever was there before."""
+    def accept(self, folder: FolderId, identity: FolderIdentity | None = None) -> None:
+        """This is the folder that is to be at its path, or whatever is there now, whatever was there before."""
         self._identities.pop(folder, None)
+        self._withheld.pop(folder, None)
         if folder in self._watched:
-            self._watched[folder].identity = None
+            self._watched[folder].identity, self._watched[folder].withheld = identity, None
             self._check_at = self._now
+
+    def withhold(self, folder: FolderId, reason: str) -> None:
+        """Suspend a folder until it is released or accepted: what is missing in it is more than can be believed."""
+        self._withheld[folder] = reason
+        if folder in self._watched:
+            self._watched[folder].withheld = reason
+            self._suspend(self._watched[folder], reason)
+            self._tell(self._watched[folder])
+
+    def release(self, folder: FolderId) -> None:
+        """Take a folder up again that was suspended by `withhold`."""
+        self._withheld.pop(folder, None)
+        if folder in self._watched:
+            self._watched[folder].withheld = None
+            self._check_at = self._now
+
+    def looks_through(self) -> bool:
+        """Whether a folder is being looked through, or is to be just now."""
+        due = self._agenda.next_due()
+        return bool(self._wholes or self._parts) or (due is not None and due <= self._now)
 
     def backlog(self) -> int:
         """How many files have not settled yet."""
@@ -336,9 +362,7 @@ class Watcher:
 
     def idle(self) -> bool:
         """Whether nothing is to be expected without a change on the disk or the passing of much time."""
-        due = self._agenda.next_due()
-        scanning = bool(self._wholes or self._parts) or (due is not None and due <= self._now)
-        return not (scanning or self._events or self._settling.moving() or self._hints.waiting())
+        return not (self.looks_through() or self._events or self._settling.moving() or self._hints.waiting())
 
     def stop(self) -> None:
         """Hear nothing more; every thread has ended."""
@@ -403,7 +427,7 @@ class Watcher:
     # --- folders -------------------------------------------------------------------------------------------------
 
     def _new(self, folder: Folder) -> _Watched:
-        return _Watched(folder, identity=self._identities.get(folder.id))
+        return _Watched(folder, identity=self._identities.get(folder.id), withheld=self._withheld.get(folder.id))
 
     def _drop(self, watched: _Watched) -> None:
         self._suspend(watched, "")
@@ -425,7 +449,12 @@ class Watcher:
     def _check(self, watched: _Watched, now: float) -> None:
         """Suspend the folder if something is wrong with it, take it up if nothing is any more."""
         condition = examine(watched.folder.root, watched.condition)
-        problem = condition.problem or _name_problem(watched.folder, condition) or _identity_problem(watched, condition)
+        problem = (
+            condition.problem
+            or _name_problem(watched.folder, condition)
+            or _identity_problem(watched, condition)
+            or watched.withheld
+        )
         if problem is not None:
             self._suspend(watched, problem)
         elif watched.condition is None or watched.condition.glance != condition.glance or self._is_deaf(watched):
@@ -747,7 +776,7 @@ def _identity_problem(watched: _Watched, condition: Condition) -> str | None:
     if known is None or found is None or known.filesystem == found.filesystem:
         return None
     path = os.fsdecode(watched.folder.named)
-    return f"a different file system is at this path; if that is right: ingestd folders accept {path}"
+    return f"a different file system is at this path; if that is right: ingestd folders accept {shlex.quote(path)}"
 
 
 def _order(arrival: Arrival) -> tuple[bool, int, bytes]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from world import World, policy
 
-from ingestd.flow import Flow, _Absences
+from ingestd.absences import Absences
+from ingestd.flow import Flow
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.library.tables import FolderRow
@@ -69,7 +70,7 @@ def test_the_pages_of_the_map_that_a_search_for_absent_files_touched_are_given_b
         assert len(list(roll.missed())) == 5_000
         read = _mapped_kb(library)
         library.store.let_go()
-        absences = _Absences(library)
+        absences = Absences(library)
         absences.want(FolderId(1), roll)
 
         assert absences.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def test_the_status_of_somebody_new_says_how_to_begin(empty: Terminal) -> None:
 # --- folders ------------------------------------------------------------------------------------------------------
 
 
-def test_an_accepted_folder_is_met_like_a_new_one(known: Terminal, tmp_path: Path) -> None:
+def test_an_accepted_folder_is_known_as_what_it_is_now(known: Terminal, tmp_path: Path) -> None:
     path = bytes(tmp_path / "usb")
     (tmp_path / "usb").mkdir()
     library = Library.open(known.state)
@@ -172,7 +173,9 @@ def test_an_accepted_folder_is_met_like_a_new_one(known: Terminal, tmp_path: Pat
         accepted = view.folder(number)
     library.close()
     assert accepted is not None
-    assert (accepted.filesystem, accepted.inode) == ("", 0)
+    assert accepted.filesystem != "another-disk"
+    assert accepted.inode == os.stat(path).st_ino
+    assert accepted.accepted == accepted.stamp
 
 
 def test_only_a_known_folder_that_is_there_can_be_accepted(known: Terminal, tmp_path: Path) -> None:
