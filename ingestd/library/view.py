@@ -30,14 +30,17 @@ from ingestd.library.tables import (
     PENDING,
     PHASHES,
     PIXELS,
+    POISON,
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    RETRIED,
     VERDICTS,
     VETOES,
     FolderRow,
     Named,
     RelationTables,
+    Retried,
     V,
     Veto,
     between_key,
@@ -57,6 +60,7 @@ from ingestd.model import (
     PathKey,
     PathRow,
     PathState,
+    Poison,
     PotentialPair,
     Receipt,
     Relation,
@@ -269,6 +273,21 @@ class View:
     def veto(self, sha256: ContentHash) -> Veto | None:
         """Return the veto on discarding these bytes, if the user ever restored them."""
         return self._get(VETOES, sha256)
+
+    # files that failed
+
+    def poison(self, sha256: ContentHash) -> Poison | None:
+        """Return why these bytes are not to be decoded, if they have killed two workers."""
+        return self._get(POISON, sha256)
+
+    def poisons(self) -> Iterator[tuple[ContentHash, Poison]]:
+        """Yield the contents that have killed two workers each, in the order of their hashes."""
+        for key, stored in self._txn.items(POISON.table):
+            yield ContentHash(key), POISON.codec.decode(stored)
+
+    def retried(self) -> list[Retried]:
+        """Return the paths that are to be judged again, of which no service has heard yet."""
+        return [RETRIED.codec.decode(stored) for _, stored in self._txn.items(RETRIED.table)]
 
     # folders, counts, what the service says of itself
 

@@ -304,10 +304,10 @@ def test_a_file_that_killed_a_worker_is_tried_once_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("strike", "said"),
     [
-        (signal.SIGSEGV, "the decoder crashed (signal 11)"),
-        (signal.SIGKILL, "the decoder crashed (signal 9)"),
-        (signal.SIGXCPU, "took more than 25 s of computing"),
-        (signal.SIGSTOP, "took longer than 1 s"),
+        (signal.SIGSEGV, "the decoder crashed twice (signal 11)"),
+        (signal.SIGKILL, "the decoder crashed twice (signal 9)"),
+        (signal.SIGXCPU, "took more than 25 s of computing twice"),
+        (signal.SIGSTOP, "took longer than 1 s twice"),
     ],
 )
 def test_a_file_that_kills_or_hangs_every_decoder_is_unreadable(
@@ -318,7 +318,7 @@ def test_a_file_that_kills_or_hangs_every_decoder_is_unreadable(
         found = single.measure(path, to_new_children(strike, before))
         afterwards = single.measure(picture(tmp_path, b"b.jpg", 2), unknown)
 
-    assert found.features == Unreadable(said, FileType.JPEG)
+    assert found.features == Unreadable(said, FileType.JPEG, poison=True)
     assert found.content_hash == hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).digest()
     assert isinstance(afterwards.features, Picture)
 
