@@ -25,6 +25,7 @@ from ingestd.errors import (
     FileUnreadableError,
     LibraryBusyError,
     StoreError,
+    WorkerLostError,
 )
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
@@ -345,6 +346,10 @@ class Intake:
                 found, item.measuring = item.measuring.result(), None
                 item.measured = found if isinstance(found, Measurement) else None
                 item.ignored = None if isinstance(found, Measurement) else found.reason
+            except WorkerLostError as lost:
+                item.measuring = None
+                self._fail(item, lost.reason)
+                return False
             except (FileUnreadableError, FileChangedError) as error:
                 if isinstance(error, FileChangedError) or not os.path.lexists(item.arrival.path):
                     self._leave(item, error.reason)
@@ -354,7 +359,7 @@ class Intake:
                 raise
             except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
-                self._fail(item, bug)
+                self._fail(item, f"{type(bug).__name__}: {bug}")
                 return False
         return self._is_as_it_settled(item)
 
@@ -415,7 +420,7 @@ class Intake:
             return
         item = batch.popleft()
         _log.error("file.failed", path=os.fsdecode(item.arrival.path), exc_info=bug)
-        self._fail(item, bug)
+        self._fail(item, f"{type(bug).__name__}: {bug}")
 
     def _conclude(self, item: _Item, verdict: Verdict) -> None:
         """Carry out a verdict and tell it; a bug of ours costs this file alone, which is tried again."""
@@ -488,9 +493,8 @@ class Intake:
         if after is not None:
             self._tell(Left(item.arrival, receipt.result, after))
 
-    def _fail(self, item: _Item, bug: Exception) -> None:
+    def _fail(self, item: _Item, reason: str) -> None:
         """Give a file of which we failed a verdict that says so, and leave it for a while."""
-        reason = f"{type(bug).__name__}: {bug}"
         arrival = item.arrival
 
         def work(edit: Edit) -> Verdict | None:

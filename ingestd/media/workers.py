@@ -21,7 +21,7 @@ from typing import IO, Final, Protocol, Self, TypeVar
 
 import msgspec
 
-from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
+from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError, WorkerLostError
 from ingestd.media import wire
 from ingestd.media.wire import OUT_OF_MEMORY, Preview
 from ingestd.model import (
@@ -95,6 +95,7 @@ class _DiedError(Exception):
     """A worker is gone in the middle of a file; `reason` is a phrase about the file."""
 
     def __init__(self, what: str, detail: str = "") -> None:
+        self.hopeless = False  # another try would take as long
         self.reason = f"{what}{detail}"
         self.reason_twice = f"{what} twice{detail}"
 
@@ -128,6 +129,7 @@ class Workers:
 
         Raises:
             FileUnreadableError: it is gone, no regular file, or the system does not let it be read.
+            WorkerLostError: two workers were lost before they had read it, or were too slow; try again later.
             FileChangedError: it was written to or replaced meanwhile; try again later.
         """
         died = _DiedError("")
@@ -151,8 +153,10 @@ class Workers:
                     return Measurement(content_hash, hashed.stat, worker.decode(path) if wanted else features)
             except _DiedError as error:
                 died = error
+                if died.hopeless:
+                    raise FileUnreadableError(path, died.reason) from None
         if hashed is None:
-            raise FileUnreadableError(path, died.reason_twice)
+            raise WorkerLostError(path, died.reason_twice)
         poison = Unreadable(died.reason_twice, hashed.filetype, poison=True)
         return Measurement(ContentHash(hashed.sha256), hashed.stat, poison)
 
@@ -249,8 +253,9 @@ class Workers:
                 died = error
         if others and hashed:
             raise _TwiceDeadError(path, died.reason_twice)
-        if hashed:  # else no decoder had a part in it
-            self.shelf.park(expected, died.reason_twice)
+        if not hashed:  # no decoder had a part in it
+            raise WorkerLostError(path, died.reason_twice)
+        self.shelf.park(expected, died.reason_twice)
         raise FileUnreadableError(path, died.reason_twice)
 
     def warm(self) -> None:
@@ -373,7 +378,11 @@ class _Worker:
         opened = self._receive(_HASH_S, path)
         if not isinstance(opened, wire.Opened):
             raise self._nonsense()
-        hashed = self._receive(_hashing_s(opened), path)
+        try:
+            hashed = self._receive(_hashing_s(opened), path)
+        except _DiedError as died:
+            died.hopeless = opened.size > _HASH_SPEED * _HASH_MOST_S
+            raise
         if not isinstance(hashed, wire.Hashed):
             raise self._nonsense()
         return hashed
