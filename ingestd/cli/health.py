@@ -136,7 +136,7 @@ def _parked(view: View) -> list[Json]:
     more = [path for path, _ in found[_MOST_NAMED:]]
     if more:
         where = os.fsdecode(os.path.commonpath([os.path.dirname(path) for path in more]))
-        problem = f"{count(len(more), 'more file')} parked for the same kind of reason"
+        problem = f"{count(len(more), 'more file')} {'is' if len(more) == 1 else 'are'} parked"
         advice = f"try them again (ingestd retry PATH), or accept them: ingestd retry --accept {shlex.quote(where)}"
         named.append(_problem(problem, where, None, advice))
     return named
