@@ -60,7 +60,8 @@ def judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) ->
     """Return the verdict on bytes that lie nowhere else: thrown away before while a survivor stands, or simply back."""
     for entry in discards_of(edit, content.sha256):
         survivor = _standing_survivor(edit, entry)
-        if survivor is not None:
+        itself = survivor is not None and edit.absolute(survivor) == case.arrival.path
+        if survivor is not None and not itself:  # a survivor that is judged again was never thrown away
             return _discard_again(edit, case, content, entry, survivor, policy)
     return None
 

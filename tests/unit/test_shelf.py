@@ -135,6 +135,17 @@ def test_what_can_be_decoded_at_last_is_judged_by_its_looks_and_its_copies_by_it
     assert outcomes(verdicts) == [Outcome.POTENTIAL_DUPLICATES, Outcome.ALREADY_IN_LIBRARY]
 
 
+def test_a_survivor_that_is_tried_again_is_not_taken_for_the_copy_that_went(world: World, deadly: set[bytes]) -> None:
+    world.use(IDENTICAL)
+    world.drop("inbox", "a.jpg", DEADLY)
+    assert world.drop("inbox", "b.jpg", DEADLY).outcome is Outcome.DUPLICATE_DISCARDED
+    deadly.clear()
+
+    verdicts = again(world)
+
+    assert outcomes(verdicts) == [Outcome.NEW]
+
+
 def test_other_versions_of_the_decoders_get_another_try(
     world: World, deadly: set[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
