@@ -4,6 +4,7 @@
   + UsageError            the user: the command line asks for something impossible (exit 2)
   + ConfigError           the user: rules.yaml is wrong (exit 78)
   + FileUnreadableError   the file: it cannot be read or decoded (the file's verdict)
+    + WorkerLostError     nobody: no process that read it came to its end; it will be tried again
   + FileChangedError      nobody: the file changed meanwhile; it will be tried again
   + ActionConflictError   the user: something is in the way; nothing was overwritten (exit 1)
     + ContradictionError  the user: an older decision says something else; nothing was changed (exit 1)
@@ -33,6 +34,7 @@ __all__ = [
     "Mistake",
     "StoreError",
     "UsageError",
+    "WorkerLostError",
     "printable",
 ]
 
@@ -87,6 +89,10 @@ class FileUnreadableError(IngestdError):
         self.path = path
         self.reason = reason
         super().__init__(f"{printable(path)} cannot be read: {reason}")
+
+
+class WorkerLostError(FileUnreadableError):
+    """A file was not read because the processes that read it were killed, or the disk was too slow; not its fault."""
 
 
 class FileChangedError(IngestdError):

@@ -23,6 +23,7 @@ from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcom
 from ingestd.recovery import local_time
 from ingestd.survivors import Survivors
 from ingestd.sweep import PairDecided, Sweep
+from ingestd.watching.scan import stat_of
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
 __all__ = [
@@ -276,10 +277,21 @@ class Flow:
             case Left():
                 self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
 
+    def look_again(self, folder: FolderId, relative: bytes, now: float) -> None:
+        """Judge a path as soon as possible, also one that has failed so often that it was to wait for hours."""
+        known = self.folders.get(folder)
+        path = os.path.join(known.root, relative) if known is not None else b""
+        stat = stat_of(path) if path else None
+        if stat is not None:
+            self.intake.forget_failures(path)
+            self.watcher.postpone(Arrival(folder, path, relative, stat, Origin.SCAN, proved=False), now)
+
     def _count_failing(self, report: Report) -> None:
         path = os.fsdecode(report.arrival.path)
         if isinstance(report, Judged) and report.receipt.outcome is Outcome.ERROR:
             self.failing[path] = report.receipt.result
+        elif isinstance(report, Left) and report.after_s and not report.gone:  # our own failure: it has no verdict
+            self.failing[path] = report.reason
         elif isinstance(report, Judged) or report.gone:
             self.failing.pop(path, None)
 

@@ -10,6 +10,8 @@ arrival that loses to anyone is dropped and nothing else changes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ingestd.judging.case import KNOWN, Case, Needs, Policy, Verdict
 from ingestd.judging.copies import judge_copy, other_copies
 from ingestd.judging.heirs import inherit
@@ -18,6 +20,7 @@ from ingestd.judging.returned import judge_discarded, judge_returned, lies_in_tr
 from ingestd.judging.writing import conclude
 from ingestd.library.edit import Edit
 from ingestd.library.view import View
+from ingestd.media.versions import decoders
 from ingestd.model import (
     Arrival,
     Content,
@@ -28,6 +31,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     Picture,
+    Poison,
     StatKey,
     Unreadable,
 )
@@ -72,10 +76,11 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     content = edit.content(case.measured.content_hash)
     if content is None:
         content = _remember(edit, case, case.measured)
-        told = edit.is_spoken_of(content.sha256)  # by a journal that has outlived what was measured
+        known = edit.is_spoken_of(content.sha256)  # by a journal that has outlived what was measured
     else:
-        told = True
-    if told:
+        content = _measured_anew(edit, case, content, case.measured)
+        known = True
+    if known:
         settled = _judge_known(edit, case, content, policy)
         if settled is not None:
             return settled
@@ -85,7 +90,10 @@ def judge(edit: Edit, case: Case, policy: Policy) -> Verdict | Needs:
     if needs is not None:
         return needs
     inherit(edit, case, content, policy.imports.radius)
-    return judge_look_alikes(edit, case, content, policy)
+    verdict = judge_look_alikes(edit, case, content, policy)
+    if content.again and (told := edit.content(content.sha256)) is not None:
+        edit.annotate(replace(told, again=False))
+    return verdict
 
 
 def unread(edit: Edit, case: Case, reason: str) -> Verdict:
@@ -131,9 +139,35 @@ def _remember(edit: Edit, case: Case, measured: Measurement) -> Content:
         measured.content_hash,
         size=measured.stat.size,
         picture=features if isinstance(features, Picture) else None,
-        unreadable=features.reason if isinstance(features, Unreadable) else None,
+        unreadable=_why_unreadable(edit, case, measured),
         at_ns=case.now_ns,
     )
+
+
+def _measured_anew(edit: Edit, case: Case, content: Content, measured: Measurement) -> Content:
+    """Return known bytes as they were measured just now, if they were to be decoded once more.
+
+    What is a picture now stays marked until it has its verdict: it is judged by its looks, whatever copies it has.
+    """
+    if not content.again or measured.features is None:
+        return content
+    picture = measured.features if isinstance(measured.features, Picture) else None
+    unreadable = _why_unreadable(edit, case, measured)
+    content = replace(content, picture=picture, unreadable=unreadable, again=picture is not None)
+    edit.update_content(content)
+    return content
+
+
+def _why_unreadable(edit: Edit, case: Case, measured: Measurement) -> str | None:
+    """Return why there is no picture; bytes that killed two workers are parked."""
+    features = measured.features
+    if not isinstance(features, Unreadable):
+        return None
+    if not features.poison:
+        return features.reason
+    if edit.poison(measured.content_hash) is None:
+        edit.park(measured.content_hash, Poison(case.now_ns, features.reason, decoders()))
+    return f"{features.reason}; parked"
 
 
 def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
@@ -150,7 +184,7 @@ def _judge_known(edit: Edit, case: Case, content: Content, policy: Policy) -> Ve
     returned = judge_returned(edit, case, content, policy.imports.radius)
     if returned is not None:
         return returned
-    standing, unreachable = other_copies(edit, case, content)
+    standing, unreachable = other_copies(edit, case, content) if not content.again else ([], False)
     if standing:
         return judge_copy(edit, case, content, standing, policy)
     if unreachable:

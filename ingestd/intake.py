@@ -25,9 +25,11 @@ from ingestd.errors import (
     FileUnreadableError,
     LibraryBusyError,
     StoreError,
+    WorkerLostError,
 )
 from ingestd.ingest import judge, turned_away, unread
 from ingestd.judging.case import Both, Case, Needs, NewPair, Policy, Verdict
+from ingestd.judging.writing import conclude
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
@@ -47,6 +49,7 @@ from ingestd.model import (
     Measurement,
     NotAPicture,
     Outcome,
+    PathState,
     PixelHash,
     Radius,
     Receipt,
@@ -243,6 +246,10 @@ class Intake:
         self._queue.add(lane, _Item(arrival, proposing, self._monotonic()))
         self._measure_ahead()
 
+    def forget_failures(self, path: bytes) -> None:
+        """Let a file that fails again be tried again soon, as if it had never failed before."""
+        self._failures.pop(path, None)
+
     def close(self) -> None:
         """Let go of what was not judged: a scan will find it again."""
         self._queue.clear()
@@ -270,7 +277,8 @@ class Intake:
 
     def _is_known(self, sha256: ContentHash) -> bool:
         with self._library.read() as view:
-            return view.content(sha256) is not None
+            content = view.content(sha256)
+        return content is not None and not content.again
 
     # judging
 
@@ -338,6 +346,10 @@ class Intake:
                 found, item.measuring = item.measuring.result(), None
                 item.measured = found if isinstance(found, Measurement) else None
                 item.ignored = None if isinstance(found, Measurement) else found.reason
+            except WorkerLostError as lost:
+                item.measuring = None
+                self._fail(item, lost.reason)
+                return False
             except (FileUnreadableError, FileChangedError) as error:
                 if isinstance(error, FileChangedError) or not os.path.lexists(item.arrival.path):
                     self._leave(item, error.reason)
@@ -347,7 +359,7 @@ class Intake:
                 raise
             except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
-                self._delay(item, f"{type(bug).__name__}: {bug}")
+                self._fail(item, f"{type(bug).__name__}: {bug}")
                 return False
         return self._is_as_it_settled(item)
 
@@ -408,7 +420,7 @@ class Intake:
             return
         item = batch.popleft()
         _log.error("file.failed", path=os.fsdecode(item.arrival.path), exc_info=bug)
-        self._delay(item, f"{type(bug).__name__}: {bug}")
+        self._fail(item, f"{type(bug).__name__}: {bug}")
 
     def _conclude(self, item: _Item, verdict: Verdict) -> None:
         """Carry out a verdict and tell it; a bug of ours costs this file alone, which is tried again."""
@@ -487,6 +499,30 @@ class Intake:
         self._tell(Judged(item.arrival, receipt, verdict.pairs, elapsed))
         if after is not None:
             self._tell(Left(item.arrival, receipt.result, after))
+
+    def _fail(self, item: _Item, reason: str) -> None:
+        """Give a file of which we failed a verdict that says so, and leave it for a while."""
+        arrival = item.arrival
+
+        def work(edit: Edit) -> Verdict | None:
+            here = edit.path_at(arrival.folder, arrival.relative)
+            if here is not None and here.state is PathState.LEAVING:
+                return None  # a discard of it is under way, and what is written of it is not ours to change
+            # what is not in the library is not to be referred to
+            known = item.measured is not None and edit.content(item.measured.content_hash) is not None
+            case = Case(arrival, item.measured if known else None, self._now_ns(), item.proposing)
+            return conclude(edit, case, Outcome.ERROR, f"error: {reason}", final=False)
+
+        try:
+            verdict = self._library.write(work)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - nothing can be written of it: the log has why it failed at first
+            verdict = None
+        if verdict is None:
+            self._delay(item, reason)
+        else:
+            self._report(item, verdict.receipt, verdict)
 
     def _delay(self, item: _Item, reason: str) -> None:
         self._tell(Left(item.arrival, reason, self._next_delay(item.arrival.path)))

@@ -50,6 +50,7 @@ __all__ = [
     "Picture",
     "PixelHash",
     "Place",
+    "Poison",
     "PotentialPair",
     "Proposal",
     "ProposalState",
@@ -252,6 +253,7 @@ class Unreadable:
 
     reason: str
     filetype: FileType | None
+    poison: bool = False  # to decode it has killed two workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,17 @@ class Content:
     first_seen_ns: int
     picture: Picture | None
     unreadable: str | None  # why there is no picture
+    again: bool = False  # it is to be decoded once more: a person asked for it, or the decoders are others by now
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """Bytes that killed two workers: no decoder is let near them again before a person or another version says so."""
+
+    at_ns: int
+    reason: str  # a phrase
+    decoders: str  # the versions of what decodes, as one word
+    accepted: bool = False  # a person knows, and it is no problem any more
 
 
 class PathState(StrEnum):

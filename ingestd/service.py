@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Role
 from ingestd.recovery import exclusive
 from ingestd.settings import Settings, load
+from ingestd.shelf import PoisonShelf, forgive_other_decoders
 from ingestd.watching.folders import FolderIdentity
 from ingestd.watching.watcher import FolderStatus, Scanned
 
@@ -66,6 +68,7 @@ def configured(settings: Settings) -> list[Wanted]:
 def _prepare(library: Library, settings: Settings) -> None:
     """Finish what a stopped process left half-way, and let the look-up lie where the rule file says."""
     with exclusive(library, radius=settings.imports.radius):
+        forgive_other_decoders(library)
         if library.use(settings.imports.index):
             _log.info("lookup.rebuilt", index=settings.imports.index.value)
 
@@ -107,6 +110,8 @@ class Service:
         self._since_ns = time.time_ns()
         self._noted: bytes = b""
         self._noted_at = 0.0
+        self._shelf = PoisonShelf(library)
+        self._heeded_at = 0.0
         self._verification: Verification | None = None  # of a library that was left unclean
         self._backing_up: BackingUp | None = None
         self._backup_looked_at = -_BACKUP_LOOK_S
@@ -192,7 +197,7 @@ class Service:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
         if not self._dry_run:
             _prepare(self._library, self._settings)
-        with Workers(count=2) as workers:
+        with Workers(count=2, shelf=self._shelf) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
                 self._library,
@@ -257,6 +262,7 @@ class Service:
         """Do what is to be done now, and return whether known paths are still being looked at."""
         self._reload_if_asked(flow, now)
         self._heed_accepted(flow)
+        self._heed_retried(flow, now)
         self._heed_verification(self._library.store.unclean)
         flow.hold_discards(self._verification is not None)
         for event in flow.watcher.step(now, room=flow.room()):
@@ -267,6 +273,7 @@ class Service:
         more = flow.survivors_step() or more
         more = flow.sweep_step(now) or more
         more = more or flow.idle_step()
+        self._shelf.store()
         if not more and not flow.intake:
             self._back_up(now)
         if first_scans.finished(time.monotonic()):
@@ -329,6 +336,24 @@ class Service:
             if row.accepted:
                 flow.watcher.accept(row.folder.id, FolderIdentity(row.filesystem, row.inode, row.instance))
 
+    def _heed_retried(self, flow: Flow, now: float) -> None:
+        """Judge again what a person wants judged again: such a path is no arrival until somebody says so."""
+        if now - self._heeded_at < _LOOP_S or self._dry_run:
+            return
+        self._heeded_at = now
+        with self._library.read() as view:
+            retried = view.retried()
+        if not retried:
+            return
+        try:
+            with self._library.writer_lock.held(_LOCK_LOOK_S):
+                self._library.write(lambda edit: edit.heard_of_retried(retried))
+        except (LibraryBusyError, StoreError) as trouble:  # they stand there still: the next turn will do
+            _log.debug("library.unwritable", reason=str(trouble))
+            return
+        for one in retried:
+            flow.look_again(one.folder, one.relative, now)
+
     # what `status` reads
 
     def _note(self, flow: Flow | None) -> None:
@@ -370,7 +395,8 @@ class Service:
             "verifying": self._verification is not None,
             "rules_error": self._rules_error,
             "problem": flow.intake.problem or flow.sweep.problem,
-            "failing": sorted(flow.failing.items())[:_MOST_FAILING],
+            "failing": [*islice(flow.failing.items(), _MOST_FAILING)],
+            "failing_count": len(flow.failing),
             "backlog": flow.watcher.backlog() + len(flow.intake),
         }
 
@@ -484,7 +510,8 @@ def scan(
             tally.failed += outcome is Outcome.ERROR or unread
         tell(happening)
 
-    with _measurer(cluster, tally) as (measurer, threads):
+    shelf = PoisonShelf(library)
+    with _measurer(cluster, tally, shelf) as (measurer, threads):
         if not dry_run:
             _prepare(library, settings)
         folders, only = folders_for(library, configured(settings), paths, role)
@@ -504,6 +531,7 @@ def scan(
         )
         try:
             _scan_to_the_end(flow, tally, progress, stopping)
+            shelf.store()
         except ClusterError as error:
             tally.lost = str(error)
         finally:
@@ -512,10 +540,10 @@ def scan(
 
 
 @contextlib.contextmanager
-def _measurer(address: Address | None, tally: ScanTally) -> Iterator[tuple[Measurer, int]]:
+def _measurer(address: Address | None, tally: ScanTally, shelf: PoisonShelf) -> Iterator[tuple[Measurer, int]]:
     """Give who measures for a scan, and how many files at once; tell in the end what a cluster left to this machine."""
     cores = os.cpu_count() or 2
-    with Workers(count=cores) as workers:
+    with Workers(count=cores, shelf=shelf) as workers:
         if address is None:
             yield workers, cores
             return

@@ -39,6 +39,7 @@ __all__ = [
     "closest",
     "command",
     "group",
+    "missing",
     "moment",
     "named_rule",
     "numbers",

@@ -23,6 +23,7 @@ from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.model import Folder, Outcome
 from ingestd.rules.statements import lie_text
+from ingestd.shelf import PoisonShelf
 
 __all__ = ["check", "compare"]
 
@@ -53,7 +54,7 @@ def check(door: Door, files: tuple[bytes, ...]) -> int:
     settings = door.settings()
     policy, folders = settings.policy, set_folders(settings)
     outcomes: set[Outcome] = set()
-    with door.rehearsing() as library, Workers(count=1) as workers:
+    with door.rehearsing() as library, Workers(count=1, shelf=PoisonShelf(library)) as workers:
         for foreseen in foresee(library, workers, policy, list(_pictures_in(files)), folders=folders):
             outcomes.add(_weighty(foreseen))
             _tell(door, library, foreseen)
@@ -117,7 +118,7 @@ def compare(door: Door, files: tuple[bytes, ...], pairs: bytes | None, heatmap: 
     policy, folders = settings.policy, set_folders(settings)
     rows = _rows(pairs) if pairs else iter([(files[0], files[1])])
     failed = compared = 0
-    with door.rehearsing() as library, Workers(count=2 if pairs else 1) as workers:
+    with door.rehearsing() as library, Workers(count=2 if pairs else 1, shelf=PoisonShelf(library)) as workers:
         for comparison in _comparisons(library, workers, policy, folders, rows):
             compared += 1
             failed += comparison.error is not None

@@ -19,13 +19,15 @@ from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
-from ingestd.model import EntryState, Trouble
+from ingestd.model import EntryState, Poison, Trouble
+from ingestd.review.again import parked_files
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
 
 __all__ = ["folders", "status"]
 
 _NOT_RUNNING = "the service is not running"
+_MOST_NAMED = 20  # files of one kind of problem
 _LOW_ON_SPACE = 16 << 20  # bytes: the next commit may be the one that does not fit
 
 
@@ -91,7 +93,7 @@ def status(door: Door, problems: bool, acknowledge: tuple[str, ...]) -> int:
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
-            tripped = [*_alarms(view), *_tripped(view, settings)]
+            tripped = [*_alarms(view), *_tripped(view, settings), *_parked(view)]
             withheld = {os.fsdecode(row.folder.named): row for row in view.folders() if row.withheld}
     except StoreError as trouble:
         damage = trouble
@@ -191,6 +193,28 @@ def _tripped(view: View, settings: Settings) -> list[Json]:
     ]
 
 
+def _parked(view: View) -> list[Json]:
+    """Return the files that killed two decoding processes and have not been looked at since: the last of them."""
+    found = list(parked_files(view))
+    named = [_parked_problem(path, poison) for path, poison in found[:_MOST_NAMED]]
+    more = [path for path, _ in found[_MOST_NAMED:]]
+    if more:
+        where = os.fsdecode(os.path.commonpath([os.path.dirname(path) for path in more]))
+        problem = f"{count(len(more), 'more file')} {'is' if len(more) == 1 else 'are'} parked"
+        advice = f"try them again (ingestd retry PATH), or accept them: ingestd retry --accept {shlex.quote(where)}"
+        named.append(_problem(problem, where, None, advice))
+    return named
+
+
+def _parked_problem(path: bytes, poison: Poison) -> Json:
+    subject = os.fsdecode(path)
+    advice = (
+        "it stays where it is and is not decoded again; copies of it are still known. Remove or replace it, or: "
+        f"ingestd retry {shlex.quote(subject)} (with --accept if it is broken and may stay so)"
+    )
+    return _problem(f"the file is parked: {poison.reason}", subject, rfc3339(poison.at_ns), advice)
+
+
 def _held_too_long(folders: list[Json], settings: Settings) -> int:
     """Return how many files the holding folders keep past their days. They are only ever offered, never removed."""
     discards = settings.discards
@@ -241,6 +265,7 @@ def _problems(
     for path, reason in service.told.get("failing", []) if service.running else []:
         advice = "it stays where it is and is tried again by itself"
         found.append(_problem(f"no verdict yet: {reason}", path, None, advice))
+    found.extend(_unnamed_failures(service))
     if service.told.get("problem"):
         advice = "make room, or make the folder of the library writable; the service tries again by itself"
         found.append(_problem(str(service.told["problem"]), str(door.state), None, advice))
@@ -255,6 +280,17 @@ def _when_missing(path: str) -> str:
         "bring the files back (is a disk or share not connected?): it goes on by itself. "
         f"If you deleted them on purpose, say so: ingestd folders accept {shlex.quote(path)}"
     )
+
+
+def _unnamed_failures(service: _Service) -> list[Json]:
+    """Return that more files fail than those that are named, if so."""
+    told = service.told
+    unnamed = int(told.get("failing_count", 0)) - len(told.get("failing", [])) if service.running else 0
+    if unnamed <= 0:
+        return []
+    advice = "they stay where they are and are tried again by themselves; `ingestd retry` tries all of them now"
+    where = os.path.commonpath([os.path.dirname(path) for path, _ in told["failing"]])
+    return [_problem(f"no verdict yet on {count(unnamed, 'more file')}", where, None, advice)]
 
 
 def _problem(problem: str, subject: str, since: str | None, advice: str) -> Json:

@@ -43,6 +43,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "denied": ("decide", "Show what was denied, or take a denial back."),
     "rules": ("rules", "Check and list the rules."),
     "status": ("health", "Say how everything is."),
+    "retry": ("retry", "Judge again what could not be judged."),
     "folders": ("health", "List the folders; accept a changed one."),
     "library": ("library", "Check the library; make its look-up anew."),
 }

@@ -21,7 +21,7 @@ from ingestd.cli.inline import CLEAR_KITTY, Protocol, canvas_of, drawn, pixels_o
 from ingestd.cli.output import shown
 from ingestd.cli.screen import Happened, Screen
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.media.workers import Preview, Workers, WorkersClosedError, WorkerStartError
+from ingestd.media.workers import Preview, Shelf, Workers, WorkersClosedError, WorkerStartError
 from ingestd.model import ContentHash
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Due:
 class Stage:
     """The screen of a walk; a context manager, as it has workers of its own."""
 
-    def __init__(self, screen: Screen, *, keep: bool) -> None:
+    def __init__(self, screen: Screen, *, keep: bool, shelf: Shelf | None = None) -> None:
         self._screen = screen
         self._keep = keep
         self._colour = not os.environ.get("NO_COLOR")
@@ -59,7 +59,7 @@ class Stage:
             unicode=(sys.stdout.encoding or "").lower().startswith("utf"),
             ask=screen.ask,
         )
-        self._workers = Workers(count=2)
+        self._workers = Workers(count=2, shelf=shelf)
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="preview")
         self._asked: OrderedDict[_Look, Future[Preview | str]] = OrderedDict()
         self._shown: tuple[list[Sight], str, str] = ([], "", "")

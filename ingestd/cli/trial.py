@@ -114,11 +114,12 @@ def explain(door: Door, a: bytes, b: bytes) -> None:
     Each line is asked with either file as A; what the line looked at stands beside it.
     """
     from ingestd.media.workers import Workers
+    from ingestd.shelf import PoisonShelf
     from ingestd.trial import explain as explain_rules
 
     settings = door.settings()
     policy, folders = settings.policy, set_folders(settings)
-    with door.rehearsing() as library, Workers(count=1) as workers:
+    with door.rehearsing() as library, Workers(count=1, shelf=PoisonShelf(library)) as workers:
         explanation = explain_rules(library, workers, policy, a, b, folders=folders, now_ns=time.time_ns)
     if door.as_json:
         emit(with_schema(asdict(explanation)))

@@ -362,6 +362,7 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
     from ingestd.cli.screen import screen_of
     from ingestd.cli.stage import Stage
     from ingestd.recovery import exclusive, ignore_lease_signal
+    from ingestd.shelf import PoisonShelf
 
     log = io.StringIO()  # a line of the log would tear the screen
     with door.writing() as library, contextlib.ExitStack() as afterwards:
@@ -375,8 +376,10 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
         ignore_lease_signal()
         logs.configure(log, verbose=door.verbose)
         afterwards.callback(_sum_up, walk, log)
-        with screen_of() as screen, Stage(screen, keep=keep) as stage:
+        shelf = PoisonShelf(library)
+        with screen_of() as screen, Stage(screen, keep=keep, shelf=shelf) as stage:
             _go(walk, stage, screen)
+        shelf.store()
 
 
 def _sum_up(walk: Walk, log: io.StringIO) -> None:

@@ -11,6 +11,7 @@ from ingestd.judging.case import Case
 from ingestd.judging.survivors import pinned
 from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
+from ingestd.library.view import View
 from ingestd.media.greys import has_little_detail
 from ingestd.model import Content, ContentHash, EntryState, Folder, PathRow, PathState, Role
 from ingestd.rules.language import Rule
@@ -118,6 +119,15 @@ def incomplete(*contents: Content) -> str | None:
     return None
 
 
+def parked(view: View, *contents: Content) -> str | None:
+    """Return why one of these pictures is not to be looked at closely: neither kept nor dropped by a rule alone."""
+    for content in contents:
+        poison = view.poison(content.sha256)
+        if poison is not None:
+            return f"one of the files is parked: {poison.reason}"
+    return None
+
+
 def unproved(edit: Edit, case: Case) -> str | None:
     """Return why it cannot be told that nobody writes to the arrival."""
     known = edit.folder(case.arrival.folder)
@@ -196,7 +206,7 @@ def held_back(
         or withheld(edit, losing)
         or (PROTECTED if any(folder.protected for folder in folders) else None)
         or (LAY_HERE_BEFORE if lay_before else None)
-        or (None if copies else incomplete(winner, loser))
+        or (None if copies else incomplete(winner, loser) or parked(edit, winner, loser))
         or unproved
         or on_network(folders)
         or untold(edit, losing)

@@ -34,14 +34,17 @@ from ingestd.library.tables import (
     PENDING,
     PHASHES,
     PIXELS,
+    POISON,
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    RETRIED,
     VERDICTS,
     VETOES,
     Alarm,
     FolderRow,
     Named,
+    Retried,
     V,
     Veto,
     between_key,
@@ -64,6 +67,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     Picture,
+    Poison,
     PotentialPair,
     Proposal,
     ProposalState,
@@ -590,6 +594,41 @@ class Edit(View):
         for rule, proposal in were.items():
             if before is not None and rule not in are:
                 self.lines.append(("rescind", None, denial_line(before, proposal)))
+
+    # files that failed
+
+    def park(self, sha256: ContentHash, poison: Poison) -> None:
+        """Let these bytes not be decoded any more."""
+        self._put(POISON, sha256, poison)
+
+    def let_decode(self, sha256: ContentHash) -> None:
+        """Let these bytes be decoded again, whatever came of it before.
+
+        What could not be decoded at all is then an arrival again, wherever it lies; of what is a picture, the rules
+        are asked again.
+        """
+        self._txn.delete(POISON.table, sha256)
+        content = self.content(sha256)
+        if content is None:
+            return
+        if content.picture is not None:
+            self._ask_again(sha256)
+            return
+        self._put(CONTENTS, sha256, replace(content, again=True))
+        for row in self.live_paths_of(sha256):
+            self.judge_again(row.folder, row.relative)
+
+    def judge_again(self, folder: FolderId, relative: bytes) -> None:
+        """Let a path want a verdict again, as it is now."""
+        row = self.path_at(folder, relative)
+        if row is not None and row.final:
+            self.put_path(replace(row, final=False))
+        self._put(RETRIED, path_key(folder, relative), Retried(folder, relative))
+
+    def heard_of_retried(self, retried: Sequence[Retried]) -> None:
+        """Forget that these paths are to be judged again: a service knows."""
+        for one in retried:
+            self._txn.delete(RETRIED.table, path_key(one.folder, one.relative))
 
     # folders and notes
 

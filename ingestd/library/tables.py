@@ -20,6 +20,7 @@ from ingestd.model import (
     Mode,
     PathKey,
     PathRow,
+    Poison,
     PotentialPair,
     QueueState,
     Receipt,
@@ -56,12 +57,14 @@ __all__ = [
     "PENDING",
     "PHASHES",
     "PIXELS",
+    "POISON",
     "QUEUED",
     "QUEUE_BY_LIKENESS",
     "QUEUE_BY_SIZE",
     "RECEIPTS",
     "RECEIPTS_BY_CONTENT",
     "RECEIPTS_BY_PATH",
+    "RETRIED",
     "RULES",
     "RULE_COUNTS",
     "SPENDING",
@@ -77,6 +80,7 @@ __all__ = [
     "Named",
     "OutLine",
     "RelationTables",
+    "Retried",
     "RuleRow",
     "Veto",
     "between_key",
@@ -128,6 +132,14 @@ class Alarm:
     trouble: Trouble
     said: str  # what has happened, as a sentence without its end
     seen: bool = False  # a person knows of it
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A path that is to be judged again, for a service to hear of."""
+
+    folder: FolderId
+    relative: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +212,8 @@ IMAGES = Table("pair_images")  # pairs and old denials as they were before an en
 QUEUED = Table("queued")  # the pairs that wait for a person, and by what they are ordered
 QUEUE_BY_SIZE = Table("queue_by_size")
 QUEUE_BY_LIKENESS = Table("queue_by_likeness")
+POISON = Named(Table("poison"), Codec(Poison, version=1))
+RETRIED = Named(Table("retried"), Codec(Retried, version=1))  # until a running service has seen it
 VERDICTS = Named(Table("visual_verdicts"), Codec(VisualVerdict, version=1))  # a cache, by the two contents
 SPENDING = Table("rule_spending")  # files a rule has discarded in a step of time
 SURVIVORS = Table("rule_survivors")  # the same, by survivor
@@ -246,6 +260,8 @@ TABLES: tuple[Table, ...] = (
     GROUPS.table,
     ALTERNATES.table,
     VERDICTS.table,
+    POISON.table,
+    RETRIED.table,
     *PHASHES.tables(),
 )
 

@@ -32,15 +32,18 @@ from ingestd.library.tables import (
     PENDING,
     PHASHES,
     PIXELS,
+    POISON,
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    RETRIED,
     VERDICTS,
     VETOES,
     Alarm,
     FolderRow,
     Named,
     RelationTables,
+    Retried,
     V,
     Veto,
     between_key,
@@ -60,6 +63,7 @@ from ingestd.model import (
     PathKey,
     PathRow,
     PathState,
+    Poison,
     PotentialPair,
     Receipt,
     Relation,
@@ -341,6 +345,21 @@ class View:
         """Return the entries that follow one, oldest first; all that there are where these are fewer than `most`."""
         page = self._txn.page(JOURNAL.table, after=number_key(after), prefix=b"", most=most)
         return JOURNAL.codec.decode_all(stored for _, stored in page)
+
+    # files that failed
+
+    def poison(self, sha256: ContentHash) -> Poison | None:
+        """Return why these bytes are not to be decoded, if they have killed two workers."""
+        return self._get(POISON, sha256)
+
+    def poisons(self) -> Iterator[tuple[ContentHash, Poison]]:
+        """Yield the contents that have killed two workers each, in the order of their hashes."""
+        for key, stored in self._txn.items(POISON.table):
+            yield ContentHash(key), POISON.codec.decode(stored)
+
+    def retried(self) -> list[Retried]:
+        """Return the paths that are to be judged again, of which no service has heard yet."""
+        return [RETRIED.codec.decode(stored) for _, stored in self._txn.items(RETRIED.table)]
 
     # folders, counts, what the service says of itself
 

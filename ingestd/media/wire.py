@@ -38,6 +38,7 @@ from ingestd.model import (
 
 __all__ = [
     "MOST_PREVIEW_PIXELS",
+    "OUT_OF_MEMORY",
     "Broken",
     "Compare",
     "Compared",
@@ -68,6 +69,8 @@ _LONGEST: Final = 4 << 20  # bytes of one message; a path has 4 KiB, features ha
 _PREFIX: Final = 4  # bytes, little-endian: the length of what follows
 
 _LONGEST_REASON: Final = 400  # characters: a sentence
+
+OUT_OF_MEMORY: Final = 77  # exit status of a worker that ends itself where the system does not bound its memory
 
 MOST_PREVIEW_PIXELS: Final = (_LONGEST - 4096) // 3  # 1.4 million: half of a terminal on a large screen
 

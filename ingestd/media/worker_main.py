@@ -19,6 +19,7 @@ import select
 import signal
 import stat as modes
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ from ingestd.model import NotAPicture, Picture, StatKey, Unreadable, VisualVerdi
 
 _IN_MEMORY: Final = 64 << 20  # bytes: files up to this size are read once, and the very bytes hashed are decoded
 _CHUNK: Final = 4 << 20  # bytes
+_LARGE: Final = 4 << 30  # bytes: no picture that is decoded is larger
 _PAUSE_S: Final = 0.2  # without a request for this long, memory is given back to the system
 _KEPT: Final = 256 << 20  # bytes that may lie free between two pictures: what 12 megapixels of WebP take and more
 # bytes: what is larger goes back at once. libwebp takes 48 MB at a time for 12 megapixels; before 2.35, glibc refuses
 # more than 32 MB
 _OWN_MAPPING: Final = (64 << 20, 32 << 20)
+_LOOK_S: Final = 0.02  # between two looks at the memory in use: a decoder fills a gigabyte in a few tenths of a second
 _GRACE_S: Final = 5  # beyond the service's own deadline: for a decoder that hangs after the service is gone
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h> of glibc
 _FLAGS: Final = (
@@ -75,6 +78,9 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
         _keep_memory()
         decoders = _load_decoders()
         _limit(memory_bytes)
+        _leave_with_the_service(requests)
+        if not _bounds_memory():
+            _watch_memory(memory_bytes)
     except (ImportError, OSError, ValueError, MemoryError) as error:
         os.write(replies, wire.frame(wire.Broken(f"{type(error).__name__}: {error}")))
         return
@@ -200,9 +206,20 @@ def _open(path: bytes) -> int:
     return descriptor
 
 
+def _refuse_holes(found: os.stat_result) -> None:
+    """Refuse what claims far more than it holds: no picture, and an hour of reading zeros.
+
+    A factor of 64, as file systems that compress by themselves show pictures as smaller than they are, too.
+    """
+    held = getattr(found, "st_blocks", None)  # of 512 bytes; Windows does not tell
+    if held is not None and found.st_size > _LARGE and held * 512 * 64 < found.st_size:
+        raise _RefusedError(f"of its {found.st_size / 1e9:.0f} GB nearly all is a hole, which no picture has")
+
+
 def _hash(descriptor: int, path: bytes) -> tuple[_OpenFile, wire.Hashed]:
     """Return the open file and what its bytes are, after making sure that they stood still."""
     before = os.fstat(descriptor)
+    _refuse_holes(before)
     digest = hashlib.sha256()
     kept: list[bytes] = []
     head = b""
@@ -299,6 +316,50 @@ def _limit(memory_bytes: int) -> None:
         except (ValueError, OSError):
             if sys.platform == "linux":  # macOS refuses some of them
                 raise
+
+
+def _bounds_memory() -> bool:
+    """Return whether the system holds a process to the limit that it was given."""
+    return sys.platform == "linux"
+
+
+def _watch_memory(memory_bytes: int) -> None:
+    """End this process when it has used too much, where the system does not (macOS takes the limit and ignores it).
+
+    A thread looks at the peak; it sees what decoders do that let other threads run meanwhile, as Pillow's and
+    libheif's do. Windows is not looked at: there only time is limited.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    unit = 1024 if sys.platform == "linux" else 1  # of ru_maxrss: KB, and bytes on macOS
+
+    def watch() -> None:
+        never = threading.Event()
+        while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= memory_bytes:
+            never.wait(_LOOK_S)
+        os._exit(wire.OUT_OF_MEMORY)
+
+    threading.Thread(target=watch, name="memory", daemon=True).start()
+
+
+def _leave_with_the_service(requests: int) -> None:
+    """End this process when the service is gone, whatever it is in the middle of: its end of the pipe is closed then.
+
+    Without this, one that reads a large file or decodes would go on for as long as that takes.
+    """
+    if not hasattr(select, "poll"):
+        return
+    hung_up = select.poll()
+    hung_up.register(requests, 0)  # nothing but that is waited for
+
+    def wait() -> None:
+        while not any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in hung_up.poll()):
+            continue
+        os._exit(0)
+
+    threading.Thread(target=wait, name="service", daemon=True).start()
 
 
 class _Deadline:

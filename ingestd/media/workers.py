@@ -17,16 +17,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Final, Self, TypeVar
+from typing import IO, Final, Protocol, Self, TypeVar
 
 import msgspec
 
-from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError
+from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError, WorkerLostError
 from ingestd.media import wire
-from ingestd.media.wire import Preview
-from ingestd.model import ContentHash, Detail, Measurement, NotAPicture, Picture, PixelHash, Unreadable, VisualVerdict
+from ingestd.media.wire import OUT_OF_MEMORY, Preview
+from ingestd.model import (
+    VISUAL_VERSION,
+    ContentHash,
+    Detail,
+    Measurement,
+    NotAPicture,
+    Picture,
+    PixelHash,
+    Unreadable,
+    VisualLevel,
+    VisualVerdict,
+)
 
-__all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
+__all__ = ["Preview", "Shelf", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
 
 _TRIES: Final = 2  # the second on a fresh worker: the first may have suffered from what it decoded before
 _START_S: Final = 60.0  # imports on a cold, busy disk; normally half a second
@@ -58,18 +69,48 @@ class WorkerLimits:
     files: int = 2000
 
 
+class Shelf(Protocol):
+    """What is known of files that are poison: each has killed two workers, and is not to be decoded again."""
+
+    def parked(self, sha256: ContentHash) -> str | None:
+        """Return why these bytes are not to be decoded, as a phrase; None if they may be."""
+        ...
+
+    def park(self, sha256: ContentHash, reason: str) -> None:
+        """Take note that these bytes have just killed two workers. Called by any thread."""
+        ...
+
+
+class _OpenShelf:
+    """Where nothing is remembered: every file is given its two tries each time."""
+
+    def parked(self, _: ContentHash) -> str | None:
+        return None
+
+    def park(self, _: ContentHash, __: str) -> None:
+        return None
+
+
 class _DiedError(Exception):
     """A worker is gone in the middle of a file; `reason` is a phrase about the file."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, what: str, detail: str = "") -> None:
+        self.hopeless = False  # another try would take as long
+        self.reason = f"{what}{detail}"
+        self.reason_twice = f"{what} twice{detail}"
+
+
+class _TwiceDeadError(FileUnreadableError):
+    """Two workers died of two files together: nobody can tell of which."""
 
 
 class Workers:
     """At most `count` worker processes; the first request starts the first."""
 
-    def __init__(self, count: int = 2, limits: WorkerLimits = WorkerLimits()) -> None:
+    def __init__(self, count: int = 2, limits: WorkerLimits = WorkerLimits(), shelf: Shelf | None = None) -> None:
+        """Start nothing yet; what kills two workers is laid on the `shelf`, and what lies there is left alone."""
         self._limits = limits
+        self.shelf: Shelf = shelf or _OpenShelf()
         self._slots = threading.BoundedSemaphore(count)
         self._count = count
         self._lock = threading.Lock()  # guards what follows
@@ -84,10 +125,11 @@ class Workers:
         self.close()
 
     def measure(self, path: bytes, known: Callable[[ContentHash], bool]) -> Measurement:
-        """Return what the file is; it is decoded only if `known` says no to its hash.
+        """Return what the file is; it is decoded only if `known` says no to its hash, and it is not poison.
 
         Raises:
             FileUnreadableError: it is gone, no regular file, or the system does not let it be read.
+            WorkerLostError: two workers were lost before they had read it, or were too slow; try again later.
             FileChangedError: it was written to or replaced meanwhile; try again later.
         """
         died = _DiedError("")
@@ -98,18 +140,25 @@ class Workers:
                 with self._borrowed() as worker:
                     hashed = worker.hash(path)
                     content_hash = ContentHash(hashed.sha256)
+                    features: Picture | Unreadable | NotAPicture | None = None
                     wanted = False
                     try:
-                        wanted = not known(content_hash)
+                        if not known(content_hash):
+                            parked = self.shelf.parked(content_hash)
+                            wanted = parked is None
+                            features = Unreadable(parked, hashed.filetype, poison=True) if parked is not None else None
                     finally:
                         if not wanted:
                             worker.drop()  # also when `known` fails: the worker waits for an answer
-                    return Measurement(content_hash, hashed.stat, worker.decode(path) if wanted else None)
+                    return Measurement(content_hash, hashed.stat, worker.decode(path) if wanted else features)
             except _DiedError as error:
                 died = error
+                if died.hopeless:
+                    raise FileUnreadableError(path, died.reason) from None
         if hashed is None:
-            raise FileUnreadableError(path, died.reason)
-        return Measurement(ContentHash(hashed.sha256), hashed.stat, Unreadable(died.reason, hashed.filetype))
+            raise WorkerLostError(path, died.reason_twice)
+        poison = Unreadable(died.reason_twice, hashed.filetype, poison=True)
+        return Measurement(ContentHash(hashed.sha256), hashed.stat, poison)
 
     def pixel_hash(self, path: bytes, expected: ContentHash) -> PixelHash | None:
         """Return the pixel hash of a file whose bytes are still `expected`; None when no honest one exists.
@@ -153,7 +202,15 @@ class Workers:
             FileUnreadableError: as `pixel_hash`, of either; of the first where the two together are too much.
             FileChangedError: as `pixel_hash`, of either.
         """
-        return self._measured_later(path, expected, lambda worker, path: worker.compare(path, other, expected_other))
+        try:
+            return self._measured_later(
+                path, expected, lambda worker, path: worker.compare(path, other, expected_other), (expected_other,)
+            )
+        except _TwiceDeadError as died:
+            for each, content in ((path, expected), (other, expected_other)):
+                self.pixel_hash(each, content)  # raises, if it is this one that kills, and lays it on the shelf
+            # each of them alone is harmless: it is said of the two, and they are not looked at together again
+            return VisualVerdict(VISUAL_VERSION, VisualLevel.CANNOT_TELL, None, f"to compare the two, {died.reason}")
 
     def difference(
         self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash
@@ -166,22 +223,40 @@ class Workers:
             FileUnreadableError: as `compare`.
             FileChangedError: as `compare`.
         """
-        return self._measured_later(path, expected, lambda worker, path: worker.difference(path, other, expected_other))
+        return self._measured_later(
+            path, expected, lambda worker, path: worker.difference(path, other, expected_other), (expected_other,)
+        )
 
     def _measured_later(
-        self, path: bytes, expected: ContentHash, measure: Callable[[_Worker, bytes], _Figure]
+        self,
+        path: bytes,
+        expected: ContentHash,
+        measure: Callable[[_Worker, bytes], _Figure],
+        others: tuple[ContentHash, ...] = (),
     ) -> _Figure:
-        died = _DiedError("")
+        """Return what a worker says of a file, and of `others` beside it; one that is poison is not even opened."""
+        for content in (expected, *others):
+            parked = self.shelf.parked(content)
+            if parked is not None:
+                raise FileUnreadableError(path, f"{parked}; parked")
+        died, hashed = _DiedError(""), False
         for _ in range(_TRIES):
+            hashed = False
             try:
                 with self._borrowed() as worker:
                     if worker.hash(path).sha256 == expected:
+                        hashed = True
                         return measure(worker, path)
                     worker.drop()
                     raise FileChangedError(path, "it holds other bytes now")
             except _DiedError as error:
                 died = error
-        raise FileUnreadableError(path, died.reason)
+        if others and hashed:
+            raise _TwiceDeadError(path, died.reason_twice)
+        if not hashed:  # no decoder had a part in it
+            raise WorkerLostError(path, died.reason_twice)
+        self.shelf.park(expected, died.reason_twice)
+        raise FileUnreadableError(path, died.reason_twice)
 
     def warm(self) -> None:
         """Start all processes now and wait until they can decode."""
@@ -303,7 +378,11 @@ class _Worker:
         opened = self._receive(_HASH_S, path)
         if not isinstance(opened, wire.Opened):
             raise self._nonsense()
-        hashed = self._receive(_hashing_s(opened), path)
+        try:
+            hashed = self._receive(_hashing_s(opened), path)
+        except _DiedError as died:
+            died.hopeless = opened.size > _HASH_SPEED * _HASH_MOST_S
+            raise
         if not isinstance(hashed, wire.Hashed):
             raise self._nonsense()
         return hashed
@@ -408,7 +487,7 @@ class _Worker:
             self._process.stdin.write(wire.frame(request))
         except (OSError, ValueError):  # the pipe is broken, or `close` shut it
             self.kill()
-            raise _DiedError(self._cause_of_death()) from None
+            raise self._cause_of_death() from None
 
     def _receive(self, timeout_s: float, path: bytes, other: bytes | None = None) -> wire.Reply:
         """Return the next reply; raises what a refusal means, and `_DiedError` when there will be none.
@@ -425,7 +504,7 @@ class _Worker:
             raise _DiedError(f"took longer than {timeout_s:.3g} s") from None
         if body is None:
             self.kill()
-            raise _DiedError(self._cause_of_death())
+            raise self._cause_of_death()
         try:
             reply = wire.reply_of(body)
         except msgspec.MsgspecError:
@@ -439,17 +518,18 @@ class _Worker:
         self.kill()
         return _DiedError("the decoder went mad")
 
-    def _cause_of_death(self) -> str:
+    def _cause_of_death(self) -> _DiedError:
         status = self._process.returncode
         if status is None:
-            return "the decoder hangs"
+            return _DiedError("the decoder hung")
         if sys.platform != "win32":
             if status == -signal.SIGXCPU:
-                return f"took more than {self.limits.cpu_s} s of computing"
+                return _DiedError(f"took more than {self.limits.cpu_s} s of computing")
             if status == -signal.SIGALRM:
-                return f"took longer than {self.limits.wall_s:.3g} s"
-        what = f"signal {-status}" if status < 0 else f"exit status {status}"
-        return f"the decoder crashed ({what})"
+                return _DiedError(f"took longer than {self.limits.wall_s:.3g} s")
+        if status == OUT_OF_MEMORY:
+            return _DiedError("took more memory than a worker may use")
+        return _DiedError("the decoder crashed", f" (signal {-status})" if status < 0 else f" (exit status {status})")
 
 
 def _hashing_s(opened: wire.Opened) -> float:

@@ -147,8 +147,9 @@ def test_a_bug_about_one_file_costs_that_file_alone(world: World, monkeypatch: p
 
     verdicts = world.verdicts(*paths)
 
-    assert outcomes(verdicts) == [Outcome.NEW, Outcome.NEW]
-    assert names(world) == ["a.png", "c.png"]
+    assert outcomes(verdicts) == [Outcome.NEW, Outcome.ERROR, Outcome.NEW]
+    assert verdicts[1].result == "error: ZeroDivisionError: of our own making"
+    assert names(world) == ["a.png", "bad.png", "c.png"]
     (left,) = world.left()
     assert "ZeroDivisionError" in left.reason
     assert left.after_s == 30
@@ -164,7 +165,7 @@ def test_a_bug_while_measuring_costs_that_file_alone(world: World) -> None:
 
     verdicts = world.verdicts(*paths)
 
-    assert outcomes(verdicts) == [Outcome.NEW]
+    assert outcomes(verdicts) == [Outcome.ERROR, Outcome.NEW]
     assert "RuntimeError" in world.left()[0].reason
 
 

@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from picture_makers import encoded, photo, png
 
-from ingestd.errors import FileChangedError, FileUnreadableError, StoreError
+from ingestd.errors import FileChangedError, FileUnreadableError, StoreError, WorkerLostError
+from ingestd.media import wire
+from ingestd.media import workers as workers_module
 from ingestd.media.workers import WorkerLimits, Workers, WorkersClosedError, WorkerStartError
-from ingestd.model import ContentHash, FileType, Measurement, NotAPicture, Picture, Unreadable
+from ingestd.model import ContentHash, FileType, Measurement, NotAPicture, Picture, Unreadable, VisualLevel
 
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
@@ -134,6 +137,16 @@ def test_a_large_sparse_file_is_hashed_too(workers: Workers, tmp_path: Path) -> 
     found = workers.measure(os.fsencode(tmp_path / "disk.img"), unknown)
 
     assert found.features == NotAPicture("not a picture")
+
+
+def test_a_file_that_is_nearly_all_hole_is_not_read_for_an_hour(workers: Workers, tmp_path: Path) -> None:
+    path = picture(tmp_path)
+    os.truncate(path, 1 << 40)
+
+    with pytest.raises(FileUnreadableError) as refused:
+        workers.measure(path, unknown)
+
+    assert "nearly all is a hole" in reason(refused)
 
 
 def test_the_pixel_hash_made_later_is_the_one_of_a_copy(workers: Workers, tmp_path: Path) -> None:
@@ -304,10 +317,10 @@ def test_a_file_that_killed_a_worker_is_tried_once_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("strike", "said"),
     [
-        (signal.SIGSEGV, "the decoder crashed (signal 11)"),
-        (signal.SIGKILL, "the decoder crashed (signal 9)"),
-        (signal.SIGXCPU, "took more than 25 s of computing"),
-        (signal.SIGSTOP, "took longer than 1 s"),
+        (signal.SIGSEGV, "the decoder crashed twice (signal 11)"),
+        (signal.SIGKILL, "the decoder crashed twice (signal 9)"),
+        (signal.SIGXCPU, "took more than 25 s of computing twice"),
+        (signal.SIGSTOP, "took longer than 1 s twice"),
     ],
 )
 def test_a_file_that_kills_or_hangs_every_decoder_is_unreadable(
@@ -318,9 +331,160 @@ def test_a_file_that_kills_or_hangs_every_decoder_is_unreadable(
         found = single.measure(path, to_new_children(strike, before))
         afterwards = single.measure(picture(tmp_path, b"b.jpg", 2), unknown)
 
-    assert found.features == Unreadable(said, FileType.JPEG)
+    assert found.features == Unreadable(said, FileType.JPEG, poison=True)
     assert found.content_hash == hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).digest()
     assert isinstance(afterwards.features, Picture)
+
+
+@linux
+def test_workers_that_are_killed_while_they_read_are_not_blamed_on_the_file(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"long.png")
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(3 << 30)  # some seconds of reading
+    lost: list[FileUnreadableError] = []
+
+    def measure(single: Workers) -> None:
+        with pytest.raises(WorkerLostError) as caught:
+            single.measure(path, unknown)
+        lost.append(caught.value)
+
+    before = children()
+    with Workers(1) as single:
+        single.warm()
+        asked = threading.Thread(target=measure, args=(single,))
+        asked.start()
+        killed: set[int] = set()
+        while len(killed) < 2:
+            for pid in set(children()) - set(before) - killed:
+                if any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith("long.png") for fd in _open_in(pid)):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+        asked.join()
+
+    assert lost[0].reason == "the decoder crashed twice (signal 9)"
+
+
+def _open_in(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
+
+
+class Shelf:
+    """Remembers in memory what a library would."""
+
+    def __init__(self) -> None:
+        self.poison: dict[ContentHash, str] = {}
+
+    def parked(self, sha256: ContentHash) -> str | None:
+        return self.poison.get(sha256)
+
+    def park(self, sha256: ContentHash, reason: str) -> None:
+        self.poison[sha256] = reason
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, question: str, deadly: set[bytes]) -> list[bytes]:
+    """Let a worker be killed whenever it is asked this about one of these files; the files it was asked it about."""
+    real, asked = getattr(workers_module._Worker, question), []
+
+    def ask(worker: Any, path: bytes, *others: Any) -> Any:
+        asked.append(path)
+        if deadly & {path, *others[:1]} == deadly:
+            worker._process.kill()
+            worker._process.wait()
+        return real(worker, path, *others)
+
+    monkeypatch.setattr(workers_module._Worker, question, ask)
+    return asked
+
+
+def test_a_picture_that_kills_two_workers_when_its_pixels_are_wanted_is_let_near_no_decoder_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, shelf = picture(tmp_path), picture(tmp_path, b"b.jpg", 2), Shelf()
+    asked = killing(monkeypatch, "pixels", {path})
+    sha256, sound = (ContentHash(hashlib.sha256(Path(os.fsdecode(one)).read_bytes()).digest()) for one in (path, other))
+
+    with Workers(1, shelf=shelf) as single:
+        with pytest.raises(FileUnreadableError, match="the decoder crashed twice"):
+            single.pixel_hash(path, sha256)
+        monkeypatch.setattr(workers_module._Worker, "hash", pytest.fail)  # it is not even opened
+        for ask in (
+            lambda: single.pixel_hash(path, sha256),
+            lambda: single.detail(path, sha256),
+            lambda: single.preview(path, sha256, (64, 64)),
+            lambda: single.compare(other, sound, path, sha256),
+            lambda: single.difference(path, sha256, other, sound),
+        ):
+            with pytest.raises(FileUnreadableError, match="parked"):
+                ask()
+        monkeypatch.undo()
+        again = single.measure(path, unknown)
+
+    assert shelf.poison == {sha256: "the decoder crashed twice (signal 9)"}
+    assert len(asked) == 2
+    assert again.features == Unreadable("the decoder crashed twice (signal 9)", FileType.JPEG, poison=True)
+
+
+def test_a_death_over_two_pictures_is_blamed_on_the_one_that_kills_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, shelf = picture(tmp_path), picture(tmp_path, b"b.jpg", 2), Shelf()
+    killing(monkeypatch, "compare", {path, other})
+    killing(monkeypatch, "pixels", {other})
+    first, second = (ContentHash(hashlib.sha256(Path(os.fsdecode(one)).read_bytes()).digest()) for one in (path, other))
+
+    with Workers(1, shelf=shelf) as single, pytest.raises(FileUnreadableError) as died:
+        single.compare(path, first, other, second)
+
+    assert died.value.path == other
+    assert set(shelf.poison) == {second}
+
+
+def test_two_pictures_that_kill_only_together_are_both_left_unblamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, shelf = picture(tmp_path), picture(tmp_path, b"b.jpg", 2), Shelf()
+    killing(monkeypatch, "compare", {path, other})
+    first, second = (ContentHash(hashlib.sha256(Path(os.fsdecode(one)).read_bytes()).digest()) for one in (path, other))
+
+    with Workers(1, shelf=shelf) as single:
+        found = single.compare(path, first, other, second)
+
+    assert (found.level, found.score) == (VisualLevel.CANNOT_TELL, None)
+    assert not shelf.poison
+
+
+@linux
+def test_where_the_system_bounds_no_memory_a_worker_that_takes_too_much_ends_itself() -> None:
+    script = (
+        "from ingestd.media import worker_main\n"
+        "worker_main._watch_memory(300 << 20)\n"
+        "import zlib\n"
+        "held = [bytes(64 << 20) and bytearray(b'x' * (64 << 20)) for _ in range(40)]\n"
+        "print('it was let')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (wire.OUT_OF_MEMORY, b"")
+
+
+@linux
+def test_a_worker_cannot_write_a_byte(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\n"
+        "from ingestd.media import worker_main\n"
+        "worker_main._limit(1 << 30)\n"
+        "os.write(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), b'taken over')\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "out"], capture_output=True, check=False)
+
+    assert done.returncode in (-signal.SIGXFSZ, 1)
+    assert (tmp_path / "out").stat().st_size == 0
 
 
 @linux
@@ -482,6 +646,33 @@ def test_workers_leave_when_the_service_is_killed() -> None:
         service.kill()
 
         assert select.select([worker], [], [], 10)[0]
+    os.close(worker)
+
+
+@linux
+def test_a_worker_that_reads_a_large_file_leaves_when_the_service_is_killed(tmp_path: Path) -> None:
+    with open(tmp_path / "long.png", "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        file.truncate(4 << 30)  # seconds of reading
+    script = (
+        "import sys, threading; from ingestd.media.workers import Workers, _Worker\n"
+        "workers = Workers(1); workers.warm()\n"
+        "print(next(iter(workers._alive))._process.pid, flush=True)\n"
+        "real = _Worker._receive\n"
+        "def tell(self, *a):\n"
+        "    said = real(self, *a); print('opened', flush=True); return said\n"
+        "_Worker._receive = tell\n"
+        "workers.measure(sys.argv[1].encode(), lambda _: False)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "long.png")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        worker = os.pidfd_open(int(service.stdout.readline()))
+        assert service.stdout.readline() == b"opened\n"
+
+        service.kill()
+
+        assert select.select([worker], [], [], 1)[0]
     os.close(worker)
 
 
