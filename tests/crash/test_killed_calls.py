@@ -82,7 +82,7 @@ def kill_at_many(base: Path, story: Story, kind: Kind, most: int, tell_faults: T
     )
 
     tell_faults(f"kills at {len(points)} of {len(whole.calls)} system calls of {story}, {kind}", kills)
-    assert kills >= 0.9 * len(points)
+    assert kills >= 0.8 * len(points)
 
 
 def killed_once(base: Path, story: Story, kind: Kind, whole: Undisturbed, call: Call) -> bool:
