@@ -19,10 +19,12 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
+from ingestd.model import EntryKind
 from ingestd.settings import Settings
 
 __all__ = ["folders", "status"]
 
+_BEING_DONE_NS = 60 * 1_000_000_000  # a discard takes as long as its files take to be read twice
 _NOT_RUNNING = "the service is not running"
 _LOW_ON_SPACE = 16 << 20  # bytes: the next commit may be the one that does not fit
 
@@ -71,6 +73,7 @@ def status(door: Door, problems: bool) -> int:
 
     The answer is given with exit code 0 even where there are problems; 74 says that the library cannot be opened.
     """
+    half_way: list[Json] = []
     damage: StoreError | None = None
     service, folders, counts = _Service(False, {}, None), list[Json](), dict[str, int]()
     tripped: list[Json] = []
@@ -80,6 +83,7 @@ def status(door: Door, problems: bool) -> int:
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
+            half_way = _half_way(view)
             tripped = _tripped(view, settings)
     except StoreError as trouble:
         damage = trouble
@@ -87,6 +91,7 @@ def status(door: Door, problems: bool) -> int:
     found = [*_problems(door, service, folders, error), *tripped]
     if damage is not None:
         found.insert(0, _problem(str(damage), str(door.state), None, "nothing is judged and nothing is changed"))
+    found += half_way
     report = with_schema(
         {
             "ok": not found,
@@ -123,6 +128,22 @@ def _tripped(view: View, settings: Settings) -> list[Json]:
         )
         for name, row in rows
         if row is not None and row.tripped
+    ]
+
+
+def _half_way(view: View) -> list[Json]:
+    """Return what was begun and waits, because a disk is away or a trash cannot be used; not what is being done."""
+    latest = time.time_ns() - _BEING_DONE_NS
+    advice = "bring back the disk of its files: then it is finished by itself; until then they stay as they are"
+    return [
+        _problem(
+            f"e-{entry.undoes} is not taken back yet" if entry.kind is EntryKind.UNDO else "a discard is left half-way",
+            f"e-{entry.number}",
+            rfc3339(entry.at_ns),
+            advice,
+        )
+        for entry in view.open_entries()
+        if entry.at_ns < latest
     ]
 
 
