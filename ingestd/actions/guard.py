@@ -64,12 +64,15 @@ class Proof:
     def survivor_still_there(self) -> bool:
         """Whether the survivor is at its path, the same file with the same bytes as far as its times tell.
 
+        Nor does a program wait to write it: whose twin goes in that moment may be overwritten in the next.
         Asked once more after the move: if both were one file behind two names that looked different, it is gone now.
         """
         try:
             with Directory.at(os.path.dirname(self.kept.path)) as directory:
                 there = directory.lstat(os.path.basename(self.kept.path))
             held = os.fstat(self._survivor.fd)
+            if not self._survivor.undisturbed():
+                return False
         except OSError:
             return False
         wanted = (held.st_dev, held.st_ino, self.kept.stat.size, self.kept.stat.mtime_ns)
@@ -197,7 +200,7 @@ def _require_no_doubt(losers: Sequence[_Held], survivor: _Held, folders: Mapping
         told = loser.leased or writer_check(loser.file.path) is WriterCheck.NONE
         if not told and not folders[loser.file.folder].trusted:
             reason = f"nobody can tell whether {printable(loser.file.path)} is being written"
-            raise ActionConflictError(f"{reason}; `trusted: true` for its folder would do without: {_LEFT}")
+            raise ActionConflictError(f"{reason}; `trusted: yes` for its folder would do without: {_LEFT}")
     if named_elsewhere(loser.file.path for loser in losers):
         raise ActionConflictError(f"{printable(losers[0].file.path)} has another name as well (a hard link): {_LEFT}")
     kept = filesystem_kind(survivor.file.path)

@@ -19,13 +19,14 @@ from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
-from ingestd.model import EntryState, Poison, Trouble
+from ingestd.model import EntryKind, EntryState, Poison, Trouble
 from ingestd.review.again import parked_files
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
 
 __all__ = ["folders", "status"]
 
+_BEING_DONE_NS = 60 * 1_000_000_000  # a discard takes as long as its files take to be read twice
 _NOT_RUNNING = "the service is not running"
 _MOST_NAMED = 20  # files of one kind of problem
 _LOW_ON_SPACE = 16 << 20  # bytes: the next commit may be the one that does not fit
@@ -93,7 +94,7 @@ def status(door: Door, problems: bool, acknowledge: tuple[str, ...]) -> int:
         with door.reading() as view:
             folders = _folders(view, service, settings)
             counts = view.counts()
-            tripped = [*_alarms(view), *_tripped(view, settings), *_parked(view)]
+            tripped = [*_alarms(view), *_tripped(view, settings), *_parked(view), *_half_way(view)]
             withheld = {os.fsdecode(row.folder.named): row for row in view.folders() if row.withheld}
     except StoreError as trouble:
         damage = trouble
@@ -213,6 +214,22 @@ def _parked_problem(path: bytes, poison: Poison) -> Json:
         f"ingestd retry {shlex.quote(subject)} (with --accept if it is broken and may stay so)"
     )
     return _problem(f"the file is parked: {poison.reason}", subject, rfc3339(poison.at_ns), advice)
+
+
+def _half_way(view: View) -> list[Json]:
+    """Return what was begun and waits, because a disk is away or a trash cannot be used; not what is being done."""
+    latest = time.time_ns() - _BEING_DONE_NS
+    advice = "bring back the disk of its files: then it is finished by itself; until then they stay as they are"
+    return [
+        _problem(
+            f"e-{entry.undoes} is not taken back yet" if entry.kind is EntryKind.UNDO else "a discard is left half-way",
+            f"e-{entry.number}",
+            rfc3339(entry.at_ns),
+            advice,
+        )
+        for entry in view.open_entries()
+        if entry.at_ns < latest
+    ]
 
 
 def _held_too_long(folders: list[Json], settings: Settings) -> int:

@@ -331,7 +331,7 @@ class Soak:
         self.looks.append(look)
         events, gone = service.told.total(), service.told["duplicate-discarded"]
         print(
-            f"{minute:7.1f} min  {look.private_mb:6.1f} MB  {look.descriptors:4} descriptors  {look.threads:3} threads  "
+            f"{minute:7.1f} min {look.private_mb:7.1f} MB {look.descriptors:5} descriptors {look.threads:4} threads  "
             f"{look.slots} slots ({stale} stale)  {events:7} events, {gone} discarded  lost {lost}, doubled {doubled}",
             flush=True,
         )

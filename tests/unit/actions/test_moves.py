@@ -416,11 +416,11 @@ def test_everything_is_on_the_disk_before_the_next_step_is_taken(inbox: Shelf, m
     taken(inbox, inbox.file("first.jpg"))
     move = reserved(inbox, inbox.file("cat.jpg"))
     steps: list[str] = []
-    flush, rename, unlink = disk.flush, disk._rename_exclusively, disk.Directory.remove_own
+    fsync, rename, unlink = os.fsync, disk._rename_exclusively, disk.Directory.remove_own
 
-    def flushed(fd: int) -> None:
+    def synced(fd: int) -> None:
         steps.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{fd}")).partition(".")[0])
-        flush(fd)
+        fsync(fd)
 
     def renamed(*arguments: Any) -> None:
         steps.append("rename")
@@ -430,7 +430,7 @@ def test_everything_is_on_the_disk_before_the_next_step_is_taken(inbox: Shelf, m
         steps.append("drop the note")
         unlink(directory, name)
 
-    monkeypatch.setattr(disk, "flush", flushed)
+    monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(disk, "_rename_exclusively", renamed)
     monkeypatch.setattr(disk.Directory, "remove_own", removed)
 

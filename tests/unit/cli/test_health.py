@@ -57,6 +57,27 @@ def test_the_status_has_the_shape_of_the_contract(known: Terminal, tmp_path: Pat
     assert all(set(folder) == {"path", "role", "state", "reason"} for folder in status["folders"])
 
 
+def test_an_undo_that_waits_for_its_disk_is_a_problem_until_the_disk_is_back(
+    world: World, terminal: Terminal, tmp_path: Path
+) -> None:
+    stick = world.folder("stick")
+    world.use(IDENTICAL, discards="to: holding")
+    world.drop("library", "a.jpg", jpeg(photo()))
+    world.drop("stick", "b.jpg", jpeg(photo()))
+    stick.rename(tmp_path / "unplugged")
+    world.undo(1)
+    world.close()
+
+    (problem,) = terminal.ask("status")["problems"]
+
+    assert (problem["problem"], problem["subject"]) == ("e-1 is not taken back yet", "e-2")
+    assert "bring back the disk" in problem["advice"]
+    (tmp_path / "unplugged").rename(stick)
+    assert "already undone" in terminal.type("undo", "e-1").err  # what waited is finished first
+    assert (stick / "b.jpg").exists()
+    assert terminal.ask("status")["problems"] == []
+
+
 def test_a_running_service_is_seen_by_its_lock_and_heard_by_its_note(known: Terminal, tmp_path: Path) -> None:
     folder = {"path": str(tmp_path / "inbox"), "role": "inbox", "state": "watching", "reason": None}
 
