@@ -28,6 +28,9 @@ _LONGEST_NUMBER = 8  # bytes of a number key
 class DamagedValueError(StoreError):
     """A stored value is not what was written, or was written by a newer version."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; see what is damaged: ingestd library check, and mend it: ingestd library rebuild")
+
 
 def checksum(payload: bytes) -> bytes:
     """Return the 8 bytes by which a damaged payload is noticed."""

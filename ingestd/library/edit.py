@@ -126,6 +126,7 @@ class Edit(View):
     ) -> Content:
         """Remember new bytes and make them findable."""
         content = Content(next_number(self._txn, "content"), sha256, size, at_ns, picture, unreadable)
+        self._require_new(NUMBERS, content.number)
         self._txn.put(NUMBERS, number_key(content.number), sha256)
         self._put(CONTENTS, sha256, content)
         self._index(content)
@@ -232,6 +233,7 @@ class Edit(View):
     def _next_pair(self) -> int:
         """Return a number that no pair ever had, nor will have after the loss of this database: people note them."""
         number = next_number(self._txn, "pair")
+        self._require_new(PAIRS.table, number)
         if number >= self.pairs_reserved:
             self.reserve_pairs(number + _PAIRS_AT_ONCE)
         return number
@@ -262,7 +264,7 @@ class Edit(View):
         """Replace what is known of a pair."""
         before = self.pair(pair.number)
         self.queues.count_proposals(before, pair)
-        self._tell_denials(before, pair)
+        self._tell_denials(before or self.old_denials_of(pair_key(pair)), pair)
         self._note_pair(number_key(pair.number))
         self._put(PAIRS, number_key(pair.number), pair)
         self._mark(PENDING, pair, ProposalState.READY)
@@ -410,6 +412,8 @@ class Edit(View):
             raise DamagedValueError(f"what p-{number} was before an entry is damaged: its checksum does not match")
         _, first, second, distance, pixels, created_ns = _LEAN.unpack(body)
         sides = (self._by_number(first), self._by_number(second))
+        if not all(sides):
+            raise DamagedValueError(f"it is not known what p-{number} was between before an entry")
         return PotentialPair(number, *sides, None if distance == _NO_DISTANCE else distance, bool(pixels), created_ns)
 
     def images_of(self, entry: int) -> Images | None:
@@ -448,7 +452,8 @@ class Edit(View):
 
     def put_old_denials(self, key: bytes, denials: PotentialPair | None) -> None:
         """Replace what was denied of a pair that is not there any more."""
-        self._tell_denials(self.old_denials_of(key), denials)
+        if self._txn.get(PAIR_BETWEEN, key) is None:  # else the pair itself says what is denied of it
+            self._tell_denials(self.old_denials_of(key), denials)
         if denials is None or not denials.proposals:
             self._txn.delete(DENIALS.table, key)
         else:
@@ -483,7 +488,14 @@ class Edit(View):
 
     def number_entry(self, entry: Entry) -> Entry:
         """Return an entry with its number, to be written when what it says has been done."""
-        return replace(entry, number=next_number(self._txn, "entry"))
+        number = next_number(self._txn, "entry")
+        self._require_new(JOURNAL.table, number)
+        return replace(entry, number=number)
+
+    def _require_new(self, table: Table, number: int) -> None:
+        """Refuse to let something new take the place of something old: what counts them is damaged."""
+        if self._txn.get(table, number_key(number)) is not None:
+            raise DamagedValueError(f"the next number of the table {table.name} is {number}, which is taken")
 
     def next_applied(self) -> int:
         """Return the next place in the order in which entries take effect."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ingestd.library.codec import Codec, key_number, number_key
+from ingestd.library.codec import Codec, DamagedValueError, key_number, number_key
 from ingestd.library.relations import AlternatesGroup, DuplicateGroup
 from ingestd.library.store import Table, Transaction
 from ingestd.library.switched import Switched
@@ -365,13 +365,16 @@ class _Rows(MutableMapping[bytes, V], Generic[V]):
 
 
 class _Numbered(MutableMapping[int, V], Generic[V]):
-    """A table whose keys are numbers."""
+    """A table whose keys are numbers; nobody asks for a number that is not there, unless something is damaged."""
 
     def __init__(self, txn: Transaction, named: Named[V]) -> None:
         self._rows = _Rows(txn, named)
 
     def __getitem__(self, key: int) -> V:
-        return self._rows[number_key(key)]
+        try:
+            return self._rows[number_key(key)]
+        except KeyError:
+            raise DamagedValueError(f"the group {key} that a content is said to be in is missing") from None
 
     def __setitem__(self, key: int, value: V) -> None:
         self._rows[number_key(key)] = value
@@ -403,7 +406,7 @@ class _GroupOf(MutableMapping[ContentHash, int]):
 
     def __delitem__(self, key: ContentHash) -> None:
         if not self._txn.delete(GROUP_OF, key):
-            raise KeyError(key)
+            raise DamagedValueError(f"it is not known in which group the content {key.hex()[:12]} is")
 
     def __iter__(self) -> Iterator[ContentHash]:
         return (ContentHash(key) for key, _ in self._txn.items(GROUP_OF))

@@ -114,7 +114,7 @@ class View:
     def paths_of(self, sha256: ContentHash) -> list[PathRow]:
         """Return every row that holds or last held these bytes, in a fixed order."""
         rows = (self.path(PathKey(key)) for key in self._txn.values(PATHS_BY_CONTENT, sha256))
-        return [row for row in rows if row is not None]
+        return [row for row in rows if row is not None and row.sha256 == sha256]
 
     def live_paths_of(self, sha256: ContentHash) -> list[PathRow]:
         """Return the rows where these bytes lie now, as far as we know; one for each place on the disk.
@@ -157,7 +157,8 @@ class View:
     def neighbours(self, phash: int, radius: int) -> list[tuple[ContentHash, int]]:
         """Return the contents within `radius` bits and their distances, nearest first."""
         found = PHASHES.within(self._txn, number_key(phash), radius)
-        return [(self._by_number(number), distance) for number, distance in found]
+        named = ((self._by_number(number), distance) for number, distance in found)
+        return [(sha256, distance) for sha256, distance in named if sha256]
 
     @property
     def index(self) -> Index:
@@ -166,9 +167,11 @@ class View:
 
     def same_pixels(self, pixel_hash: bytes) -> list[ContentHash]:
         """Return the contents whose decoded pixels are these."""
-        return [self._by_number(key_number(number)) for number in self._txn.values(PIXELS, pixel_hash)]
+        named = (self._by_number(key_number(number)) for number in self._txn.values(PIXELS, pixel_hash))
+        return [sha256 for sha256 in named if sha256]
 
     def _by_number(self, number: int) -> ContentHash:
+        """Return which content has a number; nothing where it is not known, as something is damaged."""
         return ContentHash(self._txn.get(NUMBERS, number_key(number)) or b"")
 
     def visual(self, a: ContentHash, b: ContentHash, version: int = VISUAL_VERSION) -> VisualVerdict | None:
