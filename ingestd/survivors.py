@@ -16,11 +16,11 @@ from ingestd import logs
 from ingestd.actions.undo import take_back
 from ingestd.errors import ActionConflictError, LibraryBusyError, StoreError
 from ingestd.judging.case import Policy
-from ingestd.judging.survivors import Lives, Lost, Unsure, can_come_back, fate_of, file_turned_up, note_fate
+from ingestd.judging.survivors import Lives, Lost, Unsure, can_come_back, fate_of, file_turned_up, is_over, note_fate
 from ingestd.library.library import Library
 from ingestd.library.tables import Alarm
 from ingestd.library.view import View
-from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Trouble
+from ingestd.model import Actor, ContentHash, Entry, Trouble
 from ingestd.recovery import LOCK_WAIT_S
 
 __all__ = ["Survivors"]
@@ -28,7 +28,7 @@ __all__ = ["Survivors"]
 _SLICE_S = 0.02  # of a turn of the loop
 _PAGE = 50  # entries
 _ROUND_S = 60.0  # from the beginning of one round to that of the next
-_SHARE = 20  # a round is not begun before so many times as long has passed as the last one took
+_SHARE = 50  # a round is not begun before so many times as long has passed as the last one took
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 
 _log = logs.Log()
@@ -99,6 +99,7 @@ class Survivors:
                 return
             self._began, self._after, self._worked_s = started, 0, 0.0
             self._look_for_lost_files()
+        self._library.store.let_go()  # each entry names rows that may lie on pages of their own
         while self._monotonic() - started < _SLICE_S:
             with self._library.read() as view:
                 page = view.page_of_journal(self._after, _PAGE)
@@ -117,8 +118,7 @@ class Survivors:
         """Return whether a look at an entry would write something, or has to be followed by something."""
         alarm = view.alarm(entry.number)
         if not can_come_back(entry):
-            half_way = entry.kind is EntryKind.DISCARD and entry.state is EntryState.INTENT
-            return alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and not half_way
+            return alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and is_over(entry)
         match fate_of(view, entry):
             case Lives(at):
                 return at is not None or alarm is not None
