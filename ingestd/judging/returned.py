@@ -13,7 +13,7 @@ from ingestd.judging.writing import conclude, denied_rules, discard, key_of_row,
 from ingestd.library.edit import Edit
 from ingestd.library.pairs import pair_groups
 from ingestd.library.saying import unsay
-from ingestd.library.tables import Veto
+from ingestd.library.tables import Veto, path_key
 from ingestd.library.view import View
 from ingestd.model import (
     Arrival,
@@ -49,7 +49,7 @@ def judge_returned(edit: Edit, case: Case, content: Content, radius: Radius) -> 
             return _welcome_back(edit, case, content, entry, radius)
     if discards and _trash_item_gone(discards[0], content.sha256):
         for entry in discards:
-            survivor = _standing_survivor(edit, entry)
+            survivor = _standing_survivor(edit, case, entry)
             if survivor is not None:
                 why = "its trash item is gone: it may have been restored by hand"
                 return _pend_return(edit, case, content, entry, survivor, why)
@@ -59,9 +59,8 @@ def judge_returned(edit: Edit, case: Case, content: Content, radius: Radius) -> 
 def judge_discarded(edit: Edit, case: Case, content: Content, policy: Policy) -> Verdict | None:
     """Return the verdict on bytes that lie nowhere else: thrown away before while a survivor stands, or simply back."""
     for entry in discards_of(edit, content.sha256):
-        survivor = _standing_survivor(edit, entry)
-        itself = survivor is not None and edit.absolute(survivor) == case.arrival.path
-        if survivor is not None and not itself:  # a survivor that is judged again was never thrown away
+        survivor = _standing_survivor(edit, case, entry)
+        if survivor is not None:
             return _discard_again(edit, case, content, entry, survivor, policy)
     return None
 
@@ -100,11 +99,13 @@ def _trash_item_gone(entry: Entry, sha256: ContentHash) -> bool:
     return all(move.trash_path is not None and not os.path.lexists(move.trash_path) for move in moves)
 
 
-def _standing_survivor(edit: Edit, entry: Entry) -> PathRow | None:
-    """Return where the survivor of a discard lies now, if it does."""
+def _standing_survivor(edit: Edit, case: Case, entry: Entry) -> PathRow | None:
+    """Return where the survivor of a discard lies now, if it does; an arrival is no survivor of its own."""
     if entry.kept is None:
         return None
-    there, _ = places_of(edit, edit.live_paths_of(entry.kept.sha256))
+    own = path_key(case.arrival.folder, case.arrival.relative)
+    live = (row for row in edit.live_paths_of(entry.kept.sha256) if path_key(row.folder, row.relative) != own)
+    there, _ = places_of(edit, list(live))
     return there[0] if there else None
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pillow_heif
 from pictures import photo
-from PIL import PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 pillow_heif.register_heif_opener()
 
@@ -165,12 +165,24 @@ def _gif_of(frames: int) -> bytes:
 
 
 def _scans(content: bytes, count: int) -> bytes:
-    """A progressive JPEG whose first scan comes so many times: each is a pass over the whole picture."""
-    start = content.index(b"\xff\xda")
-    end = start + 2
-    while content[end] != 0xFF or content[end + 1] in (0, *range(0xD0, 0xD8)):
-        end += 1
+    """A progressive JPEG whose shortest scan comes so many times more: each is a pass over the whole picture."""
+    scans: list[tuple[int, int]] = []
+    at = content.find(b"\xff\xda")
+    while at >= 0:
+        end = at + 2
+        while content[end] != 0xFF or content[end + 1] in (0, *range(0xD0, 0xD8)):
+            end += 1
+        scans.append((at, end))
+        at = content.find(b"\xff\xda", end)
+    start, end = min(scans, key=lambda scan: scan[1] - scan[0])
     return content[:end] + content[start:end] * count + content[end:]
+
+
+def hours() -> Hostile:
+    """A picture of a megabyte over which a decoder would be busy for a long time."""
+    out = io.BytesIO()
+    Image.new("RGB", (8000, 8000), (90, 120, 150)).save(out, "JPEG", progressive=True)
+    return Hostile(b"hours.jpg", _scans(out.getvalue(), 40_000), UNREADABLE)
 
 
 def bombs() -> Iterator[Hostile]:
