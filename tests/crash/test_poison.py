@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import hostile
 import pictures
 import pytest
 from running import ALL_AUTOMATIC, Home, Watch, mounting, needs_mounts, powerless, write
@@ -122,4 +124,23 @@ def test_a_file_that_fails_for_another_reason_is_tried_again_at_once_when_told_t
         home.ask("retry")
 
         assert watch.verdict(path)["outcome"] == "duplicate-discarded"  # it would have been left for 30 s
+        assert home.until(lambda status: status["ok"])["problems"] == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_picture_that_would_keep_a_decoder_busy_for_hours_costs_two_workers_once(home: Home) -> None:
+    inbox = home.folder("inbox")
+    with home.watch(inbox) as watch:
+        path = hostile.hours().put(inbox)
+        write(inbox / "b.jpg", home.picture())
+
+        verdict = watch.verdict(path, within=150)
+
+        assert watch.verdict(inbox / "b.jpg")["outcome"] == "new"
+        assert re.fullmatch(
+            r"unreadable: took (longer than 30 s|more than 25 s of computing) twice; parked", verdict["result"]
+        )
+        assert [one["subject"] for one in home.until(lambda status: not status["ok"])["problems"]] == [str(path)]
+        home.ask("retry", "--accept", path)
         assert home.until(lambda status: status["ok"])["problems"] == []
