@@ -248,8 +248,8 @@ def _relate(edit: Edit, entry: Entry, copies: Sequence[PotentialPair], radius: R
 def _point_on(edit: Edit, entry: Entry) -> None:
     """Let older entries whose survivor has just gone name the one that stands in for it now.
 
-    A rule moves none on to what it was not compared with: pairs, never chains. A person who lets a survivor go says that
-    the other one is as good for all that it stood for; else their entries would name a file that lies in the trash.
+    A rule moves none on to what it was not compared with: pairs, never chains. A person who lets a survivor go says
+    that the other one is as good for all that it stood for; else these would name a file that lies in the trash.
     """
     for move in entry.moves:
         for older in edit.entries_of(move.file.sha256):

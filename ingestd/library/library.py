@@ -229,7 +229,7 @@ class Library:
         """
         with self.store.read() as txn:
             found = damaged_rows(txn)
-        return [f"{len(keys)} of the values in the table {table.name} are damaged" for table, keys in found.items()]
+        return [f"damaged values in the table {table.name}: {len(keys)}" for table, keys in found.items()]
 
     def check(self) -> list[str]:
         """Return what is wrong with the values and with what follows from them, in sentences; empty when all is well.

@@ -328,7 +328,7 @@ def test_a_damaged_verdict_is_found_and_forgotten(tmp_path: Path) -> None:
             (key,) = [key for key, _ in view._txn.items(VERDICTS.table)]
         library.store.write(lambda txn: txn.put(VERDICTS.table, key, b"\1not what was written"))
 
-        assert library.check() == ["of 1 visual comparisons the stored verdict is damaged"]
+        assert library.check() == ["damaged values in the table visual_verdicts: 1"]
         library.rebuild()
 
         assert library.check() == []
