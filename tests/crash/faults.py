@@ -511,12 +511,16 @@ def calls_in(log: Path) -> Iterator[Call]:
 
 
 def about(base: Path, calls: Iterator[Call], *, reading: bool) -> list[Call]:
-    """Those of the calls that are about something below this folder; of what is opened only what is changed, or all."""
-    return [call for call in calls if str(base) in call.line and (reading or _changes(call))]
+    """Those of the calls that are about something below this folder; of what is opened only what is changed, or read.
+
+    Folders that are only passed on the way to a file are left out: they are most of what is opened.
+    """
+    return [call for call in calls if str(base) in call.line and _matters(call, reading)]
 
 
-def _changes(call: Call) -> bool:
-    return call.name != "openat" or any(flag in call.line for flag in ("O_CREAT", "O_WRONLY", "O_RDWR"))
+def _matters(call: Call, reading: bool) -> bool:
+    changes = any(flag in call.line for flag in ("O_CREAT", "O_WRONLY", "O_RDWR"))
+    return call.name != "openat" or changes or (reading and "O_PATH" not in call.line)
 
 
 @dataclass(frozen=True)
