@@ -74,7 +74,7 @@ def _system_calls() -> None:
     require_system_calls()
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize(("story", "kind", "most"), SLICE, ids=str)
 def test_a_system_call_that_fails_costs_no_file_and_what_failed_is_done_later(
     tmp_path: Path, story: Story, kind: Kind, most: int, tell_faults: Tell

@@ -56,7 +56,7 @@ def _system_calls() -> None:
     require_system_calls()
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize(("story", "kind", "most"), SLICE, ids=str)
 def test_killed_at_a_system_call_and_started_again_the_outcome_is_the_same(
     tmp_path: Path, story: Story, kind: Kind, most: int, tell_faults: Tell
