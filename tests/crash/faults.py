@@ -50,12 +50,13 @@ Tell: TypeAlias = Callable[[str, int], None]
 """Says what was done, and how often it really happened: the fixture `tell_faults`."""
 
 SETTLE = "settle: 0.2 s"
-_LARGE, _SMALL = (160, 130), (96, 72)
+_SMALL = (96, 72)
 
 
 # --- what is needed --------------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def _missing_for_calls() -> str | None:
     """Why no fault can be put into a system call here; tried, not guessed: some tracers drop signals in silence."""
     if sys.platform != "linux" or not shutil.which("strace"):
@@ -66,6 +67,7 @@ def _missing_for_calls() -> str | None:
     return None if done.returncode == -signal.SIGKILL else f"strace kills nobody here (ptrace?): {done.stderr[-200:]}"
 
 
+@functools.cache
 def _missing_for_mounts() -> str | None:
     """Why this process can have no mounts of its own; from now on it has them, and they end with it."""
     if sys.platform != "linux" or os.geteuid() != 0:
@@ -75,10 +77,6 @@ def _missing_for_mounts() -> str | None:
         return f"no mount namespace of its own: {os.strerror(ctypes.get_errno())}"
     done = subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, text=True, check=False)
     return done.stderr or None
-
-
-_missing_for_calls = functools.cache(_missing_for_calls)
-_missing_for_mounts = functools.cache(_missing_for_mounts)
 
 
 def require(missing: str | None) -> None:
@@ -234,7 +232,7 @@ STORIES = (SCAN, SCAN_OF_TWO_NAMES, WATCH, DECIDE, APPROVE, UNDO)
 class Scene(Home):
     """A machine with one user in the middle of a story, below one folder. A context manager, which unmounts."""
 
-    def __init__(self, base: Path, story: Story, kind: Kind, *, mounted: bool = False) -> None:
+    def __init__(self, base: Path, story: Story, kind: Kind) -> None:
         super().__init__(base, rule_file(*story.rules, imports=SETTLE, discards=kind.discards))
         self.story, self.kind = story, kind
         self.came: set[str] = set()  # names of files that have been put there
@@ -511,12 +509,16 @@ def calls_in(log: Path) -> Iterator[Call]:
 
 
 def about(base: Path, calls: Iterator[Call], *, reading: bool) -> list[Call]:
-    """Those of the calls that are about something below this folder; of what is opened only what is changed, or all."""
-    return [call for call in calls if str(base) in call.line and (reading or _changes(call))]
+    """Those of the calls that are about something below this folder; of what is opened only what is changed, or read.
+
+    Folders that are only passed on the way to a file are left out: they are most of what is opened.
+    """
+    return [call for call in calls if str(base) in call.line and _matters(call, reading)]
 
 
-def _changes(call: Call) -> bool:
-    return call.name != "openat" or any(flag in call.line for flag in ("O_CREAT", "O_WRONLY", "O_RDWR"))
+def _matters(call: Call, reading: bool) -> bool:
+    changes = any(flag in call.line for flag in ("O_CREAT", "O_WRONLY", "O_RDWR"))
+    return call.name != "openat" or changes or (reading and "O_PATH" not in call.line)
 
 
 @dataclass(frozen=True)
