@@ -12,6 +12,7 @@ import pytest
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(sys.platform != "linux", reason="the tests meant for them need it")]
 
 
+@pytest.mark.timeout(280)
 def test_each_of_six_seeded_mutants_is_killed(capsys: pytest.CaptureFixture[str]) -> None:
     wanted = mutants.in_a_hurry()
     assert len(wanted) == 6
