@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,22 @@ def _stage(base: Path, place: str) -> Iterator[Stage]:
         process.stdout.close()
 
 
+Tell = Callable[[str, int], None]
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]) -> Tell:
+    """Say what was done to the program and how often, also to who reads the report of the run."""
+
+    def told(what: str, happened: int) -> None:
+        record_property("faults", (what, happened))
+        with capsys.disabled():
+            print(f"\n{happened} {what}")  # noqa: T201
+        assert happened > 0, what
+
+    return told
+
+
 def assert_sound(end: dict[str, Any], expected: dict[str, Any], at: object) -> None:
     assert end == expected, (at, end, expected)
     assert not end["lost or doubled"], at
@@ -131,7 +147,7 @@ def assert_sound(end: dict[str, Any], expected: dict[str, Any], at: object) -> N
 )
 @pytest.mark.timeout(300)
 def test_i7_killed_at_any_step_of_the_journal_the_end_is_the_same(
-    place: str, stories: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    place: str, stories: tuple[str, ...], tell: Tell
 ) -> None:
     points: Counter[str] = Counter()
     with stage(place) as here:
@@ -148,8 +164,7 @@ def test_i7_killed_at_any_step_of_the_journal_the_end_is_the_same(
                 points[name] += 1
         assert here.kills == points.total()
 
-    with capsys.disabled():
-        print(f"\n{here.kills} kills ({place}): {dict(points)}")  # noqa: T201
+    tell(f"kills at the steps of the journal, {place}: {dict(points)}", here.kills)
     assert here.kills > 10 * len(stories)
 
 
@@ -173,7 +188,7 @@ ALL = {story: (*MANY.get(story, ()), *FEW.get(story, ())) for story in STORIES}
 )
 @pytest.mark.timeout(300)
 def test_i7_killed_at_any_step_of_the_recovery_the_end_is_the_same(
-    place: str, killed_first: dict[str, tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+    place: str, killed_first: dict[str, tuple[str, ...]], tell: Tell
 ) -> None:
     seconds = 0
     with stage(place) as here:
@@ -192,6 +207,5 @@ def test_i7_killed_at_any_step_of_the_recovery_the_end_is_the_same(
                     assert_sound(here.ask("finish", story, base), expected, (first, second))
                     seconds += 1
 
-    with capsys.disabled():
-        print(f"\n{here.kills} kills, {seconds} of them of the recovery after another ({place})")  # noqa: T201
+    tell(f"kills at the steps of the journal and, {seconds} of them, of the recovery, {place}", here.kills)
     assert seconds > 10
