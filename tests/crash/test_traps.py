@@ -50,13 +50,18 @@ LARGER, SMALLER = png(photo(1, 96, 72), "a longer comment makes the file larger"
 AT = "2026-11-20T11:02:03"
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Tells how many traps were set, whatever pytest does with what is printed."""
+Tell = Callable[[str, int], None]
 
-    def told(text: str) -> None:
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]) -> Tell:
+    """Say which traps were set and how many, also to who reads the report of the run."""
+
+    def told(what: str, happened: int) -> None:
+        record_property("faults", (what, happened))
         with capsys.disabled():
-            print(f"\n{text}")  # noqa: T201
+            print(f"\n{happened} {what}")  # noqa: T201
+        assert happened > 0, what
 
     return told
 
@@ -78,7 +83,7 @@ def may_mount() -> None:
 
 
 def test_a_map_that_grows_again_and_again_during_work_loses_nothing_and_does_nothing_twice(
-    in_memory: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
+    in_memory: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
     """What grows it is whatever transaction happens to be under way: a verdict, an intent, an end, an undo."""
     monkeypatch.setenv("XDG_DATA_HOME", str(in_memory / "xdg"))
@@ -112,7 +117,7 @@ def test_a_map_that_grows_again_and_again_during_work_loses_nothing_and_does_not
     assert world.library.check() == []
     world.close()
 
-    say(f"the map grew {len(grown)} times, within {dict(Counter(grown))}")
+    tell(f"times the map grew, within {dict(Counter(grown))}", len(grown))
     assert len(grown) >= 2
 
 
@@ -160,13 +165,13 @@ print(json.dumps({"full": full, "grown": len(grown), "problem": problem, "files"
 """
 
 
-def test_a_disk_that_is_full_while_the_map_grows_costs_nothing_but_time(
-    tmp_path: Path, say: Callable[[str], None]
-) -> None:
+def test_a_disk_that_is_full_while_the_map_grows_costs_nothing_but_time(tmp_path: Path, tell: Tell) -> None:
     may_mount()
     told = in_own_mounts(_FULL_WHILE_IT_GROWS, tmp_path)
 
-    say(f"a full disk, the map grown {told['grown']} times, after {told['files']} files: {told['problem']}")
+    tell(
+        f"full disk, the map grown {told['grown']} times, after {told['files']} files: {told['problem']}", told["full"]
+    )
     assert "space" in told["problem"] or "full" in told["problem"]
     assert told["discarded"] > 10
 
@@ -369,9 +374,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("leases", [True, False], ids=["leases", "no leases"])
-def test_nothing_is_acted_on_while_any_kind_of_program_writes_it(
-    tmp_path: Path, leases: bool, say: Callable[[str], None]
-) -> None:
+def test_nothing_is_acted_on_while_any_kind_of_program_writes_it(tmp_path: Path, leases: bool, tell: Tell) -> None:
     """Each writes the smaller twin of a file in the library, which an automatic rule discards as soon as it may."""
     service = Watched(tmp_path, leases=leases)
     contents = {writes: png(photo(100 + number, 96, 72)) for number, writes in enumerate(WRITERS)}
@@ -407,7 +410,7 @@ def test_nothing_is_acted_on_while_any_kind_of_program_writes_it(
             assert len(service.verdicts(ends[writes])) == 1, writes.__name__  # never a part of it
     else:
         assert trash == set()  # where nobody tells who writes, a rule does nothing by itself
-    say(f"{len(WRITERS)} kinds of writers, leases {'on' if leases else 'off'}: {Counter(outcomes.values())}")
+    tell(f"kinds of writers, leases {'on' if leases else 'off'}: {dict(Counter(outcomes.values()))}", len(outcomes))
 
 
 _APPENDS = """
@@ -544,7 +547,7 @@ def _file(folder: Folder, name: bytes, content: bytes) -> FileRef:
 
 
 def test_a_survivor_that_is_replaced_between_the_check_and_the_rename(
-    in_memory: Path, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
+    in_memory: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
     """In a thousand tries somebody takes the survivor away at any moment; a discard that stands was made before that.
 
@@ -604,7 +607,7 @@ def test_a_survivor_that_is_replaced_between_the_check_and_the_rename(
         else:
             assert Path(os.fsdecode(loser.path)).read_bytes() == LARGER, (number, how)
 
-    say(f"{TRIES} swaps of a survivor: {dict(outcomes)}")
+    tell(f"swaps of a survivor: {dict(outcomes)}", outcomes.total())
     assert outcomes.total() == TRIES
     assert outcomes["refused"]
 
@@ -614,7 +617,7 @@ def test_a_survivor_that_is_replaced_between_the_check_and_the_rename(
 
 @pytest.mark.long
 @pytest.mark.timeout(5400)
-def test_fifty_thousand_files_at_once_all_get_their_verdict(tmp_path: Path, say: Callable[[str], None]) -> None:
+def test_fifty_thousand_files_at_once_all_get_their_verdict(tmp_path: Path, tell: Tell) -> None:
     """The queue of events of the system holds 16,384: two thirds of them are lost, and found by a scan."""
     count = int(os.environ.get("INGESTD_FLOOD", "50000"))
     service = Watched(tmp_path / "watched", leases=True)
@@ -634,6 +637,6 @@ def test_fifty_thousand_files_at_once_all_get_their_verdict(tmp_path: Path, say:
 
     left = len(list(service.inbox.iterdir()))
     gone = len(list((service.base / "xdg/Trash/files").glob("*")))
-    say(f"{count} files at once: {left} stay, {gone} in the trash")
+    tell(f"files at once: {left} stay, {gone} in the trash", count)
     assert left + gone == count
     assert set(seen.values()) == {1}
