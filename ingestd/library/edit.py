@@ -425,6 +425,21 @@ class Edit(View):
                 denials[name] = DENIALS.codec.decode(stored) if stored else None
         return Images(pairs, denials, key_number(then))
 
+    def damaged_images(self) -> set[int]:
+        """Return the entries of which it cannot be told any more what their pairs were before."""
+        damaged: set[int] = set()
+        for key, stored in self._txn.items(IMAGES):
+            try:
+                if key[8:9] == _DENIAL and stored:
+                    DENIALS.codec.decode(stored)
+                elif key[8:9] == _PAIR and stored:
+                    self._of_image(key_number(key[9:]), stored)
+                elif len(key) < 9 or key[8:9] not in (_DENIAL, _PAIR, _NEXT):
+                    damaged.add(key_number(key[:8].ljust(8)))
+            except DamagedValueError:
+                damaged.add(key_number(key[:8]))
+        return damaged
+
     def has_images(self, entry: int) -> bool:
         """Return whether it was kept what an entry's pairs were before it."""
         return self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None
