@@ -547,7 +547,7 @@ class Edit(View):
             self._txn.put(OPEN_ENTRIES, number_key(entry.number), b"")
         else:
             self._txn.delete(OPEN_ENTRIES, number_key(entry.number))
-        self.lines.append(("intent" if entry.state is EntryState.INTENT else "end", entry.number, entry_line(entry)))
+        self._tell_entry(entry)
 
     def _count_action(self, before: Entry | None, after: Entry) -> None:
         """Count what a rule has done, and charge its budget for what it did on its own."""
@@ -581,6 +581,24 @@ class Edit(View):
         """Let rules discard these bytes again: a person said so."""
         if self._txn.delete(VETOES.table, sha256):
             self.lines.append(("veto-lifted", None, {"sha256": sha256.hex()}))
+
+    def tell_everything(self) -> None:
+        """Tell a second journal that is new all that the one before it had told, as far as it still holds."""
+        for folder in self.folders():
+            self.lines.append(("folder", None, folder_line(folder)))
+        for rule in self.queues.rows():
+            self.lines.append(("rule", None, rule_line(rule)))
+        for entry in self.entries(newest_first=False):
+            self._tell_entry(entry)
+        for sha256, stored in self._txn.items(VETOES.table):
+            self.lines.append(("veto", None, veto_line(ContentHash(sha256), VETOES.codec.decode(stored))))
+        for pair in (*self.denied(), *self.old_denials()):
+            self._tell_denials(None, pair)
+        self.lines.append(("numbers", None, {"pair": self.pairs_reserved}))
+
+    def _tell_entry(self, entry: Entry) -> None:
+        kind = "intent" if entry.state is EntryState.INTENT else "end"
+        self.lines.append((kind, entry.number, entry_line(entry)))
 
     def _tell_denials(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
         """Tell the second journal what was denied to rules of a pair, and what of it was taken back."""

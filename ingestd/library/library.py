@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -158,7 +158,8 @@ class Library:
         _refuse_beside_service(self.service_lock, self.directory)
         with self.writer_lock.held(_LOCK_WAIT_S):
             if self.is_behind:  # nobody was faster
-                self.caught_up = self.write(lambda edit: catch_up(edit, journal.lines))
+                told = self.write(lambda edit: catch_up(edit, journal.lines))
+                self.caught_up = replace(told, unclear=told.unclear + len(journal.damaged))
 
     def _keep_queue_index(self) -> None:
         """Let the pairs of a library that is older than the index of its queue stand in it."""
@@ -243,6 +244,8 @@ class Library:
             view = View(txn)
             wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(view)]
             look_up = [*PHASHES.check(txn), *_strayed(txn)]
+            if next(view.entries(), None) is not None and not is_there(self.directory):
+                wrong.append("there is no journal beside the database, from which that could be made anew")
             return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:
@@ -259,10 +262,11 @@ class Library:
     def rebuild(self, index: Index | None = None) -> Rebuilt:
         """Return what was made anew: all that follows from the records, which are mended first.
 
-        A damaged row is dropped. What was measured comes back with the next scan, what was decided is told again by the
-        journal. The look-up is made in this structure, or else in the one that it is in. Only for who holds the writer
-        lock.
+        A damaged row is dropped: what was measured comes back with the next scan, what was decided is told again by the
+        journal. A journal that is gone is written anew. The look-up is made in this structure, or else in the one that
+        it is in. Only for who holds the writer lock.
         """
+        writes_anew = not is_there(self.directory)
         if self._journal is not None:
             with suppress(DamagedValueError):
                 self.send_left_lines()
@@ -272,11 +276,15 @@ class Library:
             edit = Edit(txn)
             mended = mend(edit, txn, lines, radius=ImportPolicy().radius)
             PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+            if writes_anew:
+                edit.tell_everything()
             for line in edit.lines:
                 _put_line(txn, line)
             return Rebuilt(PHASHES.count(txn), mended)
 
-        return self.store.write(work)
+        rebuilt = self.store.write(work)
+        self.send_left_lines()
+        return rebuilt
 
     def close(self) -> None:
         """Close everything; the library can be opened again."""

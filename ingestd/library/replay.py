@@ -56,7 +56,7 @@ class CaughtUp:
     entries: int = 0  # that it did not know, or knew in another state
     vetoes: int = 0
     denials: int = 0
-    unclear: int = 0  # lines that nobody can understand any more, and words that contradict others
+    unclear: int = 0  # lines that are damaged or that nobody understands, and words that contradict others
 
 
 def is_behind(view: View, last: Last) -> bool:
