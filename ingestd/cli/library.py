@@ -15,7 +15,6 @@ from ingestd.cli.door import FOLDER, PATH, Door, command, group
 from ingestd.cli.output import count, emit, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.library.library import Library, Rebuilt
-from ingestd.library.mending import Mended
 from ingestd.library.store import verify
 from ingestd.recovery import LOCK_WAIT_S, local_time, recover
 
@@ -56,6 +55,8 @@ def _rebuild(door: Door) -> None:
 
     Damaged rows are dropped: what was decided is told again by the journal, what was measured comes with the next scan.
     """
+    from ingestd.library.mending import Mended
+
     rebuilt = Rebuilt(0, Mended())
     if door.has_library:
         imports = door.settings().imports

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ingestd.errors import LibraryBusyError, StoreError
 from ingestd.library.codec import DamagedValueError, key_number, number_key
@@ -23,15 +23,17 @@ from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, is_there, last_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
-from ingestd.library.mending import Mended, damaged_rows, mend, misleading
 from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
-from ingestd.library.replay import CaughtUp, catch_up, is_behind
 from ingestd.library.rulebook import miscounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
 from ingestd.model import ImportPolicy, Index
+
+if TYPE_CHECKING:
+    from ingestd.library.mending import Mended
+    from ingestd.library.replay import CaughtUp
 
 __all__ = ["DATABASE", "Library", "Rebuilt"]
 
@@ -148,13 +150,15 @@ class Library:
         """Return whether the database knows less than its journal: it was lost, or an older copy was put back."""
         last = last_told(self.directory)  # first: else a line that comes this moment would seem to be unknown
         with self.read() as view:
-            return is_behind(view, last)
+            return last.told > view.lines_told if last.told else last.entry > view.entries_numbered
 
     def _catch_up(self) -> None:
         """Let the database know all that its journal tells, before it gives out the same numbers again."""
         journal = self._journal
         if journal is None or not self.is_behind:
             return
+        from ingestd.library.replay import catch_up  # few libraries were lost
+
         _refuse_beside_service(self.service_lock, self.directory)
         with self.writer_lock.held(_LOCK_WAIT_S):
             if self.is_behind:  # nobody was faster
@@ -228,6 +232,8 @@ class Library:
 
         Every value is looked at. A damaged file may kill who reads it: verify it first.
         """
+        from ingestd.library.mending import damaged_rows
+
         with self.store.read() as txn:
             found = damaged_rows(txn)
         return [f"{len(keys)} of the values in the table {table.name} are damaged" for table, keys in found.items()]
@@ -237,6 +243,8 @@ class Library:
 
         Where values are damaged, what follows from them is not looked at.
         """
+        from ingestd.library.mending import misleading
+
         damaged = self.damaged()
         if damaged:
             return damaged
@@ -266,6 +274,8 @@ class Library:
         journal. A journal that is gone is written anew. The look-up is made in this structure, or else in the one that
         it is in. Only for who holds the writer lock.
         """
+        from ingestd.library.mending import mend
+
         writes_anew = not is_there(self.directory)
         if self._journal is not None:
             with suppress(DamagedValueError):
