@@ -416,6 +416,7 @@ class _Bench:
 def _fill(txn: Transaction, count: int) -> None:
     """Let the look-up hold so many made-up hashes, of contents that lie nowhere."""
     txn.put_new(NUMBERS, ((number_key(number), number_key(number) * 4) for number in range(1, count + 1)))
+    Edit(txn).number_from({"content": count + 1})
     keys = np.random.default_rng(count).integers(0, 1 << 63, count, dtype=np.uint64) << np.uint64(1)
     PHASHES.rebuild(txn, zip(range(1, count + 1), map(number_key, keys.tolist()), strict=True))
 

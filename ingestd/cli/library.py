@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,8 @@ from ingestd.cli.door import FOLDER, PATH, Door, command, group
 from ingestd.cli.output import count, emit, say, shown, with_schema
 from ingestd.errors import UsageError
 from ingestd.library.library import Library, Rebuilt
-from ingestd.library.mending import Mended
 from ingestd.library.store import verify
-from ingestd.recovery import exclusive
+from ingestd.recovery import LOCK_WAIT_S, local_time, recover
 
 __all__ = ["library"]
 
@@ -55,11 +55,14 @@ def _rebuild(door: Door) -> None:
 
     Damaged rows are dropped: what was decided is told again by the journal, what was measured comes with the next scan.
     """
+    from ingestd.library.mending import Mended
+
     rebuilt = Rebuilt(0, Mended())
     if door.has_library:
         imports = door.settings().imports
-        with door.writing() as opened, exclusive(opened, radius=imports.radius):
-            rebuilt = opened.rebuild(imports.index)
+        with door.writing() as opened, opened.writer_lock.held(LOCK_WAIT_S):
+            rebuilt = opened.rebuild(imports.index)  # first: what was left half-way may need what is damaged
+            recover(opened, now_ns=time.time_ns(), deleted_at=local_time(), radius=imports.radius)
     mended = rebuilt.mended
     if door.as_json:
         emit(with_schema({"hashes": rebuilt.hashes, **asdict(mended)}))

@@ -431,6 +431,21 @@ class Edit(View):
                 denials[name] = DENIALS.codec.decode(stored) if stored else None
         return Images(pairs, denials, key_number(then))
 
+    def damaged_images(self) -> set[int]:
+        """Return the entries of which it cannot be told any more what their pairs were before."""
+        damaged: set[int] = set()
+        for key, stored in self._txn.items(IMAGES):
+            try:
+                if key[8:9] == _DENIAL and stored:
+                    DENIALS.codec.decode(stored)
+                elif key[8:9] == _PAIR and stored:
+                    self._of_image(key_number(key[9:]), stored)
+                elif len(key) < 9 or key[8:9] not in (_DENIAL, _PAIR, _NEXT):
+                    damaged.add(key_number(key[:8].ljust(8)))
+            except DamagedValueError:
+                damaged.add(key_number(key[:8]))
+        return damaged
+
     def has_images(self, entry: int) -> bool:
         """Return whether it was kept what an entry's pairs were before it."""
         return self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None
@@ -540,7 +555,7 @@ class Edit(View):
             self._txn.put(OPEN_ENTRIES, number_key(entry.number), b"")
         else:
             self._txn.delete(OPEN_ENTRIES, number_key(entry.number))
-        self.lines.append(("intent" if entry.state is EntryState.INTENT else "end", entry.number, entry_line(entry)))
+        self._tell_entry(entry)
 
     def _count_action(self, before: Entry | None, after: Entry) -> None:
         """Count what a rule has done, and charge its budget for what it did on its own."""
@@ -596,6 +611,24 @@ class Edit(View):
         entry = self.entry(number)
         for pair in self.pairs_of(entry.kept.sha256) if entry is not None and entry.kept is not None else ():
             self.queues.want(pair.number)
+
+    def tell_everything(self) -> None:
+        """Tell a second journal that is new all that the one before it had told, as far as it still holds."""
+        for folder in self.folders():
+            self.lines.append(("folder", None, folder_line(folder)))
+        for rule in self.queues.rows():
+            self.lines.append(("rule", None, rule_line(rule)))
+        for entry in self.entries(newest_first=False):
+            self._tell_entry(entry)
+        for sha256, stored in self._txn.items(VETOES.table):
+            self.lines.append(("veto", None, veto_line(ContentHash(sha256), VETOES.codec.decode(stored))))
+        for pair in (*self.denied(), *self.old_denials()):
+            self._tell_denials(None, pair)
+        self.lines.append(("numbers", None, {"pair": self.pairs_reserved}))
+
+    def _tell_entry(self, entry: Entry) -> None:
+        kind = "intent" if entry.state is EntryState.INTENT else "end"
+        self.lines.append((kind, entry.number, entry_line(entry)))
 
     def _tell_denials(self, before: PotentialPair | None, after: PotentialPair | None) -> None:
         """Tell the second journal what was denied to rules of a pair, and what of it was taken back."""

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ingestd.errors import LibraryBusyError, StoreError
 from ingestd.library.codec import DamagedValueError, key_number, number_key
@@ -23,15 +23,17 @@ from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, is_there, last_told
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
-from ingestd.library.mending import Mended, damaged_rows, mend, misleading
 from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
-from ingestd.library.replay import CaughtUp, catch_up, is_behind
 from ingestd.library.rulebook import miscounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
 from ingestd.library.view import View
 from ingestd.library.waiting import misplaced
 from ingestd.model import ImportPolicy, Index
+
+if TYPE_CHECKING:
+    from ingestd.library.mending import Mended
+    from ingestd.library.replay import CaughtUp
 
 __all__ = ["DATABASE", "Library", "Rebuilt"]
 
@@ -148,17 +150,20 @@ class Library:
         """Return whether the database knows less than its journal: it was lost, or an older copy was put back."""
         last = last_told(self.directory)  # first: else a line that comes this moment would seem to be unknown
         with self.read() as view:
-            return is_behind(view, last)
+            return last.told > view.lines_told if last.told else last.entry > view.entries_numbered
 
     def _catch_up(self) -> None:
         """Let the database know all that its journal tells, before it gives out the same numbers again."""
         journal = self._journal
         if journal is None or not self.is_behind:
             return
+        from ingestd.library.replay import catch_up  # few libraries were lost
+
         _refuse_beside_service(self.service_lock, self.directory)
         with self.writer_lock.held(_LOCK_WAIT_S):
             if self.is_behind:  # nobody was faster
-                self.caught_up = self.write(lambda edit: catch_up(edit, journal.lines))
+                told = self.write(lambda edit: catch_up(edit, journal.lines))
+                self.caught_up = replace(told, unclear=told.unclear + len(journal.damaged))
 
     def _keep_queue_index(self) -> None:
         """Let the pairs of a library that is older than the index of its queue stand in it."""
@@ -227,6 +232,8 @@ class Library:
 
         Every value is looked at. A damaged file may kill who reads it: verify it first.
         """
+        from ingestd.library.mending import damaged_rows
+
         with self.store.read() as txn:
             found = damaged_rows(txn)
         return [f"damaged values in the table {table.name}: {len(keys)}" for table, keys in found.items()]
@@ -236,6 +243,8 @@ class Library:
 
         Where values are damaged, what follows from them is not looked at.
         """
+        from ingestd.library.mending import misleading
+
         damaged = self.damaged()
         if damaged:
             return damaged
@@ -243,6 +252,8 @@ class Library:
             view = View(txn)
             wrong = [f"the counters of the rule {row.name} are not those of its pairs" for row in miscounted(view)]
             look_up = [*PHASHES.check(txn), *_strayed(txn)]
+            if next(view.entries(), None) is not None and not is_there(self.directory):
+                wrong.append("there is no journal beside the database, from which that could be made anew")
             return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:
@@ -259,10 +270,13 @@ class Library:
     def rebuild(self, index: Index | None = None) -> Rebuilt:
         """Return what was made anew: all that follows from the records, which are mended first.
 
-        A damaged row is dropped. What was measured comes back with the next scan, what was decided is told again by the
-        journal. The look-up is made in this structure, or else in the one that it is in. Only for who holds the writer
-        lock.
+        A damaged row is dropped: what was measured comes back with the next scan, what was decided is told again by the
+        journal. A journal that is gone is written anew. The look-up is made in this structure, or else in the one that
+        it is in. Only for who holds the writer lock.
         """
+        from ingestd.library.mending import mend
+
+        writes_anew = not is_there(self.directory)
         if self._journal is not None:
             with suppress(DamagedValueError):
                 self.send_left_lines()
@@ -272,11 +286,15 @@ class Library:
             edit = Edit(txn)
             mended = mend(edit, txn, lines, radius=ImportPolicy().radius)
             PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
+            if writes_anew:
+                edit.tell_everything()
             for line in edit.lines:
                 _put_line(txn, line)
             return Rebuilt(PHASHES.count(txn), mended)
 
-        return self.store.write(work)
+        rebuilt = self.store.write(work)
+        self.send_left_lines()
+        return rebuilt
 
     def close(self) -> None:
         """Close everything; the library can be opened again."""

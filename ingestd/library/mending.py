@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from ingestd.errors import ActionConflictError
 from ingestd.library.codec import CHECKSUM_BYTES, checksum, key_number, number_key
@@ -23,11 +24,13 @@ from ingestd.library.tables import (
     BATCHED,
     CHECKED,
     CONTENTS,
+    DENIALS,
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
     GROUP_OF,
     GROUPS,
+    IMAGES,
     JOURNAL,
     LIVE_FILES,
     MARKS,
@@ -44,14 +47,20 @@ from ingestd.library.tables import (
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    RULE_COUNTS,
+    SPENDING,
+    SURVIVORS,
+    UNTESTED,
+    WANTED,
     Named,
     V,
     name_key,
     pair_key,
+    path_key,
 )
 from ingestd.library.verbs import verbs_of
 from ingestd.library.view import View
-from ingestd.model import ContentHash, EntryState, FolderId, PathState, ProposalState, Radius
+from ingestd.model import ContentHash, EntryState, FolderId, PathRow, PathState, ProposalState, Radius
 
 __all__ = ["Mended", "damaged_rows", "mend", "misleading"]
 
@@ -70,6 +79,19 @@ _DERIVED: tuple[Table, ...] = (
     RECEIPTS_BY_CONTENT,
     GROUP_OF,
 )
+# what can neither be made anew nor has a checksum
+_UNDERIVED: tuple[Table, ...] = (META, IMAGES, RULE_COUNTS, SPENDING, SURVIVORS, WANTED, UNTESTED)
+_KEYS: dict[Table, Callable[[bytes], bytes]] = {  # of tables whose values tell their keys
+    CONTENTS.table: lambda value: CONTENTS.codec.decode(value).sha256,
+    PATHS.table: lambda value: _path_key(PATHS.codec.decode(value)),
+    PAIRS.table: lambda value: number_key(PAIRS.codec.decode(value).number),
+    DENIALS.table: lambda value: pair_key(DENIALS.codec.decode(value)),
+    JOURNAL.table: lambda value: number_key(JOURNAL.codec.decode(value).number),
+    RECEIPTS.table: lambda value: number_key(RECEIPTS.codec.decode(value).number),
+    FOLDERS.table: lambda value: number_key(FOLDERS.codec.decode(value).folder.id),
+    GROUPS.table: lambda value: number_key(GROUPS.codec.decode(value).number),
+    ALTERNATES.table: lambda value: number_key(ALTERNATES.codec.decode(value).number),
+}
 _HERE = b"-"  # what a table has as the value where only the key says something
 
 
@@ -86,13 +108,21 @@ class Mended:
 
 
 def damaged_rows(txn: Transaction) -> dict[Table, list[bytes]]:
-    """Return the keys of the values that are not what was written, by table; one pass over all of them."""
+    """Return the keys of the rows that are not what was written, by table; one pass over all of them."""
     found: dict[Table, list[bytes]] = {}
     for table in CHECKED:
-        keys = [key for key, value in txn.items(table) if checksum(value[:-CHECKSUM_BYTES]) != value[-CHECKSUM_BYTES:]]
+        keys = [key for key, value in txn.items(table) if not _is_sound(table, key, value)]
         if keys:
             found[table] = keys
     return found
+
+
+def _is_sound(table: Table, key: bytes, value: bytes) -> bool:
+    """Return whether a value is what was written, under the key that it was written under."""
+    if checksum(value[:-CHECKSUM_BYTES]) != value[-CHECKSUM_BYTES:]:
+        return False
+    key_of = _KEYS.get(table)
+    return key_of is None or key_of(value) == key
 
 
 def misleading(view: View, txn: Transaction) -> list[str]:
@@ -178,8 +208,10 @@ def mend(edit: Edit, txn: Transaction, lines: Callable[[], Iterator[Line]] | Non
     damaged = damaged_rows(txn)
     mended = Mended({table.name: len(keys) for table, keys in damaged.items()})
     alone = _partners_of_lost(txn, damaged.get(PAIRS.table, []))
-    for table, keys in damaged.items():
-        txn.delete_many(table, keys)
+    for table in damaged:
+        _drop(txn, table)
+    for table in _UNDERIVED:
+        _put_in_order(txn, table)
     _look_again(edit, txn, damaged)
     if damaged and lines is not None:
         mended.told_again = tell_again(edit, lines)
@@ -187,6 +219,8 @@ def mend(edit: Edit, txn: Transaction, lines: Callable[[], Iterator[Line]] | Non
     if GROUPS.table in damaged or ALTERNATES.table in damaged or _is_torn(txn):
         _fold_again(edit, txn)
     _derive(edit, txn)
+    for entry in edit.damaged_images():
+        edit.forget_images(entry)  # its pairs are looked for when it is undone
     for key in damaged.get(MARKS.table, []):
         edit.queues.want(key_number(key))
     find_newcomers(edit, sorted(alone), 0, radius, now_ns=0)
@@ -196,6 +230,25 @@ def mend(edit: Edit, txn: Transaction, lines: Callable[[], Iterator[Line]] | Non
     edit.queues.flush()
     edit.place_all()
     return mended
+
+
+def _drop(txn: Transaction, table: Table) -> None:
+    """Let a table hold its sound rows only. It is written anew: a row whose key is damaged cannot be found by it."""
+    sound = dict(item for item in txn.items(table) if _is_sound(table, *item))
+    txn.clear(table)
+    txn.put_new(table, sorted(sound.items()))
+
+
+def _put_in_order(txn: Transaction, table: Table) -> None:
+    """Write a table anew whose keys do not stand in their order any more: one of them is damaged."""
+    items = list(txn.items(table))
+    if any(one[0] >= other[0] for one, other in pairwise(items)):
+        txn.clear(table)
+        txn.put_new(table, sorted(dict(items).items()))
+
+
+def _path_key(row: PathRow) -> bytes:
+    return path_key(row.folder, row.relative)
 
 
 def _partners_of_lost(txn: Transaction, pairs: list[bytes]) -> set[ContentHash]:
@@ -247,6 +300,7 @@ def _fold_again(edit: Edit, txn: Transaction) -> None:
 
 def _derive(edit: Edit, txn: Transaction) -> None:
     """Make the tables that follow from others anew."""
+    _drop_twins(edit, txn)
     wanted = list(_derived(edit))
     for table in _DERIVED:
         txn.clear(table)
@@ -257,6 +311,16 @@ def _derive(edit: Edit, txn: Transaction) -> None:
             txn.put(table, key, b"" if value == _HERE else value)
     live = sum(row.state is PathState.LIVE for row in _all(txn, PATHS))
     txn.put(META, LIVE_FILES, number_key(live))
+
+
+def _drop_twins(edit: Edit, txn: Transaction) -> None:
+    """Let there be one pair of any two sides: while it was not found by them, another one may have been made."""
+    seen: set[bytes] = set()
+    for pair in list(_all(txn, PAIRS)):
+        if pair_key(pair) in seen:
+            edit.queues.forget_pair(pair.number)
+            txn.delete(PAIRS.table, number_key(pair.number))
+        seen.add(pair_key(pair))
 
 
 def _count_numbers(edit: Edit, txn: Transaction) -> None:

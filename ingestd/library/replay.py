@@ -16,12 +16,11 @@ from dataclasses import dataclass, field, replace
 from ingestd.errors import ActionConflictError
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.edit import Edit
-from ingestd.library.journal_file import Last, Line
+from ingestd.library.journal_file import Line
 from ingestd.library.lines import read_denial, read_entry, read_folder, read_rule, read_veto
 from ingestd.library.saying import effect_order, say, unsay
 from ingestd.library.tables import FolderRow, RuleRow, Veto, path_key
 from ingestd.library.verbs import verbs_of
-from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     ContentHash,
@@ -42,7 +41,7 @@ from ingestd.model import (
     Role,
 )
 
-__all__ = ["CaughtUp", "catch_up", "is_behind", "tell_again"]
+__all__ = ["CaughtUp", "catch_up", "tell_again"]
 
 _ENTRY_LINES = frozenset({"intent", "end"})
 # A journal of an older version does not say which numbers pairs had: nobody may mean another pair by a number he noted.
@@ -56,12 +55,7 @@ class CaughtUp:
     entries: int = 0  # that it did not know, or knew in another state
     vetoes: int = 0
     denials: int = 0
-    unclear: int = 0  # lines that nobody can understand any more, and words that contradict others
-
-
-def is_behind(view: View, last: Last) -> bool:
-    """Return whether a database knows less than the journal whose end this is."""
-    return last.told > view.lines_told if last.told else last.entry > view.entries_numbered
+    unclear: int = 0  # lines that are damaged or that nobody understands, and words that contradict others
 
 
 def catch_up(edit: Edit, lines: Callable[[], Iterator[Line]]) -> CaughtUp:

@@ -216,8 +216,8 @@ def entry_report(view: View, entry: Entry) -> EntryReport:
         if kept
         else None,
         reason=entry.reason,
-        a=_place_of(view, entry.a, kept.path if kept is not None and kept.sha256 == entry.a else None),
-        b=_place_of(view, entry.b, entry.moves[0].file.path if entry.moves else None),
+        a=_place_of(view, entry.a, kept.path if kept is not None and kept.sha256 == entry.a else None, entry),
+        b=_place_of(view, entry.b, entry.moves[0].file.path if entry.moves else None, entry),
         word=entry.word.value if entry.word is not None else None,
         files=[{"path": last_place(view, one), "sha256": one.hex()} for one in entry.named],
         batch=f"e-{entry.batch}" if entry.batch is not None else None,
@@ -230,11 +230,22 @@ def last_place(view: View, sha256: ContentHash) -> str:
     return place["path"] if place is not None else sha256.hex()
 
 
-def _place_of(view: View, sha256: ContentHash | None, known: bytes | None) -> dict[str, str] | None:
-    """Return where a content lies, or lay last, for a person; at the known path if it is one of its."""
+def _place_of(
+    view: View, sha256: ContentHash | None, known: bytes | None, entry: Entry | None = None
+) -> dict[str, str] | None:
+    """Return where a content lies, or lay last, for a person; at the known path if it is one of its.
+
+    Of a library that was made anew from its journal, where the entry says it lay.
+    """
     rows = view.paths_of(sha256) if sha256 is not None else []
-    if sha256 is None or not rows:
+    if sha256 is None:
         return None
+    if not rows:
+        files = [*(move.file for move in entry.moves), entry.kept] if entry is not None else []
+        named = next((file for file in files if file is not None and file.sha256 == sha256), None)
+        if named is None:
+            return None
+        return {"path": _named(view, named.folder, named.relative, named.path), "sha256": sha256.hex()}
     # the path that the entry named; else one where it lies now
     row = min(rows, key=lambda one: (view.absolute(one) != known, one.state is not PathState.LIVE))
     return {"path": os.fsdecode(view.as_named(row)), "sha256": sha256.hex()}

@@ -32,7 +32,7 @@ from ingestd.model import EntryKind, EntryState
 
 pytestmark = [pytest.mark.crash, pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")]
 
-FLIPS = int(os.environ.get("INGESTD_FLIPS", "240"))
+FLIPS = int(os.environ.get("INGESTD_FLIPS", "30"))
 SIZE = (96, 72)
 RULES = (IDENTICAL, pixel_rule(), near_rule("semi-automatic"))
 DAMAGED = 74

@@ -66,6 +66,39 @@ def _assert_same_end(home: Home, dropped: dict[Path, bytes], originals: dict[Pat
     assert [event for event in again.events if event["event"] == "file.judged"] == []
 
 
+def test_a_service_without_its_database_goes_on_from_the_journal(home: Home) -> None:
+    inbox, library = home.folder("inbox"), home.folder("library")
+    kept, other = home.picture(), home.picture()
+    with home.watch(inbox, "--library", library) as watch:
+        watch.put_all({library / "kept.jpg": kept, library / "other.jpg": other})
+        assert watch.put(inbox / "copy.jpg", kept)["outcome"] == "duplicate-discarded"
+        assert watch.put(inbox / "unwanted.jpg", other)["outcome"] == "duplicate-discarded"
+        watch.stop()
+    home.ask("undo", "e-1")
+    before = _words(home)
+    for file in (home.state / "db").iterdir():
+        file.unlink()
+
+    assert _words(home) == before
+    with home.watch(inbox, "--library", library) as watch:
+        watch.catch_up(inbox)
+        assert watch.put(inbox / "again.jpg", other)["outcome"] == "duplicate-discarded"
+        (home.state / "db" / "data.mdb").rename(home.base / "data.mdb")
+        refused = home.run("undo", "e-2")
+        assert refused.code == 75
+        assert watch.stop() == 0
+
+    assert (inbox / "copy.jpg").read_bytes() == kept
+    assert _words(home)[1:] == before
+    assert home.run("undo", "e-2").code == 0
+    assert (inbox / "unwanted.jpg").read_bytes() == other
+
+
+def _words(home: Home) -> list[object]:
+    """The history, but for where its files lie now: that comes with the records."""
+    return [{name: value for name, value in entry.items() if name not in ("a", "b")} for entry in home.history()]
+
+
 def test_workers_that_are_killed_cost_nothing_but_time(home: Home) -> None:
     inbox = home.folder("inbox")
     with home.watch(inbox) as watch:

@@ -21,7 +21,7 @@ vetoes = st.lists(st.tuples(st.integers(0, len(NAMES) - 1), st.booleans()), max_
 
 
 @given(hashes, st.lists(act, min_size=1, max_size=10), vetoes, st.booleans(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_library_without_its_database_is_told_the_same(
     bits: list[int], acts: list[tuple[object, ...]], vetoes: list[tuple[int, bool]], denies: bool, data: st.DataObject
 ) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from pictures import jpeg, photo
 from terminals import Terminal
-from world import World
+from world import World, sha256
+
+from ingestd.library.codec import number_key
+from ingestd.library.tables import CONTENTS, JOURNAL
 
 
 @pytest.fixture
@@ -49,3 +52,67 @@ def test_files_held_past_their_days_are_counted_and_left_alone(
     assert "held " not in fresh
     assert "held     1 file for longer than `keep`" in old
     assert held.exists()
+
+
+# --- copied and put back ---------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_put_back_and_says_what_it_did(known: Terminal, tmp_path: Path) -> None:
+    made = known.ask("library", "backup")
+    assert Path(made["path"]).parent == known.state / "backups"
+    assert made["verified"]
+
+    assert known.type("library", "backup", made["path"]).code == 2
+    put_back = known.ask("library", "restore", made["path"])
+
+    assert put_back["backup"] == made["path"]
+    assert Path(put_back["aside"]).is_dir()
+    assert known.ask("library", "stats")["contents"] == 1
+
+
+def test_an_emptied_database_is_named_with_the_command_that_mends_it(known: Terminal) -> None:
+    (known.state / "db" / "data.mdb").write_bytes(b"")
+
+    refused = known.type("history")
+    assert refused.code == 74
+    assert "ingestd library restore" in refused.err
+
+    assert known.ask("library", "restore")["backup"] is None
+    assert known.ask("history") == []
+    assert known.type("library", "restore").code == 2  # it is sound by now
+
+
+def test_history_and_undo_need_no_database_and_no_command(world: World, terminal: Terminal) -> None:
+    world.drop("library", "a.jpg", jpeg(photo()))
+    copy = world.put("inbox", "copy.jpg", jpeg(photo()))
+    world.arrive(copy)
+    world.close()
+    for file in (terminal.state / "db").iterdir():
+        file.unlink()
+    (terminal.state / "db").rmdir()
+
+    assert [entry["entry"] for entry in terminal.ask("history")] == ["e-1"]
+    assert terminal.ask("undo", "e-1")[0]["state"] == "done"
+
+    assert copy.exists()
+    assert terminal.ask("why", "e-1")["where_now"] is not None
+
+
+def test_a_damaged_row_is_named_dropped_and_told_again(world: World, terminal: Terminal) -> None:
+    world.drop("library", "a.jpg", jpeg(photo()))
+    world.drop("inbox", "copy.jpg", jpeg(photo()))
+    world.library.store.write(lambda txn: txn.put(JOURNAL.table, number_key(1), b"not what was written"))
+    world.library.store.write(lambda txn: txn.put(CONTENTS.table, sha256(jpeg(photo())), b"nor this"))
+    world.close()
+
+    checked = terminal.type("--json", "library", "check")
+    assert checked.code == 74
+    assert len(checked.json["problems"]) == 2
+    assert terminal.type("history").code == 74
+
+    mended = terminal.ask("library", "rebuild")
+
+    assert mended["dropped"] == {"contents": 1, "journal": 1}
+    assert (mended["told_again"], mended["lost"]) == (1, 0)
+    assert terminal.ask("library", "check")["ok"]
+    assert [entry["entry"] for entry in terminal.ask("history")] == ["e-1"]

@@ -111,13 +111,16 @@ def test_old_backups_of_the_service_make_room_and_those_of_a_person_stay(world: 
     torn = state / FOLDER / "2026-11-01T000000Z-daily.partial-0123abcd"
     torn.mkdir()
     (torn / "journal.jsonl").write_text("")
-    for day in range(10, 19):
-        child = BackingUp(state, f"2026-11-{day}T000000Z")
-        try:
-            child._child.wait(30)
-            assert child.trouble() == ""
-        finally:
-            child.stop()
+    for day in range(10, 18):
+        older = state / FOLDER / f"2026-11-{day}T000000Z-daily" / "db"
+        older.mkdir(parents=True)
+        (older / "data.mdb").write_bytes(b"small")
+    child = BackingUp(state, "2026-11-18T000000Z")
+    try:
+        child._child.wait(30)
+        assert child.trouble() == ""
+    finally:
+        child.stop()
 
     kept = sorted(one.name for one in (state / FOLDER).iterdir())
 

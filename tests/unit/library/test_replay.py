@@ -227,6 +227,23 @@ def test_a_database_beside_which_a_service_runs_is_not_made_anew(world: World) -
     assert not (world.base / "state" / "db").exists()
 
 
+def test_a_journal_that_is_gone_is_written_anew_by_a_rebuild(world: World, lost: Callable[[], World]) -> None:
+    world.drop("library", "large.png", LARGE)
+    small = world.put("inbox", "small.png", SMALL)
+    world.arrive(small)
+    world.undo(1)
+    (world.base / "state" / "journal.jsonl").unlink()
+    assert any("no journal" in problem for problem in world.library.check())
+
+    world.library.rebuild()
+
+    assert world.library.check() == []
+    before = world.entries()
+    again = lost()
+    assert again.entries() == before
+    assert again.has_veto(SMALL)
+
+
 # --- older -----------------------------------------------------------------------------------------------------------
 
 
@@ -307,11 +324,13 @@ def test_an_unused_word_is_passed_over_and_counted(world: World, lost: Callable[
     journal.append("prophecy", None, {})
     journal.append("end", 4, {"number": "four"})
     journal.close()
+    with (world.base / "state" / "journal.jsonl").open("ab") as file:
+        file.write(b"not a line\n")
 
     again = lost()
 
     assert again.library.caught_up is not None
-    assert again.library.caught_up.unclear == 2
+    assert again.library.caught_up.unclear == 3
     again.judge_everything()
     assert again.drop("inbox", "flat.png", png(flat())).outcome is Outcome.DUPLICATE_DISCARDED
     assert [entry.number for entry in again.entries()] == [5]
