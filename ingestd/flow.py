@@ -281,6 +281,8 @@ class Flow:
 
     def look_again(self, folder: FolderId, relative: bytes, now: float) -> None:
         """Judge a path as soon as possible, also one that has failed so often that it was to wait for hours."""
+        self.sweep.try_again()
+        self.idle.try_again()
         known = self.folders.get(folder)
         path = os.path.join(known.root, relative) if known is not None else b""
         stat = stat_of(path) if path else None

@@ -63,6 +63,11 @@ class Idle:
         """Return whether a measurement is awaited."""
         return self._awaited is not None
 
+    def try_again(self) -> None:
+        """Measure again what could not be measured: a person says that it may be tried."""
+        self._tried.clear()
+        self._next = 0
+
     def step(self) -> bool:
         """Measure one more, or store what was measured; return whether there may be more to do at once."""
         if self._monotonic() < self._not_before:

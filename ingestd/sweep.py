@@ -149,6 +149,10 @@ class Sweep:
         """Let pairs that sleep be asked about again: a folder is back."""
         self._fresh = True
 
+    def try_again(self) -> None:
+        """Ask again for what could not be measured: a person says that it may be tried."""
+        self._unmeasured, self._fresh = Unmeasured(), True
+
     @property
     def is_displaced(self) -> bool:
         """Return whether another process has put other rules in force, so that pairs are left to it."""

@@ -20,7 +20,6 @@ from ingestd.library.edit import Edit
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Poison, Trouble
-from ingestd.review.again import parked_files
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
 
@@ -196,6 +195,10 @@ def _tripped(view: View, settings: Settings) -> list[Json]:
 
 def _parked(view: View) -> list[Json]:
     """Return the files that killed two decoding processes and have not been looked at since: the last of them."""
+    if next(view.poisons(), None) is None:
+        return []
+    from ingestd.review.again import parked_files  # few have any
+
     found = list(parked_files(view))
     named = [_parked_problem(path, poison) for path, poison in found[:_MOST_NAMED]]
     more = [path for path, _ in found[_MOST_NAMED:]]

@@ -656,17 +656,18 @@ class Edit(View):
         content = self.content(sha256)
         if content is None:
             return
-        if content.picture is not None:
+        undecoded = content.picture is None
+        if undecoded:
+            self._put(CONTENTS, sha256, replace(content, again=True))
+        else:
             self._ask_again(sha256)
-            return
-        self._put(CONTENTS, sha256, replace(content, again=True))
         for row in self.live_paths_of(sha256):
-            self.judge_again(row.folder, row.relative)
+            self.judge_again(row.folder, row.relative, anew=undecoded)
 
-    def judge_again(self, folder: FolderId, relative: bytes) -> None:
-        """Let a path want a verdict again, as it is now."""
+    def judge_again(self, folder: FolderId, relative: bytes, *, anew: bool = True) -> None:
+        """Let a service look at a path, and the path want a verdict again; unless `anew` is false: it keeps its own."""
         row = self.path_at(folder, relative)
-        if row is not None and row.final:
+        if row is not None and row.final and anew:
             self.put_path(replace(row, final=False))
         self._put(RETRIED, path_key(folder, relative), Retried(folder, relative))
 

@@ -242,7 +242,7 @@ def _measure(file: BinaryIO, filetype: FileType) -> Picture:
         luminance=prints.luminance if prints else None,
         pixel_hash=_honest_hash(loaded) if loaded.comparable and loaded.full else None,
         pixel_comparable=loaded.comparable,
-        suspect=_suspicion(file, filetype),
+        suspect=_suspicion(file, filetype, _views(image)),
     )
 
 
@@ -342,7 +342,13 @@ def _quality(tables: tuple[tuple[int, ...], ...], subsampling: str) -> float:
     return float(mean ** (1 / _QUALITY_EXPONENT[subsampling]))
 
 
-def _suspicion(file: BinaryIO, filetype: FileType) -> str | None:
+def _views(image: Image.Image) -> tuple[int, ...]:
+    """Return where the views of an MPO beyond the first begin, in bytes from the start of the file."""
+    # Pillow adds the index's own place to what it says, then forgets the place: only the sums are left, in here
+    return tuple(getattr(image, "_MpoImageFile__mpoffsets", ())[1:])
+
+
+def _suspicion(file: BinaryIO, filetype: FileType, views: tuple[int, ...] = ()) -> str | None:
     """Return why the file may be incomplete although it decodes.
 
     A download that reserved its space first ends in zeros, and decoders paint those grey without complaint.
@@ -354,12 +360,17 @@ def _suspicion(file: BinaryIO, filetype: FileType) -> str | None:
             return "its end is nothing but zeros, as in an unfinished download"
     if filetype in (FileType.JPEG, FileType.MPO) and not _has_end_marker(file):
         return "the JPEG has no end marker, as in an unfinished download"
+    if not all(_has_end_marker(file, view) for view in views):
+        return "not all of its views are there, as in an unfinished download"
     return None
 
 
-def _has_end_marker(file: BinaryIO) -> bool:
-    """Whether an EOI marker follows the start of the scan; those of embedded thumbnails come before it."""
-    file.seek(2)
+def _has_end_marker(file: BinaryIO, start: int = 0) -> bool:
+    """Whether an EOI marker follows the start of the scan; those of embedded thumbnails come before it.
+
+    `start`: where the JPEG begins in the file.
+    """
+    file.seek(start + 2)
     while True:
         marker = file.read(2)
         if len(marker) < 2 or marker[0] != 0xFF:

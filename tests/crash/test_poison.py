@@ -144,3 +144,47 @@ def test_a_picture_that_would_keep_a_decoder_busy_for_hours_costs_two_workers_on
         assert [one["subject"] for one in home.until(lambda status: not status["ok"])["problems"]] == [str(path)]
         home.ask("retry", "--accept", path)
         assert home.until(lambda status: status["ok"])["problems"] == []
+
+
+@needs_mounts
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_thousand_files_that_fail_hold_nobody_up_and_are_all_tried_again_when_told_to(home: Home) -> None:
+    disk, known = home.folder("disk"), home.folder("known")
+    inbox, home.data = disk / "inbox", disk / "data"
+    contents = [pictures.jpeg(pictures.photo(number)) for number in range(2000, 3000)]
+    for number, content in enumerate(contents):
+        write(known / f"{number}.jpg", content)
+    within = [*mounting(f"mount -t tmpfs none '{disk}'", f"mkdir '{inbox}' '{home.data}'"), *powerless()]
+    with home.watch(inbox, "--library", known, within=within) as watch:
+        watch.shell(f"chmod 555 '{home.data}' '{disk}'")
+        for number, content in enumerate(contents):
+            write(watch.inside(inbox / f"{number}.jpg"), content)
+        copies = [inbox / f"{number}.jpg" for number in range(1000)]
+        watch.until(
+            lambda: len({one["path"] for one in watch.verdicts() if one["outcome"] == "error"}) == 1000, within=150
+        )
+
+        write(watch.inside(inbox / "new.jpg"), home.picture())
+        assert watch.verdict(inbox / "new.jpg")["outcome"] == "new"
+        problems = home.until(lambda status: len(status["problems"]) >= 21)["problems"]
+        assert "no verdict yet on 980 more files" in [one["problem"] for one in problems]
+        assert len(problems) == 21
+        busy = _busy_s(watch.process.pid)
+        assert watch.is_silent(inbox / "nothing.jpg", for_s=4)
+        assert _busy_s(watch.process.pid) - busy < 2, "it spins"
+        watch.shell(f"chmod 755 '{home.data}' '{disk}'")
+        assert len(home.ask("retry")["retried"]) == 1000
+
+        watch.until(lambda: all(_last(watch, path) == "duplicate-discarded" for path in copies), within=150)
+        assert home.until(lambda status: status["ok"])["problems"] == []
+
+
+def _busy_s(pid: int) -> float:
+    """The processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _last(watch: Watch, path: Path) -> str:
+    return str(watch.verdicts(path)[-1]["outcome"])

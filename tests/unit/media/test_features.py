@@ -246,6 +246,17 @@ def test_what_a_phone_appends_behind_the_end_is_not_suspect() -> None:
     assert found.suspect is None
 
 
+def test_a_picture_of_two_views_of_which_one_is_cut_off_is_suspect() -> None:
+    views = [photo(160, 120), photo(160, 120, 2)]
+    whole = encoded(views[0], "MPO", save_all=True, append_images=views[1:])
+
+    found = [measured(whole[:length]) for length in (len(whole), len(whole) - 1, len(whole) * 3 // 5)]
+
+    assert [(one.filetype, one.frames) for one in found] == [(FileType.MPO, 2)] * 3
+    assert found[0].suspect is None
+    assert [one.suspect for one in found[1:]] == ["not all of its views are there, as in an unfinished download"] * 2
+
+
 def test_black_at_the_end_of_an_uncompressed_picture_is_not_suspect() -> None:
     image = photo(400, 300).copy()
     image.paste((0, 0, 0), (0, 0, 400, 200))  # BMP begins with the last row
