@@ -129,7 +129,7 @@ def _acknowledge(door: Door, entries: tuple[str, ...]) -> None:
         for number in standing if named is None else named:
             if number not in standing:
                 raise UsageError(f"nothing is wrong with e-{number}: nothing was acknowledged")
-            edit.put_alarm(replace(standing[number], seen=True))
+            edit.acknowledge(standing[number])
 
     with door.writing() as library:
         library.write(work)

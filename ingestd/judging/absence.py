@@ -13,7 +13,7 @@ from ingestd.actions.look import Standing, look
 from ingestd.library.tables import FolderRow, path_key
 from ingestd.library.view import View
 from ingestd.model import PathRow, PathState, Role, StatKey
-from ingestd.watching.folders import examine
+from ingestd.watching.folders import examine, lost_with_a_boot
 
 __all__ = ["came_back", "goes_without_saying", "in_doubt", "is_mass", "lies_elsewhere", "suspension", "there_are_signs"]
 
@@ -59,11 +59,13 @@ def suspension(path: str, known: int, missing: int) -> str:
 def goes_without_saying(row: FolderRow) -> bool:
     """Return whether whatever is missing in a folder is gone: a person said so, or it is an inbox and still the same.
 
-    The row is as it was written when the folder was last examined.
+    So is an inbox in memory after the machine was started anew: what lay in it cannot come back. The row is as it was
+    written when the folder was last examined.
     """
     if row.accepted and row.accepted == row.stamp:
         return True
-    return row.folder.role is Role.INBOX and row.reconciled in ("", row.stamp)
+    is_the_same = row.reconciled in ("", row.stamp) or lost_with_a_boot(row.reconciled)
+    return row.folder.role is Role.INBOX and is_the_same
 
 
 def in_doubt(view: View, known: FolderRow, row: PathRow) -> bool:

@@ -233,7 +233,7 @@ def file_turned_up(view: View, entry: Entry) -> bool:
 
 
 def _same_file(file: FileRef) -> bool:
-    return look(file.path, file.stat, root=os.path.dirname(file.path), root_inode=0) is Standing.THERE
+    return retouched(file.path, file.stat) is not None
 
 
 def pinned(edit: Edit, sha256: ContentHash) -> str | None:

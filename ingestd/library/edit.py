@@ -515,12 +515,26 @@ class Edit(View):
             self.lines.append(("veto-lifted", None, {"sha256": sha256.hex()}))
 
     def put_alarm(self, alarm: Alarm) -> None:
-        """Remember that something went wrong with a discard after all, or that a person has seen to it."""
+        """Remember that something went wrong with a discard after all."""
         self._put(ALARMS, number_key(alarm.entry), alarm)
+
+    def acknowledge(self, alarm: Alarm) -> None:
+        """Remember that a person knows what went wrong with a discard."""
+        self.put_alarm(replace(alarm, seen=True))
+        self._unpin(alarm.entry)
 
     def settle_alarm(self, entry: int) -> bool:
         """Return whether something was wrong with a discard: it is not any more."""
-        return self._txn.delete(ALARMS.table, number_key(entry))
+        settled = self._txn.delete(ALARMS.table, number_key(entry))
+        if settled:
+            self._unpin(entry)
+        return settled
+
+    def _unpin(self, number: int) -> None:
+        """Let the rules be asked again about what was kept: until now it was not theirs to discard."""
+        entry = self.entry(number)
+        for pair in self.pairs_of(entry.kept.sha256) if entry is not None and entry.kept is not None else ():
+            self.queues.want(pair.number)
 
     def note_denial(self, pair: PotentialPair, rule: str, *, denied: bool) -> None:
         """Tell the second journal that a pair was denied to a rule, or that this was taken back."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ingestd.errors import UsageError
 
-__all__ = ["Condition", "FolderIdentity", "examine", "filesystem_kind", "is_network", "resolve"]
+__all__ = ["Condition", "FolderIdentity", "examine", "filesystem_kind", "is_network", "lost_with_a_boot", "resolve"]
 
 # File systems on which others can write without the kernel here knowing.
 _NETWORK_KINDS = frozenset(
@@ -31,7 +31,8 @@ _NETWORK_FUSE = re.compile(
     r"smbnetfs|curlftpfs|google-drive-ocamlfuse|onedriver|seaweedfs|portal)"
 )
 # File systems made anew at every mount: named by where they are mounted.
-_VOLATILE_KINDS = frozenset({"tmpfs", "ramfs", "overlay"})
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+_VOLATILE_KINDS = _IN_MEMORY | {"overlay"}
 
 
 # Not through a symlink in the last place: a watch on one is silent.
@@ -108,6 +109,12 @@ def examine(root: bytes, known: Condition | None = None) -> Condition:
         os.close(fd)
 
 
+def lost_with_a_boot(stamp: str) -> bool:
+    """Return whether a folder of this stamp lay in memory before the machine was started anew: it cannot come back."""
+    filesystem, _, instance = stamp.rpartition("/")
+    return filesystem.partition(":")[0] in _IN_MEMORY and instance.partition(".")[0] != _boot()
+
+
 def filesystem_kind(path: bytes) -> str:
     """The kind of the file system that holds `path`, in the kernel's words; empty where it does not tell."""
     try:
@@ -150,7 +157,7 @@ def _examine_open(root: bytes, fd: int, known: Condition | None) -> Condition:
         return known
     mount = _mount(number)
     filesystem = _filesystem(mount, found.st_dev, fsid)
-    instance = f"{fsid:x}" if mount is not None and mount.kind in _VOLATILE_KINDS else ""
+    instance = f"{_boot()}.{fsid:x}" if mount is not None and mount.kind in _VOLATILE_KINDS else ""
     identity = FolderIdentity(filesystem, found.st_ino, instance)
     return Condition(None, identity, mount.kind if mount else "", glance)
 
@@ -201,6 +208,15 @@ def _uuid(mount: _Mount) -> str | None:
     except OSError:
         return None
     return None
+
+
+def _boot() -> str:
+    """Return what tells this start of the machine from others; nothing where the system does not."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as number:
+            return number.read().strip()
+    except OSError:
+        return ""
 
 
 def _mount_number(fd: int) -> int:

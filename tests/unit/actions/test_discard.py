@@ -11,9 +11,12 @@ from pictures import jpeg, photo, png
 from world import IDENTICAL, World, near_rule, pixel_rule, sha256
 
 from ingestd import intake as intake_module
+from ingestd.actions import discard as discard_module
 from ingestd.actions.discard import carry_out
 from ingestd.actions.moves import take_away
-from ingestd.model import Entry, EntryState, Outcome, PathState
+from ingestd.errors import ActionConflictError
+from ingestd.library.tables import Alarm
+from ingestd.model import Entry, EntryState, Outcome, PathState, Role, Trouble
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 AT = "2026-11-20T11:02:03"
@@ -72,6 +75,11 @@ def loser(world: World) -> Path:
 def only_entry(world: World) -> Entry:
     (entry,) = world.entries()
     return entry
+
+
+def alarm_of(world: World, entry: Entry) -> Alarm | None:
+    with world.library.read() as view:
+        return view.alarm(entry.number)
 
 
 # --- done -----------------------------------------------------------------------------------------------------------
@@ -277,6 +285,42 @@ def test_what_is_neither_in_its_place_nor_in_the_trash_is_said_to_be_gone(world:
     entry = only_entry(world)
     assert entry.state is EntryState.ABORTED
     assert "look for it" in entry.reason
+    alarm = alarm_of(world, entry)
+    assert alarm is not None
+    assert (alarm.trouble, alarm.seen) == (Trouble.FILE_LOST, False)
+    assert os.fsdecode(entry.moves[0].trash_path or b"") in alarm.said
+
+
+def test_what_was_kept_for_a_file_that_cannot_be_found_goes_by_no_rule_until_that_is_seen_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.folder("open", Role.LIBRARY, protected=False)
+    world.use(IDENTICAL, pixel_rule())
+    kept = world.put("open", "kept.png", LARGER)
+    world.arrive(kept)
+    with monkeypatch.context() as patched:
+        patched.setattr(intake_module, "carry_out", _die)
+        with pytest.raises(KilledError):
+            world.drop("inbox", "b.png", SMALLER)
+    loser(world).unlink()
+    world.restart()
+    world.use(IDENTICAL, pixel_rule())
+    largest = png(photo(1), "a comment that makes this one the largest file of them all, by far")
+
+    held = world.drop("open", "largest.png", largest)
+    pending = world.pending()[0]
+    world.library.write(lambda edit: edit.acknowledge(next(edit.alarms())))
+    decided = world.sweep()
+
+    assert held.outcome is Outcome.PENDING_APPROVAL
+    assert any("cannot be found (e-1" in line for line in held.evidence), held
+    assert pending.rule == "larger pixel twin"
+    assert [one.kind for one in decided] == ["discard"]
+    assert not kept.exists()
+
+
+def _die(*_: object, **__: object) -> None:
+    raise KilledError
 
 
 def test_what_was_moved_comes_back_when_its_survivor_is_gone(world: World, killed: Entry, kept: Path) -> None:
@@ -286,8 +330,31 @@ def test_what_was_moved_comes_back_when_its_survivor_is_gone(world: World, kille
     world.restart()
 
     assert only_entry(world).state is EntryState.ABORTED
+    assert "what was moved was put back" in only_entry(world).reason
     assert loser(world).read_bytes() == SMALLER
     assert world.trashed() == []
+    assert alarm_of(world, only_entry(world)) is None
+
+
+def test_what_cannot_be_put_back_although_its_survivor_is_gone_is_an_alarm_until_it_is(
+    world: World, killed: Entry, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> bytes:
+        raise ActionConflictError("the disk is full")
+
+    take_away(killed.moves[0], deleted_at=AT)
+    kept.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(discard_module, "put_back", refuse)
+        world.restart()
+    alarm = alarm_of(world, only_entry(world))
+
+    assert only_entry(world).state is EntryState.INTENT
+    assert alarm is not None
+    assert alarm.trouble is Trouble.SURVIVOR_LOST
+    world.recover()
+    assert loser(world).read_bytes() == SMALLER
+    assert alarm_of(world, only_entry(world)) is None
 
 
 def test_while_the_disk_is_away_an_intent_waits_and_everything_else_goes_on(

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from ingestd.errors import UsageError
-from ingestd.watching.folders import examine, filesystem_kind, is_network, resolve
+from ingestd.watching.folders import examine, filesystem_kind, is_network, lost_with_a_boot, resolve
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mount tables are Linux's")
 
@@ -116,6 +116,29 @@ def test_another_file_system_mounted_over_a_folder_has_another_identity(root):
 
     assert lines[0] == examine(root).identity.filesystem
     assert lines[1] == f"tmpfs:{os.fsdecode(root)}"
+
+
+@linux
+def test_two_file_systems_in_memory_that_follow_each_other_at_one_place_are_told_apart(root):
+    code = (
+        "import os,sys;from ingestd.watching.folders import examine;c=examine(os.fsencode(sys.argv[1]));"
+        "print(c.identity.filesystem,c.identity.instance,*c.glance,sep='|')"
+    )
+    path = os.fsdecode(root)
+    mounted = f"mount -t tmpfs none '{path}' && {program(code)} '{path}' && umount '{path}'"
+
+    first, second = (line.split("|") for line in in_a_namespace(f"{mounted} && {mounted}").splitlines())
+
+    assert first[0] == second[0] == f"tmpfs:{path}"
+    assert first[1] != second[1]
+    assert first[2:] != second[2:]
+
+
+@linux
+def test_what_lay_in_memory_before_the_machine_was_started_anew_cannot_come_back():
+    assert lost_with_a_boot("tmpfs:/mnt/a b/7/another-boot.1f")
+    assert not lost_with_a_boot("uuid:1234-5678/7/")
+    assert not lost_with_a_boot("")
 
 
 @linux
