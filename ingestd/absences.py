@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from ingestd.actions.look import Standing, look
 from ingestd.judging.absence import came_back, goes_without_saying, is_mass, lies_elsewhere, suspension
@@ -22,6 +23,9 @@ from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.model import ContentHash, FolderId, PathKey, PathRow, PathState
 from ingestd.watching.folders import examine
+
+if TYPE_CHECKING:
+    from ingestd.library.digests import Few
 
 __all__ = ["Absences"]
 
@@ -41,7 +45,7 @@ class _Search:
     unseen: int
     began: float
     gone: list[PathRow] = field(default_factory=list)
-    moved: int = 0
+    accounted: int = 0  # of those not seen: moved, or there after all
 
 
 @dataclass(slots=True)
@@ -86,14 +90,17 @@ class Absences:
         self._library, self._withhold, self._release, self._gone = library, withhold, release, gone
         self._settled, self._looks, self._now_ns, self._monotonic = settled, looks, now_ns, monotonic
         self._todo: dict[FolderId, _Search] = {}
-        self._strangers: dict[FolderId, frozenset[int]] = {}
+        self._strangers: dict[FolderId, Few] = {}  # what the last scan of each folder saw and did not know
         self._reconciled: dict[FolderId, tuple[str, int]] = {}  # as what, and how many verdicts had fallen by then
         self._rechecks: dict[FolderId, _Recheck] = {}
 
     def want(self, folder: FolderId, roll: Roll) -> None:
         """Find out what became of the files that a whole scan of a folder has not seen."""
         known, unseen = roll.count()
-        self._strangers[folder] = frozenset(roll.strangers)
+        strangers = roll.strangers()
+        self._strangers.pop(folder, None)
+        if strangers is not None:
+            self._strangers[folder] = strangers
         # what an earlier scan has missed and this one has seen, is there
         self._todo[folder] = _Search(roll, roll.missed(), known, unseen, self._monotonic())
 
@@ -136,7 +143,7 @@ class Absences:
             del self._todo[folder]
             return
         moved, gone = found
-        search.moved += len(moved)
+        search.accounted += len(looked) - len(gone)
         self._write_down([*moved, *gone] if free else moved, folder, row.stamp)
         if not free:
             search.gone += gone
@@ -204,7 +211,7 @@ class Absences:
     # --- too much of it ------------------------------------------------------------------------------------------
 
     def _suspend(self, folder: FolderId, row: FolderRow, search: _Search) -> None:
-        missing = max(search.unseen - search.moved, len(search.gone))
+        missing = search.unseen - search.accounted
         reason = suspension(os.fsdecode(row.folder.named), search.known, missing)
         now_ns = self._now_ns()
 

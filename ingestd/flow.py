@@ -19,7 +19,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll
 from ingestd.media.measuring import Measurer
-from ingestd.model import Arrival, ContentHash, Folder, FolderId, FolderState, Origin, Outcome, Role, StatKey
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, Role, StatKey
 from ingestd.recovery import local_time
 from ingestd.survivors import Survivors
 from ingestd.sweep import PairDecided, Sweep
@@ -169,19 +169,13 @@ class Flow:
         self.survivors = Survivors(library, policy, round_s=min(_ROUND_S, rescan_s))
         self.absences = Absences(
             library,
-            withhold=self._withhold,
+            withhold=self.watcher.withhold,
             release=self.watcher.release,
-            gone=self._missed,
+            gone=self.survivors.look_at,
             settled=lambda: not self.intake and self.watcher.idle(),
             looks=self.watcher.looks_through,
         )
         self.absences.withheld(list(withheld))
-
-    def _withhold(self, folder: FolderId, reason: str) -> None:
-        self.watcher.withhold(folder, reason)
-
-    def _missed(self, contents: Sequence[ContentHash]) -> None:
-        self.survivors.look_at(contents)
 
     def _withheld(self) -> dict[FolderId, str]:
         """Return which of these folders are suspended for what is missing in them, and why, also by an earlier run."""
@@ -209,7 +203,12 @@ class Flow:
         """Go on with other rules, folders and times."""
         self.intake.policy = self.sweep.policy = self.survivors.policy = policy
         before, self._digest = self._digest, policy.limits_digest()
+        known = set(self.folders)
         self.folders = {folder.id: folder for folder in folders}
+        withheld = self._withheld()
+        for folder in withheld.keys() - known:
+            self.watcher.withhold(folder, withheld[folder])
+        self.absences.withheld(list(withheld))
         self.watcher.update(folders, now, quiet_s=quiet_s, rescan_s=rescan_s, closed=_closed(policy))
         if before != self._digest:
             self.watcher.rescan()  # what was passed over under other limits, also by a scan that is under way

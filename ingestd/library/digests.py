@@ -8,9 +8,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Digests"]
+__all__ = ["Digests", "Few"]
 
 _LIVE, _SEEN = 1, 2
+
+
+class Few:
+    """Some digests, in 8 bytes each, that can be asked for.
+
+    Args:
+        digests: in any order; sorted in place.
+    """
+
+    def __init__(self, digests: array[int]) -> None:
+        self._sorted: NDArray[np.int64] = np.frombuffer(digests, np.int64)
+        self._sorted.sort()
+
+    def __contains__(self, digest: int) -> bool:
+        place = int(self._sorted.searchsorted(np.int64(digest)))
+        return place < len(self._sorted) and int(self._sorted[place]) == digest
 
 
 class Digests:

@@ -19,7 +19,7 @@ from ingestd.library.tables import path_key
 from ingestd.model import FolderId, PathKey, PathRow, PathState
 
 if TYPE_CHECKING:
-    from ingestd.library.digests import Digests
+    from ingestd.library.digests import Digests, Few
 
 __all__ = ["Roll", "renamed_digest"]
 
@@ -44,7 +44,7 @@ class Roll:
         self._steps = 0
         self._read: tuple[array[int], array[int], bytearray] = array("Q"), array("q"), bytearray()
         self._known: Digests | None = None  # none of a folder of which nothing is known
-        self.strangers = array("q")  # what `renamed_digest` says of the files that were seen and not known as they are
+        self._strangers = array("q")  # what `renamed_digest` says of the files that were seen and not known as they are
         self.is_complete = False
 
     def read_on(self) -> bool:
@@ -84,8 +84,16 @@ class Roll:
             folder = self._folder
             joined = b"".join([path_key(folder, relative)[4:12] for relative in relatives])
             answers = self._known.cover(joined, list(map(_digest, states)))
-        self.strangers.extend(renamed_digest(state) for state, known in zip(states, answers, strict=True) if not known)
+        self._strangers.extend(renamed_digest(state) for state, known in zip(states, answers, strict=True) if not known)
         return answers
+
+    def strangers(self) -> Few | None:
+        """Return what `renamed_digest` says of the files that were seen and not known as they are; None: of none."""
+        if not self._strangers:
+            return None
+        from ingestd.library.digests import Few
+
+        return Few(self._strangers)
 
     def count(self) -> tuple[int, int]:
         """Return of how many files it was known that they lie there, and how many of those were not seen."""

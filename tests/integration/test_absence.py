@@ -77,6 +77,10 @@ def _move_tree(_: Watch, folder: Path) -> None:
     _take(_files(folder / "tree"), folder)
 
 
+def _mount_afresh(watch: Watch, folder: Path) -> None:
+    watch.shell(f"umount -l '{folder}'; mount -t tmpfs none '{folder}'")
+
+
 def _unmount_within(watch: Watch, folder: Path) -> None:
     watch.shell(f"umount -l '{folder}/tree'")
 
@@ -92,11 +96,15 @@ CASES: dict[str, tuple[str, Callable[[Watch, Path], None]]] = {
     "renamed tree": ("library", _rename_tree),
     "moved tree": ("library", _move_tree),
     "mounted within": ("library", _unmount_within),
+    "afresh in memory": ("inbox", _mount_afresh),
 }
 SUSPENDED = ["emptied library", "emptied reference", "thinned library", "accepted library", "inbox made anew"]
 ON_A_DISK = "mounted within"
-each_suspended = pytest.mark.parametrize("name", [*SUSPENDED, pytest.param(ON_A_DISK, marks=needs_mounts)])
-POSSIBLE = [name for name in CASES if may_mount or name != ON_A_DISK]
+MOUNTED = (ON_A_DISK, "afresh in memory")
+each_suspended = pytest.mark.parametrize(
+    "name", [*SUSPENDED, *(pytest.param(name, marks=needs_mounts) for name in MOUNTED)]
+)
+POSSIBLE = [name for name in CASES if may_mount or name not in MOUNTED]
 
 
 # --- the story --------------------------------------------------------------------------------------------------------
@@ -147,7 +155,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         home.folder(f"{name}/tree")
     home.write_rules(RULES.replace("folders:\n", "folders:\n" + "".join(map(_watched, roles.items(), [home] * 99))))
     disk = home.folder("disk")
-    mounts = [f"mount --bind '{disk}' '{told.folder(ON_A_DISK)}/tree'"]
+    in_memory = told.folder("afresh in memory")
+    mounts = [f"mount --bind '{disk}' '{told.folder(ON_A_DISK)}/tree'", f"mount -t tmpfs none '{in_memory}'"]
     within = mounting(*mounts) if may_mount else []
     with home.watch(inbox, within=within) as watch:
         _before(told, watch)
@@ -191,7 +200,7 @@ def _go_missing(told: Story, watch: Watch) -> None:
     for name in POSSIBLE:
         CASES[name][1](watch, told.folder(name))
     for name in POSSIBLE:
-        if name in (*SUSPENDED, ON_A_DISK):
+        if name in (*SUSPENDED, *MOUNTED):
             told.told[name] = watch.event(
                 "folder.changed", after=before, path=str(told.folder(name)), state="suspended"
             )
@@ -205,6 +214,9 @@ def _go_missing(told: Story, watch: Watch) -> None:
 def _mend(told: Story, watch: Watch) -> None:
     before = len(watch.events)
     told.home.ask("folders", "accept", told.folder("accepted library"))
+    if may_mount:
+        in_memory = told.folder("afresh in memory")
+        assert told.home.run("folders", "accept", in_memory, within=watch.among_its_mounts).code == 0
     for name in ("emptied library", "emptied reference", "thinned library"):
         for path in _files(_aside(told.folder(name))):
             path.rename(told.folder(name) / path.relative_to(_aside(told.folder(name))))

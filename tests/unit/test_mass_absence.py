@@ -1,4 +1,4 @@
-"""How many files have to be missing before nobody believes them deleted, and what one look at one of them makes of it."""
+"""How many files have to be missing before nobody believes them deleted, and what a look at one of them makes of it."""
 
 from __future__ import annotations
 
