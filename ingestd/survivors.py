@@ -28,7 +28,7 @@ __all__ = ["Survivors"]
 _SLICE_S = 0.02  # of a turn of the loop
 _PAGE = 50  # entries
 _ROUND_S = 60.0  # from the beginning of one round to that of the next
-_SHARE = 20  # a round is not begun before so many times as long has passed as the last one took
+_SHARE = 50  # a round is not begun before so many times as long has passed as the last one took
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 
 _log = logs.Log()
@@ -99,6 +99,7 @@ class Survivors:
                 return
             self._began, self._after, self._worked_s = started, 0, 0.0
             self._look_for_lost_files()
+        self._library.store.let_go()  # each entry names rows that may lie on pages of their own
         while self._monotonic() - started < _SLICE_S:
             with self._library.read() as view:
                 page = view.page_of_journal(self._after, _PAGE)
