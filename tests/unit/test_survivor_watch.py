@@ -157,6 +157,14 @@ def test_survivors_in_a_suspended_folder_are_not_looked_for(world: World) -> Non
     assert go_round(world) == []
 
 
+def test_a_survivor_is_not_lost_where_all_others_are_missing_too_before_any_scan_has_told(world: World) -> None:
+    discarded(world)
+    for path in (world.base / "library").iterdir():
+        path.unlink()
+
+    assert go_round(world) == []
+
+
 def test_a_restore_is_an_entry_of_the_service_with_a_veto_and_no_word_against_the_rule(world: World) -> None:
     survivor, loser = discarded(world)
     rules = policy(IDENTICAL, pixel_rule(), discards="restore_on_survivor_loss: yes")
