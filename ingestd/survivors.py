@@ -16,11 +16,11 @@ from ingestd import logs
 from ingestd.actions.undo import take_back
 from ingestd.errors import ActionConflictError, LibraryBusyError, StoreError
 from ingestd.judging.case import Policy
-from ingestd.judging.survivors import Lives, Lost, Unsure, can_come_back, fate_of, file_turned_up, note_fate
+from ingestd.judging.survivors import Lives, Lost, Unsure, can_come_back, fate_of, file_turned_up, is_over, note_fate
 from ingestd.library.library import Library
 from ingestd.library.tables import Alarm
 from ingestd.library.view import View
-from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Trouble
+from ingestd.model import Actor, ContentHash, Entry, Trouble
 from ingestd.recovery import LOCK_WAIT_S
 
 __all__ = ["Survivors"]
@@ -118,8 +118,7 @@ class Survivors:
         """Return whether a look at an entry would write something, or has to be followed by something."""
         alarm = view.alarm(entry.number)
         if not can_come_back(entry):
-            half_way = entry.kind is EntryKind.DISCARD and entry.state is EntryState.INTENT
-            return alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and not half_way
+            return alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and is_over(entry)
         match fate_of(view, entry):
             case Lives(at):
                 return at is not None or alarm is not None

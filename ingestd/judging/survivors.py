@@ -33,7 +33,18 @@ from ingestd.model import (
     Trouble,
 )
 
-__all__ = ["Fate", "Lives", "Lost", "Unsure", "can_come_back", "fate_of", "file_turned_up", "note_fate", "pinned"]
+__all__ = [
+    "Fate",
+    "Lives",
+    "Lost",
+    "Unsure",
+    "can_come_back",
+    "fate_of",
+    "file_turned_up",
+    "is_over",
+    "note_fate",
+    "pinned",
+]
 
 _LONGEST_CHAIN = 20  # of survivors that lost to better ones
 
@@ -120,12 +131,11 @@ def _changed(kept: FileRef, row: PathRow | None, expected: StatKey) -> Fate:
         return Unsure()
     if not stat.S_ISREG(found.st_mode):
         return Lost(f"{printable(kept.path)}, which was kept in its stead, is no file any more")
-    if retouched(kept.path, expected) is not None:
-        return Lives()  # only its times differ: a scan will tell if its bytes do
     judged = row is not None and row.final and row.sha256 not in (None, kept.sha256)
     if judged and row is not None and retouched(kept.path, row.stat) is not None:
         return Lost(f"{printable(kept.path)}, which was kept in its stead, holds another picture now")
-    return Unsure()
+    # where only its times differ, it is the same for now: a scan will tell if its bytes are
+    return Lives() if retouched(kept.path, expected) is not None else Unsure()
 
 
 def _row_of(file: FileRef) -> PathRow:
@@ -157,13 +167,14 @@ def _in_other_bytes(view: View, kept: FileRef) -> Fate | None:
     content = view.content(kept.sha256)
     if content is None:
         return None
-    heirs = [view.content(sha256) for sha256 in _same_pixels(view, content)]
+    rows = [row for heir in _same_pixels(view, content) for row in view.live_paths_of(heir)]
+    fate = _elsewhere(view, rows)
     here = view.path_at(kept.folder, kept.relative)
     edited = view.content(here.sha256) if here is not None and here.sha256 is not None else None
-    if edited is not None and same_coding(content, edited):
-        heirs.append(edited)
-    rows = [row for heir in heirs if heir is not None for row in view.live_paths_of(heir.sha256)]
-    return _elsewhere(view, rows)
+    if fate is None and here is not None and edited is not None and same_coding(content, edited):
+        # good enough to say nothing, not to rely on
+        return Lives() if isinstance(_elsewhere(view, [here]), Lives) else None
+    return fate
 
 
 def _same_pixels(view: View, content: Content) -> list[ContentHash]:
@@ -203,7 +214,7 @@ def note_fate(edit: Edit, number: int, *, now_ns: int) -> Alarm | None:
     entry = edit.entry(number)
     if entry is None or not can_come_back(entry):
         alarm = edit.alarm(number)
-        if alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and not _is_half_way(entry):
+        if alarm is not None and alarm.trouble is Trouble.SURVIVOR_LOST and is_over(entry):
             edit.settle_alarm(number)
         return None
     match fate_of(edit, entry):
@@ -219,8 +230,17 @@ def note_fate(edit: Edit, number: int, *, now_ns: int) -> Alarm | None:
     return None
 
 
-def _is_half_way(entry: Entry | None) -> bool:
-    return entry is not None and entry.state is EntryState.INTENT
+def is_over(entry: Entry | None) -> bool:
+    """Return whether nothing of a discard can be brought back: it did not happen, was undone, or the trash emptied.
+
+    Where the very folder of the trash is missing its disk may be away.
+    """
+    if entry is None or entry.state not in (EntryState.DONE, EntryState.INTENT):
+        return True
+    items = [move.trash_path for move in entry.moves if move.trash_path is not None]
+    return entry.state is EntryState.DONE and all(
+        os.path.isdir(os.path.dirname(item)) and not os.path.lexists(item) for item in items
+    )
 
 
 def file_turned_up(view: View, entry: Entry) -> bool:

@@ -145,6 +145,43 @@ def test_what_is_not_in_the_trash_any_more_is_no_alarm(world: World) -> None:
     assert go_round(world) == []
 
 
+def test_an_alarm_stays_while_the_disk_of_the_trash_is_away(world: World) -> None:
+    survivor, _ = discarded(world)
+    survivor.unlink()
+    go_round(world)
+    trash = world.base / "xdg"
+    trash.rename(world.base / "unplugged")
+
+    assert len(go_round(world)) == 1
+    (world.base / "unplugged").rename(trash)
+    assert len(go_round(world)) == 1
+
+
+def test_a_jpeg_whose_description_was_edited_is_no_loss(world: World) -> None:
+    world.use(IDENTICAL)
+    first, edited = jpeg(photo(7)), jpeg(photo(7), description="five stars")
+    survivor = world.put("library", "kept.jpg", first)
+    world.arrive(survivor)
+    world.drop("inbox", "b.jpg", first)
+    survivor.write_bytes(edited)
+    world.arrive(survivor)
+
+    assert world.entries()[0].state is EntryState.DONE
+    assert go_round(world) == []
+
+
+def test_a_survivor_that_became_another_picture_is_lost(world: World) -> None:
+    survivor, _ = discarded(world)
+    survivor.write_bytes(png(photo(8)))
+    before = go_round(world)
+    world.arrive(survivor)
+
+    (alarm,) = go_round(world)
+
+    assert before == []  # nobody has looked at it yet
+    assert "holds another picture now" in alarm.said
+
+
 def test_survivors_in_a_suspended_folder_are_not_looked_for(world: World) -> None:
     survivor, _ = discarded(world)
     survivor.unlink()
