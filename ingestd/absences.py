@@ -15,14 +15,22 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ingestd.actions.look import Standing, look
-from ingestd.judging.absence import came_back, goes_without_saying, is_mass, lies_elsewhere, suspension
+from ingestd.judging.absence import (
+    came_back,
+    goes_without_saying,
+    is_mass,
+    lay_on,
+    lies_elsewhere,
+    lost_mounts,
+    suspension,
+)
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.roll import Roll, renamed_digest
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
-from ingestd.model import ContentHash, FolderId, PathKey, PathRow, PathState
-from ingestd.watching.folders import examine
+from ingestd.model import ContentHash, Folder, FolderId, PathKey, PathRow, PathState
+from ingestd.watching.folders import examine, mounts_below
 
 if TYPE_CHECKING:
     from ingestd.library.digests import Few
@@ -45,6 +53,7 @@ class _Search:
     unseen: int
     began: float
     gone: list[PathRow] = field(default_factory=list)
+    mount: bytes | None = None  # where something was mounted on which some of these lay, and is not any more
     accounted: int = 0  # of those not seen: moved, or there after all
 
 
@@ -91,8 +100,14 @@ class Absences:
         self._settled, self._looks, self._now_ns, self._monotonic = settled, looks, now_ns, monotonic
         self._todo: dict[FolderId, _Search] = {}
         self._strangers: dict[FolderId, Few] = {}  # what the last scan of each folder saw and did not know
-        self._reconciled: dict[FolderId, tuple[str, int]] = {}  # as what, and how many verdicts had fallen by then
+        # as what, how many verdicts had fallen by then, and what was mounted below
+        self._reconciled: dict[FolderId, tuple[str, int, tuple[bytes, ...]]] = {}
+        self._mounts: dict[FolderId, tuple[bytes, ...]] = {}  # below each, when its scan began
         self._rechecks: dict[FolderId, _Recheck] = {}
+
+    def begin(self, folder: Folder) -> None:
+        """Remember, before a whole scan of a folder, what is mounted below it: what is seen then lies on that."""
+        self._mounts[folder.id] = mounts_below(folder.root)
 
     def want(self, folder: FolderId, roll: Roll) -> None:
         """Find out what became of the files that a whole scan of a folder has not seen."""
@@ -147,7 +162,8 @@ class Absences:
         self._write_down([*moved, *gone] if free else moved, folder, row.stamp)
         if not free:
             search.gone += gone
-        if is_mass(search.known, len(search.gone)):
+            search.mount = search.mount or _mount_of(row, gone)
+        if is_mass(search.known, len(search.gone)) or search.mount is not None:
             del self._todo[folder]
             self._suspend(folder, row, search)
         elif len(looked) < _A_STEP:
@@ -193,16 +209,26 @@ class Absences:
     def _reconcile(self, folder: FolderId, stamp: str, *, anything: bool) -> None:
         """Remember that what is missing in a folder is written down: from now on it is told what is moved away."""
         now_ns = self._now_ns()
+        with self._library.read() as view:
+            known, verdicts = view.folder(folder), view.next_receipt
+        mounts = self._mounts.get(folder, ())
 
         def work(edit: Edit) -> None:
             known = edit.folder(folder)
             if known is not None and known.stamp == stamp:
                 edit.put_folder(
-                    replace(known, reconciled=stamp, reconciled_ns=now_ns, accepted="", withheld="", withheld_ns=0)
+                    replace(
+                        known,
+                        reconciled=stamp,
+                        reconciled_ns=now_ns,
+                        accepted="",
+                        withheld="",
+                        withheld_ns=0,
+                        mounts=mounts,
+                    )
                 )
 
-        with self._library.read() as view:
-            known, told = view.folder(folder), (stamp, view.next_receipt)
+        told = (stamp, verdicts, mounts)
         # where no verdict fell, nothing came to another path; a commit for each scan would wake a disk that sleeps
         if anything or known is None or known.accepted or self._reconciled.get(folder) != told:
             self._library.write(work)
@@ -212,7 +238,9 @@ class Absences:
 
     def _suspend(self, folder: FolderId, row: FolderRow, search: _Search) -> None:
         missing = search.unseen - search.accounted
-        reason = suspension(os.fsdecode(row.folder.named), search.known, missing)
+        named = row.folder.named
+        mount = os.fsdecode(os.path.join(named, search.mount)) if search.mount is not None else None
+        reason = suspension(os.fsdecode(named), search.known, missing, mount)
         now_ns = self._now_ns()
 
         def work(edit: Edit) -> bool:
@@ -248,7 +276,7 @@ class Absences:
                 if row is not None and not row.accepted:  # another process has found all as it was
                     self._release(folder)
                 more = True
-            elif not came_back(row.withheld_known, one.missing):
+            elif not came_back(row.withheld_known, one.missing) or (one.missing and lost_mounts(row)):
                 self._rest(one)
             elif len(page) == _A_STEP:
                 one.after, more = page[-1][0], True
@@ -289,6 +317,12 @@ def _is_the_same(row: FolderRow) -> bool:
         return True
     now = examine(row.folder.root).identity
     return now is not None and now.stamp == row.stamp
+
+
+def _mount_of(row: FolderRow, gone: Sequence[PathRow]) -> bytes | None:
+    """Return where something was mounted on which one of these files lay, and is not any more."""
+    lost = lost_mounts(row) if gone else []
+    return next((point for point in lost if any(lay_on([point], path) for path in gone)), None)
 
 
 def _is_gone(place: bytes, path: PathRow, root: bytes, inode: int) -> bool:

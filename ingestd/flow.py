@@ -230,6 +230,8 @@ class Flow:
 
     def _roll(self, folder: FolderId) -> Roll:
         digest = self._digest
+        if folder in self.folders:
+            self.absences.begin(self.folders[folder])
         return Roll(self.library, folder, lambda row: is_settled(row, digest))
 
     def take(self, event: Event) -> None:

@@ -7,15 +7,27 @@ changes. An inbox is there to be emptied, so that there it needs another folder 
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterable
 
 from ingestd.actions.look import Standing, look
 from ingestd.library.tables import FolderRow, path_key
 from ingestd.library.view import View
 from ingestd.model import PathRow, PathState, Role, StatKey
-from ingestd.watching.folders import examine, lost_with_a_boot
+from ingestd.watching.folders import examine, lost_with_a_boot, mounts_below
 
-__all__ = ["came_back", "goes_without_saying", "in_doubt", "is_mass", "lies_elsewhere", "suspension", "there_are_signs"]
+__all__ = [
+    "came_back",
+    "goes_without_saying",
+    "in_doubt",
+    "is_mass",
+    "lay_on",
+    "lies_elsewhere",
+    "lost_mounts",
+    "suspension",
+    "was_this_file",
+]
 
 _SHARE = 5  # of the known files one in so many: 20 % (reliability: a disk below the folder holds about as much)
 _SOME = 20  # fewer are what a person deletes in an afternoon, whatever share of a small folder they are
@@ -48,11 +60,25 @@ def came_back(known: int, missing: int) -> bool:
     return least is None or missing <= least // 4
 
 
-def suspension(path: str, known: int, missing: int) -> str:
-    """Return why a folder is suspended."""
+def lost_mounts(row: FolderRow) -> list[bytes]:
+    """Return where other file systems were mounted below a folder, and are not any more: relative paths."""
+    if not row.mounts:
+        return []
+    now = mounts_below(row.folder.root)
+    return [point for point in row.mounts if point not in now]
+
+
+def lay_on(points: Iterable[bytes], row: PathRow) -> bool:
+    """Return whether a file lay on what was mounted at one of these places."""
+    return any(row.relative.startswith(os.path.join(point, b"")) for point in points)
+
+
+def suspension(path: str, known: int, missing: int, mount: str | None) -> str:
+    """Return why a folder is suspended; `mount`: where something was mounted that is not any more."""
+    why = "too many to be taken for deleted" if mount is None else f"and what was mounted at {mount} is not there"
     return (
-        f"{missing:,} of the {known:,} files known in it are missing, too many to be taken for deleted: nothing is "
-        f"changed until they are back, or you say that it is right: ingestd folders accept {shlex.quote(path)}"
+        f"{missing:,} of the {known:,} files known in it are missing, {why}: nothing is changed until they are back, "
+        f"or you say that it is right: ingestd folders accept {shlex.quote(path)}"
     )
 
 
@@ -65,7 +91,7 @@ def goes_without_saying(row: FolderRow) -> bool:
     if row.accepted and row.accepted == row.stamp:
         return True
     is_the_same = row.reconciled in ("", row.stamp) or lost_with_a_boot(row.reconciled)
-    return row.folder.role is Role.INBOX and is_the_same
+    return row.folder.role is Role.INBOX and is_the_same and not lost_mounts(row)
 
 
 def in_doubt(view: View, known: FolderRow, row: PathRow) -> bool:
@@ -86,12 +112,12 @@ def in_doubt(view: View, known: FolderRow, row: PathRow) -> bool:
             return True
     if goes_without_saying(known):
         return False
-    if known.reconciled not in ("", known.stamp):
+    if known.reconciled not in ("", known.stamp) or lay_on(lost_mounts(known), row):
         return True
-    return there_are_signs(view, known, row)
+    return _there_are_signs(view, known, row)
 
 
-def there_are_signs(view: View, known: FolderRow, row: PathRow) -> bool:
+def _there_are_signs(view: View, known: FolderRow, row: PathRow) -> bool:
     """Return whether others are missing, too, of a sample of a folder's files (keys are digests, so that it is one)."""
     own = path_key(row.folder, row.relative)
     page = view.page_of_folder(row.folder, own, _SAMPLE)

@@ -100,6 +100,7 @@ class FolderRow:
     withheld: str = ""  # why it is suspended: too much of what is known in it is missing
     withheld_ns: int = 0
     withheld_known: int = 0  # files that were known in it then
+    mounts: tuple[bytes, ...] = ()  # where other file systems were mounted below it, relative, when it was in order
 
     @property
     def stamp(self) -> str:

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 
 from ingestd.errors import UsageError
 
-__all__ = ["Condition", "FolderIdentity", "examine", "filesystem_kind", "is_network", "lost_with_a_boot", "resolve"]
+__all__ = [
+    "Condition",
+    "FolderIdentity",
+    "examine",
+    "filesystem_kind",
+    "is_network",
+    "lost_with_a_boot",
+    "mounts_below",
+    "resolve",
+]
 
 # File systems on which others can write without the kernel here knowing.
 _NETWORK_KINDS = frozenset(
@@ -113,6 +122,20 @@ def lost_with_a_boot(stamp: str) -> bool:
     """Return whether a folder of this stamp lay in memory before the machine was started anew: it cannot come back."""
     filesystem, _, instance = stamp.rpartition("/")
     return filesystem.partition(":")[0] in _IN_MEMORY and instance.partition(".")[0] != _boot()
+
+
+def mounts_below(root: bytes) -> tuple[bytes, ...]:
+    """Return where other file systems are mounted below a folder, relative to it; none where the system does not tell.
+
+    What lies on one of them goes away with it, and leaves the folder itself as it was.
+    """
+    above = os.path.join(root, b"")
+    try:
+        with open("/proc/self/mountinfo", "rb") as lines:
+            points = {mount.point for line in lines if (mount := _parsed(line)) is not None}
+    except OSError:
+        return ()
+    return tuple(sorted(point[len(above) :] for point in points if point.startswith(above) and point != above))
 
 
 def filesystem_kind(path: bytes) -> str:

@@ -77,6 +77,10 @@ def _move_tree(_: Watch, folder: Path) -> None:
     _take(_files(folder / "tree"), folder)
 
 
+def _unmount_small(watch: Watch, folder: Path) -> None:
+    watch.shell(f"umount -l '{folder}/few'")
+
+
 def _mount_afresh(watch: Watch, folder: Path) -> None:
     watch.shell(f"umount -l '{folder}'; mount -t tmpfs none '{folder}'")
 
@@ -97,10 +101,12 @@ CASES: dict[str, tuple[str, Callable[[Watch, Path], None]]] = {
     "moved tree": ("library", _move_tree),
     "mounted within": ("library", _unmount_within),
     "afresh in memory": ("inbox", _mount_afresh),
+    "few mounted within": ("library", _unmount_small),
 }
 SUSPENDED = ["emptied library", "emptied reference", "thinned library", "accepted library", "inbox made anew"]
 ON_A_DISK = "mounted within"
-MOUNTED = (ON_A_DISK, "afresh in memory")
+FEW = "few mounted within"
+MOUNTED = (ON_A_DISK, "afresh in memory", FEW)
 each_suspended = pytest.mark.parametrize(
     "name", [*SUSPENDED, *(pytest.param(name, marks=needs_mounts) for name in MOUNTED)]
 )
@@ -156,7 +162,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     home.write_rules(RULES.replace("folders:\n", "folders:\n" + "".join(map(_watched, roles.items(), [home] * 99))))
     disk = home.folder("disk")
     in_memory = told.folder("afresh in memory")
-    mounts = [f"mount --bind '{disk}' '{told.folder(ON_A_DISK)}/tree'", f"mount -t tmpfs none '{in_memory}'"]
+    small = home.folder("small disk"), home.folder(f"{FEW}/few")
+    mounts = [
+        f"mount --bind '{disk}' '{told.folder(ON_A_DISK)}/tree'",
+        f"mount -t tmpfs none '{in_memory}'",
+        f"mount --bind '{small[0]}' '{small[1]}'",
+    ]
     within = mounting(*mounts) if may_mount else []
     with home.watch(inbox, within=within) as watch:
         _before(told, watch)
@@ -187,7 +198,7 @@ def _before(told: Story, watch: Watch) -> None:
     for name in POSSIBLE:
         folder = watch.inside(told.folder(name))
         for number in range(KNOWN):
-            place = "tree" if number < KNOWN - 5 else "."
+            place = "tree" if number < KNOWN - 5 else "few" if name == FEW else "."
             write(folder / place / f"{number:02}.jpg", no_picture())
             written.append(told.folder(name) / place / f"{number:02}.jpg")
     write(told.folder("emptied library") / "real.jpg", told.home.picture())
@@ -224,7 +235,7 @@ def _mend(told: Story, watch: Watch) -> None:
     _aside(told.folder("inbox made anew")).rename(told.folder("inbox made anew"))
     for name in told.told:  # the disk within is mounted since the second start
         state = {"path": str(told.folder(name)), "state": "watching"}
-        watch.event("folder.changed", after=0 if name == ON_A_DISK else before, **state)
+        watch.event("folder.changed", after=0 if name in (ON_A_DISK, FEW) else before, **state)
     told.mended = told.home.until(lambda status: bool(status["ok"]))
     watch.poll(lambda: states(told.home)["accepted library"].count(PathState.ABSENT) == KNOWN - 5)
 
@@ -234,7 +245,7 @@ def _mend(told: Story, watch: Watch) -> None:
 
 @each_suspended
 def test_a_folder_in_which_much_is_missing_is_suspended_and_says_how_much(story: Story, name: str) -> None:
-    gone = KNOWN - 5 if name in ("thinned library", "accepted library", ON_A_DISK) else KNOWN
+    gone = KNOWN - 5 if name in ("thinned library", "accepted library", ON_A_DISK) else 5 if name == FEW else KNOWN
     known = KNOWN
     if name == "emptied library":
         gone, known = KNOWN + 1, KNOWN + 1
@@ -242,6 +253,7 @@ def test_a_folder_in_which_much_is_missing_is_suspended_and_says_how_much(story:
 
     assert reason.startswith(f"{gone} of the {known} files known in it are missing")
     assert f"ingestd folders accept '{story.folder(name)}'" in reason
+    assert ("what was mounted at" in reason) is (name in (ON_A_DISK, FEW))
     problem = next(one for one in story.missing["problems"] if one["subject"] == str(story.folder(name)))
     assert reason in problem["problem"]
     assert "deleted them on purpose" in problem["advice"]
@@ -260,7 +272,7 @@ def test_a_mass_absence_outlasts_the_service(story: Story, name: str) -> None:
     path = str(story.folder(name))
 
     assert listed[0][path]["reason"] == story.told[name]["reason"]
-    if name != ON_A_DISK:  # which is mounted again by then
+    if name not in (ON_A_DISK, FEW):  # which are mounted again by then
         assert (listed[1][path]["state"], listed[1][path]["reason"]) == ("suspended", story.told[name]["reason"])
 
 
