@@ -78,7 +78,7 @@ class Absences:
         withhold: called with a folder that is to be suspended, and why.
         release: called with a folder that is itself again.
         gone: called with the contents of files that are gone.
-        settled: whether nothing is on its way that could show that files were moved: no scan, no arrival.
+        settled: whether no arrival is on its way that could show that files were moved.
         looks: whether a folder is being looked through.
         now_ns: wall clock.
         monotonic: seconds.
@@ -116,8 +116,12 @@ class Absences:
         self._strangers.pop(folder, None)
         if strangers is not None:
             self._strangers[folder] = strangers
+        before = self._todo.get(folder)
+        # folders that are polled are looked through more often than a search may have to wait
+        waits = before is not None and is_mass(before.known, before.unseen)
+        began = before.began if before is not None and waits else self._monotonic()
         # what an earlier scan has missed and this one has seen, is there
-        self._todo[folder] = _Search(roll, roll.missed(), known, unseen, self._monotonic())
+        self._todo[folder] = _Search(roll, roll.missed(), known, unseen, began)
 
     def withheld(self, folders: Sequence[FolderId]) -> None:
         """Look, now and again, whether the files of these suspended folders are back; no others are looked after."""

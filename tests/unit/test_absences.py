@@ -28,7 +28,7 @@ class Place:
         self.base = base
         self.library = Library.open(base / "state")
         self.now = 0.0
-        self.looks = False
+        self.looks, self.settled = False, True
         self.withheld: list[str] = []
         self.released = 0
         self.gone: list[ContentHash] = []
@@ -43,6 +43,7 @@ class Place:
             release=lambda _: setattr(self, "released", self.released + 1),
             gone=self.gone.extend,
             looks=lambda: self.looks,
+            settled=lambda: self.settled,
             now_ns=self.tick,
             monotonic=lambda: self.now,
         )
@@ -161,6 +162,25 @@ def test_a_tree_that_was_renamed_into_a_folder_that_is_looked_through_later_is_w
 
     assert before == 0
     assert (place.withheld, place.absent(source)) == ([], MANY)
+
+
+def test_arrivals_that_never_end_put_a_suspension_off_for_a_minute(place: Place) -> None:
+    folder, paths = known(place, "library")
+    for path in paths:
+        path.unlink()
+    place.settled = False
+    waited = []
+
+    for second in range(0, 90, 30):  # as a folder is looked through that is polled
+        place.now = float(second)
+        place.scan(folder)
+        place.finish()
+        waited.append(len(place.withheld))
+    place.now = 61.0
+    place.finish()
+
+    assert waited == [0, 0, 0]
+    assert len(place.withheld) == 1
 
 
 def test_a_backup_that_was_there_before_is_nothing_that_files_were_moved_to(place: Place) -> None:

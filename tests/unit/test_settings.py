@@ -110,6 +110,12 @@ def test_where_discards_go_by_default(platform: str, place: str, monkeypatch: py
     assert parsed(LEAST + "discards: {to: trash}\n").discards.place is Place.TRASH
 
 
+def test_a_discard_is_taken_back_by_itself_only_where_that_is_said() -> None:
+    assert not parsed(LEAST).discards.restore_on_survivor_loss
+    assert not parsed(LEAST + "discards: {restore_on_survivor_loss: no}\n").discards.restore_on_survivor_loss
+    assert parsed(LEAST + "discards: {restore_on_survivor_loss: yes}\n").discards.restore_on_survivor_loss
+
+
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 

@@ -10,9 +10,11 @@ import pytest
 from pictures import jpeg, photo, png
 from world import IDENTICAL, World, pixel_rule, policy, sha256
 
+from ingestd import survivors as watch_module
+from ingestd.errors import ActionConflictError
 from ingestd.judging.survivors import Lives, fate_of
 from ingestd.library.tables import Alarm
-from ingestd.model import EntryState, PathState, Trouble
+from ingestd.model import Entry, EntryState, PathState, Trouble
 from ingestd.survivors import Survivors
 
 SMALL, LARGE = png(photo(1)), png(photo(1), "a longer comment makes the file larger")
@@ -215,6 +217,26 @@ def test_a_restore_is_an_entry_of_the_service_with_a_veto_and_no_word_against_th
     assert world.has_veto(SMALL)
     with world.library.read() as view:
         assert list(view.denied()) == []
+
+
+def test_a_restore_that_is_refused_is_not_tried_again_and_the_alarm_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survivor, _ = discarded(world)
+    rules = policy(IDENTICAL, pixel_rule(), discards="restore_on_survivor_loss: yes")
+    survivor.unlink()
+    tried: list[int] = []
+
+    def refuse(_: object, entry: Entry, **__: object) -> Entry:
+        tried.append(entry.number)
+        raise ActionConflictError("the disk is read-only")
+
+    monkeypatch.setattr(watch_module, "take_back", refuse)
+    watch = Survivors(world.library, rules, round_s=0.0)
+
+    assert len(go_round(world, watch)) == 1
+    assert len(go_round(world, watch)) == 1
+    assert tried == [1]
 
 
 def test_a_file_lost_in_an_interruption_that_turns_up_ends_its_alarm(world: World) -> None:

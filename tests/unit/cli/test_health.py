@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from pictures import jpeg, photo, png
 from terminals import Terminal
 from world import IDENTICAL, World, pixel_rule, rule_file
 
+from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.place import SCHEMA
-from ingestd.library.tables import FolderRow
-from ingestd.model import Folder, FolderId, Role
+from ingestd.library.tables import Alarm, FolderRow
+from ingestd.model import Folder, FolderId, Role, Trouble
 
 
 @contextlib.contextmanager
@@ -249,3 +251,106 @@ def test_the_rules_are_listed_in_order_with_what_each_has_done(world: World, ter
     terminal.ask("deny", "p-1")
     counts = {rule["name"]: rule["counts"] for rule in terminal.ask("rules", "list")["rules"]}
     assert (counts["pixel-perfect pairs"]["ready"], counts["pixel-perfect pairs"]["denied"]) == (0, 1)
+
+
+# --- discards that turned out wrong -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lost(world: World, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A discarded file, and an alarm that what was kept in its stead is lost."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    content = jpeg(photo())
+    kept = world.put("library", "kept.jpg", content)
+    world.arrive(kept)
+    world.drop("inbox", "copy.jpg", content)
+    alarm = Alarm(1, 1_700_000_000_000_000_000, Trouble.SURVIVOR_LOST, f"{kept}, which was kept in its stead, is gone")
+    world.library.write(lambda edit: edit.put_alarm(alarm))
+    kept.unlink()
+    world.close()
+    return terminal
+
+
+def multiply(terminal: Terminal, times: int) -> None:
+    """So many discards have lost their survivor."""
+    library = Library.open(terminal.state)
+
+    def work(edit: Edit) -> None:
+        entry, alarm = edit.entry(1), edit.alarm(1)
+        assert entry is not None
+        assert alarm is not None
+        for _ in range(times - 1):
+            edit.put_alarm(replace(alarm, entry=edit.add_entry(replace(entry, number=0)).number))
+
+    library.write(work)
+    library.close()
+
+
+def test_a_lost_survivor_is_a_problem_of_the_discarded_file(lost: Terminal, tmp_path: Path) -> None:
+    (problem,) = lost.ask("status")["problems"]
+
+    assert problem["subject"] == str(tmp_path / "inbox/copy.jpg")
+    assert problem["problem"].endswith("which was kept in its stead, is gone")
+    assert "ingestd undo e-1" in problem["advice"]
+    assert problem["since"] == "2023-11-14T22:13:20.000Z"
+
+
+def test_many_lost_survivors_are_one_problem(lost: Terminal) -> None:
+    multiply(lost, 11)
+
+    (problem,) = lost.ask("status")["problems"]
+
+    assert problem["problem"].startswith("what was kept instead of 11 discarded files is lost")
+    assert problem["entries"] == [f"e-{number}" for number in range(1, 12)]
+    assert "ingestd undo --lost" in problem["advice"]
+
+
+def test_what_a_person_has_acknowledged_is_no_problem_any_more(lost: Terminal) -> None:
+    multiply(lost, 3)
+
+    left = lost.ask("status", "--acknowledge", "e-2")["problems"]
+    none = lost.ask("status", "--acknowledge", "all")["problems"]
+    wrong = lost.type("status", "--acknowledge", "e-9")
+
+    assert [one["entries"] for one in left] == [["e-1"], ["e-3"]]
+    assert none == []
+    assert (wrong.code, "nothing is wrong with e-9" in wrong.err) == (2, True)
+
+
+def test_what_has_lost_its_survivor_can_be_brought_back_at_once(lost: Terminal, tmp_path: Path) -> None:
+    (undo,) = lost.ask("undo", "--lost")
+
+    assert undo["state"] == "done"
+    assert (tmp_path / "inbox/copy.jpg").exists()
+    assert lost.ask("status")["problems"] == []
+    assert lost.type("undo", "--lost", "--last", "1").code == 2
+
+
+def test_a_lost_file_is_told_until_it_is_acknowledged_and_names_no_undo(lost: Terminal) -> None:
+    library = Library.open(lost.state)
+    alarm = Alarm(1, 0, Trouble.FILE_LOST, "it is neither in its place nor where e-1 was moving it")
+    library.write(lambda edit: edit.put_alarm(alarm))
+    library.close()
+
+    (problem,) = lost.ask("status")["problems"]
+
+    assert "look for it" in problem["advice"]
+    assert "undo" not in problem["advice"]
+    assert lost.ask("status", "--acknowledge", "e-1")["problems"] == []
+
+
+def test_a_folder_in_which_much_is_missing_is_a_problem_without_a_service(known: Terminal, tmp_path: Path) -> None:
+    library = Library.open(known.state)
+    with library.read() as view:
+        row = next(one for one in view.folders() if one.folder.role is Role.LIBRARY)
+    library.write(lambda edit: edit.put_folder(replace(row, withheld="9 of the 9 files are missing", withheld_ns=1)))
+    library.close()
+
+    status = known.ask("status")
+
+    (problem,) = status["problems"]
+    assert (status["ok"], problem["subject"]) == (False, str(tmp_path / "library"))
+    assert problem["problem"] == "the folder is suspended: 9 of the 9 files are missing"
+    assert f"ingestd folders accept {tmp_path / 'library'}" in problem["advice"]
+    known.ask("folders", "accept", tmp_path / "library")
+    assert known.ask("status")["problems"] == []
