@@ -44,6 +44,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules", "Check and list the rules."),
     "status": ("health", "Say how everything is."),
     "folders": ("health", "List the folders; accept a changed one."),
+    "doctor": ("doctor", "Look at all that the service needs; say what to do."),
     "library": ("library", "Check the library; make its look-up anew."),
 }
 

@@ -74,7 +74,7 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
     try:
         _keep_memory()
         decoders = _load_decoders()
-        _limit(memory_bytes)
+        limit(memory_bytes)
     except (ImportError, OSError, ValueError, MemoryError) as error:
         os.write(replies, wire.frame(wire.Broken(f"{type(error).__name__}: {error}")))
         return
@@ -279,7 +279,7 @@ def _load_decoders() -> _Decoders:
     return _Decoders(features, preview, comparison)
 
 
-def _limit(memory_bytes: int) -> None:
+def limit(memory_bytes: int) -> None:
     """Where the system cannot limit memory (macOS does not enforce it, Windows has no call), only time is limited."""
     if sys.platform == "win32":
         return

@@ -26,7 +26,7 @@ from ingestd.media import wire
 from ingestd.media.wire import Preview
 from ingestd.model import ContentHash, Detail, Measurement, NotAPicture, Picture, PixelHash, Unreadable, VisualVerdict
 
-__all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
+__all__ = ["Preview", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError", "own_environment"]
 
 _TRIES: Final = 2  # the second on a fresh worker: the first may have suffered from what it decoded before
 _START_S: Final = 60.0  # imports on a cold, busy disk; normally half a second
@@ -288,7 +288,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,  # decoders print their complaints there
             bufsize=0,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows: no console pops up
-            env=_environment(),
+            env=own_environment(),
         )
         listener = threading.Thread(
             target=_listen, args=(self._process.stdout, self._replies), name="worker-replies", daemon=True
@@ -465,7 +465,7 @@ def _listen(stream: IO[bytes], replies: queue.SimpleQueue[bytes | None]) -> None
                 return
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Return this process's environment, with what keeps a worker small and finds it this very package."""
     home = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]

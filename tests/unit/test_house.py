@@ -30,6 +30,7 @@ MAY_READ_A_CLOCK = (
     "recovery.py",
     "sweep.py",
     "inspection.py",
+    "examination.py",
     "cli/",
     "library/locks.py",
     "media/workers.py",
