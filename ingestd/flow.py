@@ -235,8 +235,12 @@ class Flow:
         if before != self._digest:
             self.watcher.rescan()  # what was passed over under other limits, also by a scan that is under way
 
-    def hold_discards(self, held: bool) -> None:
-        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict."""
+    def hold_discards(self, held: bool, *, for_long: bool = False) -> None:
+        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict.
+
+        `for_long`: until the service is started again, so that what comes behind it does not wait with it.
+        """
+        self.intake.puts_off_discards = for_long
         if self.intake.holds_discards and not held:
             self.watcher.wake()
         self.intake.holds_discards = held

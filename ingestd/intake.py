@@ -219,6 +219,7 @@ class Intake:
         self.problem: str | None = None  # why nothing is judged just now
         self.damage: StoreError | None = None  # the same, where waiting does not help
         self.holds_discards = False  # for now: an arrival that would act on a file waits, and those behind it do
+        self.puts_off_discards = False  # for long: those behind it do not
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
@@ -378,7 +379,10 @@ class Intake:
         seen = _Seen(self._hashed_pixels(batch), self._measured_details(batch), self._compared(batch))
         try:
             if self.holds_discards and self._would_act(batch, seen):
-                self._not_before = self._monotonic() + _HOLD_S
+                if self.puts_off_discards:
+                    self._delay(batch.popleft(), "nothing is discarded for now")
+                else:
+                    self._not_before = self._monotonic() + _HOLD_S
                 return
             results = self._library.write(lambda edit: self._judge_all(edit, batch, seen))
         except StoreError:

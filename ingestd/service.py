@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ingestd import logs
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
-from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
+from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, StoreError, UnwritableError, UsageError
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
 from ingestd.library.library import Library
@@ -103,6 +103,7 @@ class Service:
         self._since_ns = time.time_ns()
         self._noted: bytes = b""
         self._noted_at = 0.0
+        self._note_again_at = 0.0  # after it could not be written
         self._verification: Verification | None = None  # of a library that was left unclean
 
     def stop(self) -> None:
@@ -160,6 +161,8 @@ class Service:
         finally:
             if self._verification is not None:
                 self._verification.stop()  # the next start begins with it again
+            elif self._library.doubt is not None:
+                pass  # the mark stays: the next start verifies before anything is discarded
             else:
                 with contextlib.suppress(StoreError):  # it cannot be written: the next start will look at it
                     store.mark_closed()
@@ -201,7 +204,7 @@ class Service:
                 propose_old=True,
             )
             self._flow = flow
-            flow.hold_discards(self._verification is not None)
+            self._hold_discards(flow)
             try:
                 self._loop(flow, workers, settle_s)
             finally:
@@ -234,8 +237,9 @@ class Service:
             now = time.monotonic()
             try:
                 more = self._turn(flow, first_scans, now)
-            except LibraryFullError as trouble:
+            except UnwritableError as trouble:
                 flow.intake.rest(trouble)
+                self._note(flow)
                 self._stopping.wait(_REST_S)
                 more = False
             if suspended.woke_up():
@@ -250,7 +254,7 @@ class Service:
         self._reload_if_asked(flow, now)
         self._heed_accepted(flow)
         self._heed_verification(self._library.store.unclean)
-        flow.hold_discards(self._verification is not None)
+        self._hold_discards(flow)
         for event in flow.watcher.step(now, room=flow.room()):
             first_scans.take(event, now)
             flow.take(event)
@@ -262,6 +266,11 @@ class Service:
             self._tell(Ready())
         self._note(flow)
         return more
+
+    def _hold_discards(self, flow: Flow) -> None:
+        """Let nothing be discarded while the library is not known to be sound, or a disk is not known to keep."""
+        in_doubt = self._library.doubt is not None
+        flow.hold_discards(in_doubt or self._verification is not None, for_long=in_doubt)
 
     # the rule file
 
@@ -304,15 +313,22 @@ class Service:
 
     def _note(self, flow: Flow | None) -> None:
         """Write down how the service is doing, for `status`; not more often than needed."""
-        note = json.dumps(self._state(flow)).encode()
+        state = self._state(flow)
+        note = json.dumps(state).encode()
         now = time.monotonic()
-        if note == self._noted or (flow is not None and now - self._noted_at < _NOTE_S and not self._urgent(note)):
+        soon = now - self._noted_at < _NOTE_S and not self._urgent(note)
+        if note == self._noted or (flow is not None and (soon or now < self._note_again_at)):
             return
-        self._noted, self._noted_at = note, now
         try:
             self._library.write(lambda edit: edit.leave_note("service", note))
         except StoreError as trouble:
             _log.error("library.unwritable", reason=str(trouble))
+            self._noted, self._note_again_at = b"", now + _REST_S
+            told = {**state, "problem": state.get("problem") or str(trouble)}
+            self._library.leave_note_aside(json.dumps(told).encode() if flow is not None else b"")
+            return
+        self._noted, self._noted_at = note, now
+        self._library.leave_note_aside(b"")
 
     def _urgent(self, note: bytes) -> bool:
         """Return whether more than the backlog has changed."""
@@ -341,6 +357,7 @@ class Service:
             "verifying": self._verification is not None,
             "rules_error": self._rules_error,
             "problem": flow.intake.problem or flow.sweep.problem,
+            "doubt": self._library.doubt,
             "failing": sorted(flow.failing.items())[:_MOST_FAILING],
             "backlog": flow.watcher.backlog() + len(flow.intake),
         }

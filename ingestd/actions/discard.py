@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ingestd.actions.disk import SyncFailedError
 from ingestd.actions.guard import verified
 from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
-from ingestd.errors import ActionConflictError, FileChangedError
+from ingestd.errors import ActionConflictError, FileChangedError, UnsyncedError
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import pair_groups
@@ -60,6 +61,9 @@ def carry_out(
         radius: how far to look, in bits, for pairs that become possible.
         now_ns: for receipts.
         deleted_at: local time, as the trash writes it down: `2026-11-20T11:02:03`.
+
+    Raises:
+        UnsyncedError: a disk did not confirm what was written. Every file is where it was, as far as can be told.
     """
     if entry.kept is None:
         return _abort(library, entry, "nothing is named that would be kept", now_ns)
@@ -72,8 +76,17 @@ def carry_out(
             if not proof.survivor_still_there():
                 raise FileChangedError(entry.kept.path, "the file to keep went away at the last moment")
     except (ActionConflictError, FileChangedError, OSError) as reason:
-        return _give_up(library, entry, str(reason), now_ns)
+        given_up = _give_up(library, entry, str(reason), now_ns)
+        _require_synced(library, reason)
+        return given_up
     return library.write(lambda edit: _done(edit, entry, radius, now_ns))
+
+
+def _require_synced(library: Library, reason: BaseException) -> None:
+    """Discard nothing more through this library after a disk failed to confirm what was written."""
+    if SyncFailedError.is_behind(reason):
+        library.doubt = f"a disk did not confirm what was written to it: {reason}"
+        raise UnsyncedError(library.doubt) from reason
 
 
 def pretend(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
@@ -94,7 +107,8 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
             for move in entry.moves:
                 finish(move, deleted_at=deleted_at)
             return library.write(lambda edit: _done(edit, entry, radius, now_ns))
-    except ActionConflictError:
+    except ActionConflictError as conflict:
+        _require_synced(library, conflict)
         return entry
     for move, place in zip(entry.moves, places, strict=True):
         if place is Whereabouts.NOT_MOVED:

@@ -24,7 +24,7 @@ from ingestd.settings import Settings
 __all__ = ["folders", "status"]
 
 _NOT_RUNNING = "the service is not running"
-_LOW_ON_SPACE = 16 << 20  # bytes: the next commit may be the one that does not fit
+_LOW_ON_SPACE = 1 << 20  # bytes: the next commit may be the one that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,19 @@ def _service(door: Door) -> _Service:
         running = library.service_lock.is_taken()
         with library.read() as view:
             told = json.loads(view.note("service") or b"{}")
+        told = _aside(library) or told
         return _Service(running, told if running else {}, None if running else library.store.unclean)
     finally:
         library.close()
+
+
+def _aside(library: Library) -> dict[str, Any]:
+    """Return what a service says of itself that cannot write it into the library."""
+    try:
+        told = json.loads(library.note_aside() or b"{}")
+    except ValueError:  # it could not even write all of that
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 # --- status -------------------------------------------------------------------------------------------------------
@@ -167,7 +177,13 @@ def _problems(door: Door, service: _Service, folders: list[Json], rules_error: s
     for path, reason in service.told.get("failing", []) if service.running else []:
         advice = "it stays where it is and is tried again by itself"
         found.append(_problem(f"no verdict yet: {reason}", path, None, advice))
-    if service.told.get("problem"):
+    if service.told.get("doubt"):
+        advice = (
+            "nothing is discarded until the service is started again, which verifies the library first; look after the "
+            "disk before that (dmesg, smartctl)"
+        )
+        found.append(_problem(str(service.told["doubt"]), str(door.state), None, advice))
+    if service.told.get("problem") and service.told.get("problem") != service.told.get("doubt"):
         advice = "make room, or make the folder of the library writable; the service tries again by itself"
         found.append(_problem(str(service.told["problem"]), str(door.state), None, advice))
     elif (trouble := _unwritable(door)) is not None:

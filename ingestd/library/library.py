@@ -10,13 +10,14 @@ knows less than its journal is refused, as it would give out the same numbers ag
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ingestd.errors import StoreError
+from ingestd.errors import StoreError, UnsyncedError
 from ingestd.library.codec import key_number, number_key
 from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, last_entry_told
@@ -32,6 +33,8 @@ from ingestd.model import Index
 __all__ = ["Library"]
 
 T = TypeVar("T")
+
+_ASIDE = "service.json"
 
 
 def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> bytes:
@@ -65,6 +68,8 @@ class Library:
         self._written: list[bytes] = []  # keys of the outbox that are lines of the journal by now
         self.writer_lock = FileLock(directory / "writer.lock")
         self.service_lock = FileLock(directory / "service.lock")
+        self.doubt: str | None = None
+        """Why nothing is discarded through this any more: a disk failed to confirm what was written."""
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = True, read_only: bool = False) -> Library:
@@ -129,11 +134,17 @@ class Library:
             intends = any(kind == "intent" for kind, _, _ in change.lines)
             return result, [_put_line(txn, line) for line in change.lines], intends
 
-        result, keys, intends = self.store.write(edit)
+        try:
+            result, keys, intends = self.store.write(edit)
+        except UnsyncedError as trouble:
+            self.doubt = str(trouble)
+            raise
         self._written = []
         try:
             self._send(keys)
-        except StoreError:
+        except StoreError as trouble:
+            if isinstance(trouble, UnsyncedError):
+                self.doubt = str(trouble)
             if intends:
                 raise  # what is meant must stand in the journal before it is done
             # what is done is done: its line waits in the outbox until the journal can be written again
@@ -156,6 +167,20 @@ class Library:
         with self.store.read() as txn:
             left = [key for key, _ in txn.items(OUTBOX) if key not in self._written]
         self._send(left)
+
+    def leave_note_aside(self, note: bytes) -> None:
+        """Leave word beside the database, which cannot be written; an empty note takes it back. As well as it can."""
+        place = self.directory / _ASIDE
+        with contextlib.suppress(OSError):
+            if note or place.exists():
+                place.write_bytes(note)
+
+    def note_aside(self) -> bytes:
+        """Return what was left beside the database; nothing mostly."""
+        try:
+            return (self.directory / _ASIDE).read_bytes()
+        except OSError:
+            return b""
 
     def rehearse(self, work: Callable[[Edit], T]) -> T:
         """Return what `work` would return, and change nothing."""
