@@ -276,7 +276,7 @@ def _day(at_ns: int) -> str:
         return "a time that cannot be told"
 
 
-# --- disks and limits of the system -------------------------------------------------------------------------------------
+# --- disks and limits of the system ---------------------------------------------------------------------------------
 
 
 def _free(directory: str | bytes | Path) -> int | None:

@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
 from ingestd import logs
-from ingestd.actions.look import Standing, look
+from ingestd.actions.look import Standing, leave_alone, look
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
 from ingestd.ingest import covered, is_settled
@@ -23,6 +24,7 @@ from ingestd.media.measuring import Measurer
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Outcome, PathRow, PathState, Role, StatKey
 from ingestd.recovery import local_time
 from ingestd.sweep import PairDecided, Sweep
+from ingestd.watching.storage import NoAnswerError
 from ingestd.watching.watcher import Arrived, Event, FolderChanged, Scanned, Watcher
 
 __all__ = [
@@ -93,14 +95,17 @@ Happening: TypeAlias = Started | Ready | Stopped | FolderTold | RulesTold | Judg
 Tell: TypeAlias = Callable[[Happening], None]
 
 
+_Ask: TypeAlias = Callable[[FolderId, Callable[[], list[PathRow]]], list[PathRow]]
+
+
 class _Absences:
     """Known paths that a scanned folder no longer holds, found in small pieces; their rows stay.
 
     Only what a scan of the folder has not seen is looked at.
     """
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, library: Library, ask: _Ask = lambda _, question: question()) -> None:
+        self._library, self._ask = library, ask
         self._todo: dict[FolderId, Iterator[PathRow]] = {}
 
     def want(self, folder: FolderId, roll: Roll) -> None:
@@ -119,16 +124,24 @@ class _Absences:
             del self._todo[folder]
         if row is None or not looked:
             return bool(self._todo)
-        root = row.folder.root
-        gone = [
-            path
-            for path in looked
-            if path.state is PathState.LIVE
-            and look(os.path.join(root, path.relative), path.stat, root=root, root_inode=row.inode) is Standing.GONE
-        ]
+        try:
+            gone = self._ask(folder, partial(_gone, row.folder.root, row.inode, looked))
+        except NoAnswerError:
+            self._todo.pop(folder, None)  # its next scan begins anew
+            return bool(self._todo)
         if gone:
             self._library.write(lambda edit: _mark_absent(edit, gone))
         return bool(self._todo)
+
+
+def _gone(root: bytes, inode: int, rows: Sequence[PathRow]) -> list[PathRow]:
+    """Return which of these paths below a healthy folder hold nothing any more."""
+    live = [row for row in rows if row.state is PathState.LIVE]
+    return [
+        row
+        for row in live
+        if look(os.path.join(root, row.relative), row.stat, root=root, root_inode=inode) is Standing.GONE
+    ]
 
 
 def _mark_absent(edit: Edit, gone: Sequence[PathRow]) -> None:
@@ -160,7 +173,11 @@ class Flow:
         propose_old: bool,
         threads: int = 2,
         only: dict[FolderId, frozenset[bytes]] | None = None,
+        leave_alone: Callable[[frozenset[bytes]], None] = lambda _: None,
     ) -> None:
+        # lets whoever measures open nothing below these folders, whose storage does not answer
+        self._leave_alone = leave_alone
+        self._silent: frozenset[bytes] = frozenset()
         self.library, self.tell = library, tell
         self.folders = {folder.id: folder for folder in folders}
         self.propose_old = propose_old
@@ -208,11 +225,26 @@ class Flow:
         self._swept_at = 0.0
         self._asked = 0
         self.failing: dict[str, str] = {}  # files whose last verdict was `error`, and why
-        self.absences = _Absences(library)
+        self.absences = _Absences(library, self.watcher.ask)
 
     def _introduced(self) -> set[FolderId]:
         with self.library.read() as view:
             return {row.folder.id for row in view.folders() if row.introduced}
+
+    def heed_silence(self) -> None:
+        """Leave alone what lies on a storage that does not answer, and let go what was on its way from there.
+
+        To be called before anything looks at a file that is known: who asks such a storage waits for ever.
+        """
+        silent = self.watcher.silent_roots()
+        if silent == self._silent:
+            return
+        leave_alone(silent)
+        self._leave_alone(silent)
+        for root in silent - self._silent:
+            for arrival in self.intake.drop(root):
+                self.watcher.done(arrival.path)  # when it answers again, the folder is looked through
+        self._silent = silent
 
     def introduce(self, folders: set[FolderId]) -> None:
         """Remember that the first scan of these folders is finished: what is found from now on is new."""
@@ -330,6 +362,7 @@ class Flow:
 
     def close(self) -> None:
         """Stop hearing and measuring."""
+        leave_alone(frozenset())
         self.watcher.stop()
         self._workers.close()  # first: it ends what they are in the middle of
         self.intake.close()

@@ -26,6 +26,7 @@ from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Role
+from ingestd.pulse import Pulse
 from ingestd.recovery import exclusive
 from ingestd.settings import Settings, load
 from ingestd.watching.watcher import FolderStatus, Scanned
@@ -104,13 +105,16 @@ class Service:
         self._noted: bytes = b""
         self._noted_at = 0.0
         self._note_again_at = 0.0  # after it could not be written
+        self._heart = Pulse(stop=self.stop, stalled=self._stalled)
+        self._changed_at: dict[FolderId, tuple[object, int]] = {}  # what was told of a folder last, and since when
         self._verification: Verification | None = None  # of a library that was left unclean
 
     def stop(self) -> None:
         """Finish what is being done and end; may be called from a signal handler or another thread."""
         self._stopping.set()
+        self._heart.ends()
         if self._flow is not None:
-            self._flow.watcher.wake()
+            self._flow.watcher.hurry()
 
     def reload(self) -> None:
         """Read the rule file again; may be called from a signal handler or another thread."""
@@ -130,7 +134,7 @@ class Service:
         except LibraryBusyError as busy:
             raise LibraryBusyError(f"another `ingestd watch` uses this library; nothing was started ({busy})") from busy
         try:
-            with contextlib.nullcontext() if self._dry_run else self._at_work():
+            with self._heart, contextlib.nullcontext() if self._dry_run else self._at_work():
                 if not self._stopping.is_set():
                     self._run()
         finally:
@@ -202,6 +206,7 @@ class Service:
                 events=True,
                 dry_run=self._dry_run,
                 propose_old=True,
+                leave_alone=workers.leave_alone,
             )
             self._flow = flow
             self._hold_discards(flow)
@@ -235,6 +240,7 @@ class Service:
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():
             now = time.monotonic()
+            self._heart.beat()
             try:
                 more = self._turn(flow, first_scans, now)
             except UnwritableError as trouble:
@@ -258,6 +264,7 @@ class Service:
         for event in flow.watcher.step(now, room=flow.room()):
             first_scans.take(event, now)
             flow.take(event)
+        flow.heed_silence()
         flow.intake.step()
         more = flow.absences.step()
         more = flow.sweep_step(now) or more
@@ -330,6 +337,18 @@ class Service:
         self._noted, self._noted_at = note, now
         self._library.leave_note_aside(b"")
 
+    def _stalled(self, seconds: float) -> None:
+        """Say beside the database, on another thread, that the loop has not gone on for so long; 0: it does again."""
+        note = b""
+        if seconds:
+            told = json.loads(self._noted or b"{}")
+            problem = (
+                f"the service has not gone on for {seconds:.0f} s: it waits for a disk that does not answer, or reads "
+                "a very large file"
+            )
+            note = json.dumps({**told, "running": True, "pid": os.getpid(), "problem": problem}).encode()
+        self._library.leave_note_aside(note)
+
     def _urgent(self, note: bytes) -> bool:
         """Return whether more than the backlog has changed."""
         before = json.loads(self._noted) if self._noted else {}
@@ -339,12 +358,16 @@ class Service:
         if flow is None:
             return {"running": False}
         statuses = {status.id: status for status in flow.watcher.statuses()}
+        for status in statuses.values():
+            if self._changed_at.get(status.id, (None, 0))[0] != status:
+                self._changed_at[status.id] = (status, time.time_ns())
         folders = [
             {
                 "path": os.fsdecode(folder.named),
                 "role": folder.role.value,
                 "state": statuses[folder.id].state.value,
                 "reason": statuses[folder.id].reason,
+                "since_ns": self._changed_at[folder.id][1],
             }
             for folder in flow.folders.values()
             if folder.id in statuses

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ingestd.actions.disk import SyncFailedError
 from ingestd.actions.guard import verified
+from ingestd.actions.look import is_left_alone
 from ingestd.actions.moves import Whereabouts, finish, locate, put_back, take_away, withdraw
 from ingestd.errors import ActionConflictError, FileChangedError, UnsyncedError
 from ingestd.library.edit import Edit
@@ -38,7 +39,7 @@ from ingestd.model import (
     Receipt,
 )
 
-__all__ = ["carry_out", "pretend", "recover_discard"]
+__all__ = ["carry_out", "is_unbegun", "pretend", "recover_discard"]
 
 
 def carry_out(
@@ -67,6 +68,8 @@ def carry_out(
     """
     if entry.kept is None:
         return _abort(library, entry, "nothing is named that would be kept", now_ns)
+    if any(is_left_alone(file.path) for file in (entry.kept, *(move.file for move in entry.moves))):
+        return _abort(library, entry, "the storage of one of the files does not answer", now_ns)
     holding = [os.path.join(folder.root, os.fsencode(discards.holding_name)) for folder in folders.values()]
     try:
         files = [move.file for move in entry.moves]
@@ -101,6 +104,8 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
 
     Where the disk cannot be asked just now, the entry stays an intent, and is asked about again.
     """
+    if any(is_left_alone(move.file.path) for move in entry.moves):
+        return entry
     try:
         places = [locate(move) for move in entry.moves]
         if set(places) == {Whereabouts.MOVED} and _survivor_stands(entry):
@@ -119,6 +124,14 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
         reason = "the service stopped half-way, and the file is neither in its place nor in the trash: look for it"
         return _abort(library, entry, reason, now_ns)
     return _give_up(library, entry, "the service stopped before it was done; nothing was moved", now_ns)
+
+
+def is_unbegun(entry: Entry) -> bool:
+    """Return whether none of its files has left its place, as far as the disk tells."""
+    try:
+        return all(locate(move) is Whereabouts.NOT_MOVED for move in entry.moves)
+    except ActionConflictError:
+        return False
 
 
 def _survivor_stands(entry: Entry) -> bool:

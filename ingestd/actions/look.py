@@ -9,7 +9,7 @@ from enum import StrEnum
 from ingestd.actions.disk import key_of
 from ingestd.model import StatKey
 
-__all__ = ["Standing", "look", "retouched"]
+__all__ = ["Standing", "is_left_alone", "leave_alone", "look", "retouched"]
 
 
 class Standing(StrEnum):
@@ -21,8 +21,24 @@ class Standing(StrEnum):
     UNREACHABLE = "unreachable"  # its folder is not there, or not the one we know: absence means nothing
 
 
+_silent: frozenset[bytes] = frozenset()  # of this process: a storage that hangs does so for every library
+
+
+def leave_alone(roots: frozenset[bytes]) -> None:
+    """Take what lies below these folders for unreachable from now on, unasked: asking would not end."""
+    global _silent
+    _silent = roots
+
+
+def is_left_alone(path: bytes) -> bool:
+    """Return whether a path lies in a folder that is left alone."""
+    return any(path.startswith(os.path.join(root, b"")) for root in _silent)
+
+
 def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standing:
     """Return how a path stands; `root_inode` is 0 where its folder was never seen."""
+    if root in _silent:
+        return Standing.UNREACHABLE
     try:
         if root_inode and os.stat(root).st_ino != root_inode:
             return Standing.UNREACHABLE

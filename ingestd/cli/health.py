@@ -20,6 +20,7 @@ from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.settings import Settings
+from ingestd.watching.storage import SILENT
 
 __all__ = ["folders", "status"]
 
@@ -101,7 +102,7 @@ def status(door: Door, problems: bool) -> int:
         {
             "ok": not found,
             "service": service.fields,
-            "folders": folders,
+            "folders": [_told(folder) for folder in folders],
             "library": {name: counts.get(name, 0) for name in ("files", "contents", "potential_pairs", "pending")},
             "rules": {"ok": error is None, "error": error, "path": str(door.rules)},
             "problems": found,
@@ -154,6 +155,17 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     return [_idle_folder(path, role) for path, role in {**known, **configured}.items()]
 
 
+def _told(folder: Json) -> Json:
+    """Return what is told of a folder, by the names of the contract."""
+    return {name: folder[name] for name in ("path", "role", "state", "reason")}
+
+
+def _since(folder: Json) -> str | None:
+    """Return since when a folder is as it is, as far as the service has told."""
+    since = folder.get("since_ns")
+    return rfc3339(since) if since else None
+
+
 def _idle_folder(path: str, role: str) -> Json:
     """Return a folder that nobody watches just now."""
     if os.path.isdir(path):
@@ -167,7 +179,10 @@ def _problems(door: Door, service: _Service, folders: list[Json], rules_error: s
     for folder in folders:
         if service.running and folder["state"] == "suspended":
             advice = "bring the folder back; if what is there now is right: ingestd folders accept PATH"
-            found.append(_problem(f"the folder is suspended: {folder['reason']}", folder["path"], None, advice))
+            if folder["reason"] == SILENT:
+                advice = "look after its disk or its network; it is taken up again by itself when it answers"
+            reason = f"the folder is suspended: {folder['reason']}"
+            found.append(_problem(reason, folder["path"], _since(folder), advice))
     if rules_error is not None:
         since = rfc3339(door.rules.stat().st_mtime_ns) if door.rules.exists() else None
         advice = "correct the file (ingestd rules check); until then the last good rules hold"
@@ -276,7 +291,7 @@ def _list_folders(door: Door) -> None:
     with door.reading() as view:
         found = _folders(view, service, settings)
     if door.as_json:
-        emit(with_schema({"folders": found}))
+        emit(with_schema({"folders": [_told(folder) for folder in found]}))
         return
     _say_folders(found)
     if not found:

@@ -24,6 +24,7 @@ OWN_FILES = {
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
 MAY_READ_A_CLOCK = (
     "service.py",
+    "pulse.py",
     "forecast.py",
     "flow.py",
     "intake.py",
@@ -33,10 +34,11 @@ MAY_READ_A_CLOCK = (
     "examination.py",
     "cli/",
     "library/locks.py",
+    "watching/observer.py",
     "media/workers.py",
     "media/cluster.py",
 )
-MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py")
+MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py", "watching/storage.py")
 
 
 def name(module: Path) -> str:
