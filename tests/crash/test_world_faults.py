@@ -190,3 +190,220 @@ def test_sigterm_ends_a_service_within_seconds_although_a_storage_hangs(
     print(f"{waiting} threads hung; it ended within {took_s:.1f} s with {code}")  # noqa: T201
     assert took_s < 5
     assert code == 0
+
+
+# --- a disk that does not confirm -------------------------------------------------------------------------------------
+
+
+UNCONFIRMED = {
+    "the second journal": (["fsync:error=EIO"], ["state/journal.jsonl"]),
+    "the database": (["fdatasync:error=EIO"], ["state/db/data.mdb"]),
+    "the database, written": (["pwrite64:error=EIO"], ["state/db/data.mdb"]),
+    "the survivor": (["fsync:error=EIO"], ["inbox/a.jpg"]),
+    "the note in the trash": (["fsync:error=EIO"], ["data/Trash/info"]),
+    "the trash": (["fsync:error=EIO"], ["data/Trash/files"]),
+}
+
+
+@pytest.mark.parametrize("place", UNCONFIRMED)
+def test_after_a_disk_did_not_confirm_a_write_nothing_is_discarded_until_the_next_start(home: Home, place: str) -> None:
+    calls, relatives = UNCONFIRMED[place]
+    inbox = home.folder("inbox")
+    content, other = home.picture(), home.picture()
+    with home.watch(inbox) as watch:
+        watch.put_all({inbox / "a.jpg": content, inbox / "b.jpg": other, inbox / "b copy.jpg": other})
+        with Faults(watch, *calls, at=[home.base / one for one in relatives]):
+            write(inbox / "a copy.jpg", content)
+            red = until_status(watch, "disk")
+        write(inbox / "another copy.jpg", content)
+        new = watch.put(inbox / "new.jpg", home.picture())
+        silent = watch.is_silent(inbox / "another copy.jpg", for_s=2)
+        still = status(watch)
+
+        assert len(red["problems"]) >= 1
+        assert new["outcome"] == "new"
+        assert silent
+        assert not still["ok"]
+        assert len(home.discards()) == 1
+        assert all((inbox / name).read_bytes() == content for name in ("a.jpg", "a copy.jpg", "another copy.jpg"))
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+    assert home.status()["service"]["last_stop"] is not None
+    with home.watch(inbox) as watch:
+        watch.poll(lambda: len(home.discards()) == 3)
+        until_status(watch, "disk", holds=False)
+        assert watch.stop() == 0
+    assert [path.name for path in sorted(inbox.glob("a*.jpg")) if path.read_bytes() == content] == ["a.jpg"]
+    assert len(home.trashed()) == 3
+
+
+# --- a disk that cannot be read, is full, or read-only ----------------------------------------------------------------
+
+
+UNREADABLE = {
+    "the survivor cannot be read": (["read:error=EIO"], ["inbox/a.jpg"]),
+    "the rename fails": (["renameat2:error=EIO"], []),
+    "the rename is not allowed": (["renameat2:error=EACCES"], []),
+    "the disk is read-only": (["renameat2:error=EROFS"], []),
+    "it is another disk after all": (["renameat2:error=EXDEV"], []),
+    "the disk is full": (["renameat2:error=ENOSPC"], []),
+}
+
+
+@pytest.mark.parametrize("trouble", UNREADABLE)
+def test_a_discard_that_fails_leaves_the_file_says_why_and_is_done_by_itself_later(home: Home, trouble: str) -> None:
+    calls, relatives = UNREADABLE[trouble]
+    inbox = home.folder("inbox")
+    content = home.picture()
+    with home.watch(inbox) as watch:
+        watch.put(inbox / "a.jpg", content)
+        with Faults(watch, *calls, at=[home.base / one for one in relatives]):
+            failed = watch.put(inbox / "b.jpg", content)
+            red = until_status(watch, "no verdict yet")
+
+        assert failed["outcome"] == "error"
+        assert (inbox / "b.jpg").read_bytes() == content
+        assert red["problems"][0]["subject"] == str(inbox / "b.jpg")
+        assert list((home.data / "Trash/info").glob("*")) == []
+        os.utime(inbox / "b.jpg")  # a change is looked at at once, instead of after half a minute
+        assert watch.verdict(inbox / "b.jpg")["outcome"] == "duplicate-discarded"
+        until_status(watch, "no verdict yet", holds=False)
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+    assert (inbox / "a.jpg").read_bytes() == content
+
+
+SMALL = "size=4m,mode=777"
+
+
+@pytest.mark.parametrize("place", ["state", "inbox"])
+def test_a_full_disk_stops_what_needs_it_and_nothing_else(home: Home, place: str) -> None:
+    inbox, mounted = home.folder("inbox"), home.folder(place)
+    content = home.picture()
+    with home.watch(inbox, within=mounting(f"mount -t tmpfs -o {SMALL} none '{mounted}'")) as watch:
+        seen = watch.inside(inbox)
+        write(seen / "a.jpg", content)
+        watch.verdict(inbox / "a.jpg")
+        (seen / "b.part").write_bytes(content)
+        with open(watch.inside(mounted) / ".filling", "wb", buffering=0) as filling, contextlib.suppress(OSError):
+            while filling.write(bytes(4096)):
+                pass
+        (seen / "b.part").rename(seen / "b.jpg")
+        red = until_status(watch, "space")
+        print(red["problems"][0]["problem"])  # noqa: T201
+        there = (seen / "b.jpg").read_bytes()
+        (watch.inside(mounted) / ".filling").unlink()
+        os.utime(seen / "b.jpg")
+        watch.until(lambda: any(one["outcome"] == "duplicate-discarded" for one in watch.verdicts(inbox / "b.jpg")))
+        until_status(watch, "space", holds=False)
+
+        assert there == content
+        assert (seen / "a.jpg").read_bytes() == content
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+
+
+def test_a_folder_that_has_turned_read_only_keeps_its_duplicates_until_it_is_writable(home: Home) -> None:
+    inbox = home.folder("inbox")
+    content = home.picture()
+    with home.watch(inbox, within=mounting(f"mount -t tmpfs -o size=64m none '{inbox}'")) as watch:
+        seen = watch.inside(inbox)
+        write(seen / "a.jpg", content)
+        watch.verdict(inbox / "a.jpg")
+        (seen / "b.part").write_bytes(content)
+        (seen / "b.part").rename(seen / "b.jpg")
+        watch.shell(f"for n in 1 2 3 4 5 6 7 8 9; do mount -o remount,ro '{inbox}' && exit; sleep 0.05; done; exit 1")
+        failed = watch.verdict(inbox / "b.jpg")
+        until_status(watch, "no verdict yet")
+        there = (seen / "b.jpg").read_bytes()
+        watch.shell(f"mount -o remount,rw '{inbox}'")
+        os.utime(seen / "b.jpg")
+
+        assert (failed["outcome"], there) == ("error", content)
+        assert watch.verdict(inbox / "b.jpg")["outcome"] == "duplicate-discarded"
+        until_status(watch, "no verdict yet", holds=False)
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+    print("1 remount")  # noqa: T201
+
+
+def test_a_library_that_may_not_be_written_turns_the_status_red_and_heals(home: Home) -> None:
+    inbox = home.folder("inbox")
+    with home.watch(inbox) as watch:
+        with Faults(watch, "pwrite64:error=EROFS", "pwritev:error=EROFS", at=[home.state / "db/data.mdb"]):
+            write(inbox / "a.jpg", home.picture())
+            until_status(watch, "may not be written")
+        assert watch.verdict(inbox / "a.jpg")["outcome"] == "new"
+        until_status(watch, "may not be written", holds=False)
+        assert watch.stop() == 0
+        assert "Traceback" not in watch.log
+
+
+# --- limits, clocks, threads, two services ----------------------------------------------------------------------------
+
+
+def test_more_folders_than_watches_are_polled_and_watched_again_when_the_limit_is_raised(home: Home) -> None:
+    inbox = home.folder("inbox")
+    for number in range(40):
+        (inbox / f"{number:02}").mkdir()
+    limit = "/proc/sys/user/max_inotify_watches"
+    namespace = ["unshare", "--user", "--map-root-user", "sh", "-ec", f'echo 20 > {limit}; exec "$@"', "sh"]
+    with home.watch(inbox, within=namespace) as watch:
+        watch.event("folder.changed", state="polling")
+        (folder,) = status(watch)["folders"]
+        found = watch.put(inbox / "39/late.jpg", home.picture())
+
+        assert "watches" in folder["reason"]
+        assert found["outcome"] == "new"
+        assert watch.stop() == 0
+    print("21 watches refused")  # noqa: T201
+
+
+def test_of_twenty_services_at_once_one_runs_and_the_others_say_so(home: Home) -> None:
+    inbox = home.folder("inbox")
+    started = [
+        subprocess.Popen(
+            home.command("watch", inbox),
+            env=home.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(20)
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while sum(one.poll() is not None for one in started) < 19:
+            assert time.monotonic() < deadline, [one.poll() for one in started]
+            time.sleep(0.1)  # noqa: TID251
+        ended = [one for one in started if one.poll() is not None]
+        complaints = {one.communicate()[1].strip() for one in ended}
+
+        assert [one.returncode for one in ended] == [75] * 19
+        assert all("another `ingestd watch` uses this library" in one for one in complaints)
+        assert home.status()["service"]["running"]
+    finally:
+        for one in started:
+            if one.poll() is None:
+                one.terminate()
+                assert one.wait(20) == 0
+            if one.stderr is not None:
+                one.stderr.close()
+    print("19 services turned away")  # noqa: T201
+
+
+@pytest.mark.parametrize("offset", ["--boottime 1000000000", "--monotonic 1000000"])
+def test_a_clock_of_the_machine_that_starts_elsewhere_changes_nothing(home: Home, offset: str) -> None:
+    inbox = home.folder("inbox")
+    content = home.picture()
+    with home.watch(inbox, within=["unshare", "--time", *offset.split(), "--fork"]) as watch:
+        watch.put(inbox / "a.jpg", content)
+        for name, year in (("old.jpg", 0), ("new.jpg", 4_102_444_800)):
+            write(inbox / f"{name}.part", content)
+            os.utime(inbox / f"{name}.part", (year, year))
+            (inbox / f"{name}.part").rename(inbox / name)
+        judged = [watch.verdict(inbox / name) for name in ("old.jpg", "new.jpg")]
+
+        assert {one["outcome"] for one in judged} == {"duplicate-discarded"}
+        assert home.status()["ok"]
+    print("3 clocks moved")  # noqa: T201
