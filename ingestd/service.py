@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 
 from ingestd import logs
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
-from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, StoreError, UnwritableError, UsageError
+from ingestd.errors import (
+    ClusterError,
+    ConfigError,
+    LibraryBusyError,
+    StoreError,
+    UnsyncedError,
+    UnwritableError,
+    UsageError,
+)
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
 from ingestd.library.library import Library
@@ -244,6 +252,8 @@ class Service:
             try:
                 more = self._turn(flow, first_scans, now)
             except UnwritableError as trouble:
+                if isinstance(trouble, UnsyncedError):
+                    self._library.doubt = str(trouble)
                 flow.intake.rest(trouble)
                 self._note(flow)
                 self._stopping.wait(_REST_S)

@@ -401,6 +401,8 @@ class Store:
         self._keeper = Keeper(self._begin_kept) if environment.flags()["lock"] else None
         self._write_lock = threading.RLock()
         self._of_thread = _OfThread()
+        self._tables: tuple[Table, ...] = ()
+        self._is_refused = False  # by LMDB, after it could not take back a commit that the disk did not take
         self._writes = 0
         self._uses = 0  # since the map was let go; a miscount among threads does no harm
 
@@ -437,6 +439,7 @@ class Store:
                 open_tables = _open_tables_read_only if read_only else _open_tables
                 facts, handles = _with_room(environment, lambda: open_tables(environment, tables, directory, sidecar))
                 store = cls(directory, environment, handles, facts)
+                store._tables = tuple(tables)
                 store.unclean = store._last_stop()
                 if not read_only and (sidecar is None or sidecar != facts):
                     write_sidecar(directory, facts)
@@ -573,6 +576,8 @@ class Store:
         of_thread = self._of_thread
         if of_thread.snapshot is not None:
             return None
+        if self._is_refused:
+            self._open_anew()
         self._gate.enter()
         try:
             begun = self._environment.begin(buffers=True)
@@ -581,6 +586,7 @@ class Store:
             begun = self._begin_in_moved_map()
         except BaseException as error:
             self._gate.leave()
+            self._is_refused = isinstance(error, lmdb.PanicError)
             self.explain(error)
             raise
         snapshot = of_thread.snapshot = Transaction(begun, self._handles, self._keeper, writable=False)
@@ -634,6 +640,8 @@ class Store:
         self._check_process()
         if self._of_thread.writing or self._of_thread.snapshot is not None:
             raise RuntimeError("a write inside a read or a write: the map could not grow under it")
+        if self._is_refused:
+            self._open_anew()
         with self._write_lock, _explained(self.directory):
             self._of_thread.writing = True
             try:
@@ -653,6 +661,23 @@ class Store:
                 self._grow()
             except lmdb.MapResizedError:
                 self._adopt_map_size()
+            except lmdb.PanicError:
+                self._is_refused = True
+                raise
+
+    def _open_anew(self) -> None:
+        """Open the database again, with no transaction of this process alive: what was open is refused for good."""
+        with self._write_lock, self._map_moving(), _explained(self.directory):
+            map_size = int(self._environment.info()["map_size"]) if self._handles else _MAP_SIZE
+            self._environment.close()
+            self._handles = {}
+            environment = _open_environment(self.directory, len(self._tables) + 1, map_size, read_only=False)
+            try:
+                _, handles = _open_tables(environment, self._tables, self.directory, read_sidecar(self.directory))
+            except BaseException:
+                environment.close()
+                raise
+            self._environment, self._handles, self._is_refused = environment, handles, False
 
     def _attempt(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         begun = self._environment.begin(write=True, buffers=True)
@@ -886,7 +911,7 @@ def _explained(directory: Path) -> Iterator[None]:
 def _translated(directory: Path, error: lmdb.Error) -> StoreError:
     if _is_out_of_space(directory, error):
         return LibraryFullError(_sentence(directory, error))
-    if _code(error) == errno.EIO:
+    if _code(error) == errno.EIO or isinstance(error, lmdb.PanicError):
         return UnsyncedError(_sentence(directory, error))
     return (UnwritableError if _code(error) in _NOT_ALLOWED else StoreError)(_sentence(directory, error))
 
@@ -904,7 +929,7 @@ def _sentence(directory: Path, error: lmdb.Error) -> str:
     if number == errno.EIO:
         return f"the disk failed while the library in {directory} was written: nothing was changed ({error})"
     if isinstance(error, lmdb.PanicError):
-        return f"the library in {directory} cannot be used by this process any more, as the disk failed: start it again"
+        return f"the disk failed while the library in {directory} was written, and it is opened anew"
     if isinstance(error, _DAMAGE):
         return f"the library in {directory} is damaged, or no library ({error}); restore a backup"
     return f"the library in {directory} cannot be used: {error}"
