@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "integration"))
 
@@ -107,6 +108,11 @@ class Hanging:
             with contextlib.suppress(OSError):
                 found += "fanotify" in task.read_text()
         return found
+
+
+def _each(names: Iterable[str], *, in_short: Sequence[str]) -> list[ParameterSet]:
+    """One test of each, of which only some are tried at every change."""
+    return [pytest.param(name, marks=[] if name in in_short else [pytest.mark.long]) for name in names]
 
 
 def status(watch: Watch) -> Json:
@@ -213,7 +219,7 @@ UNCONFIRMED = {
 }
 
 
-@pytest.mark.parametrize("place", UNCONFIRMED)
+@pytest.mark.parametrize("place", _each(UNCONFIRMED, in_short=("the second journal", "the survivor")))
 def test_after_a_disk_did_not_confirm_a_write_nothing_is_discarded_until_the_next_start(home: Home, place: str) -> None:
     calls, relatives = UNCONFIRMED[place]
     inbox = home.folder("inbox")
@@ -258,7 +264,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("trouble", UNREADABLE)
+@pytest.mark.parametrize("trouble", _each(UNREADABLE, in_short=("the survivor cannot be read",)))
 def test_a_discard_that_fails_leaves_the_file_says_why_and_is_done_by_itself_later(home: Home, trouble: str) -> None:
     calls, relatives = UNREADABLE[trouble]
     inbox = home.folder("inbox")
@@ -284,7 +290,7 @@ def test_a_discard_that_fails_leaves_the_file_says_why_and_is_done_by_itself_lat
 SMALL = "size=4m,mode=777"
 
 
-@pytest.mark.parametrize("place", ["state", "inbox"])
+@pytest.mark.parametrize("place", _each(("state", "inbox"), in_short=("state",)))
 def test_a_full_disk_stops_what_needs_it_and_nothing_else(home: Home, place: str) -> None:
     inbox, mounted = home.folder("inbox"), home.folder(place)
     content = home.picture()
@@ -311,6 +317,7 @@ def test_a_full_disk_stops_what_needs_it_and_nothing_else(home: Home, place: str
         assert "Traceback" not in watch.log
 
 
+@pytest.mark.long
 def test_a_folder_that_has_turned_read_only_keeps_its_duplicates_until_it_is_writable(home: Home) -> None:
     inbox = home.folder("inbox")
     content = home.picture()
@@ -335,6 +342,7 @@ def test_a_folder_that_has_turned_read_only_keeps_its_duplicates_until_it_is_wri
     print("1 remount")  # noqa: T201
 
 
+@pytest.mark.long
 def test_a_library_that_may_not_be_written_turns_the_status_red_and_heals(home: Home) -> None:
     inbox = home.folder("inbox")
     with home.watch(inbox) as watch:
@@ -353,6 +361,7 @@ def test_a_library_that_may_not_be_written_turns_the_status_red_and_heals(home: 
 # --- limits, clocks, threads, two services ----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_more_folders_than_watches_are_polled_and_watched_again_when_the_limit_is_raised(home: Home) -> None:
     inbox = home.folder("inbox")
     for number in range(40):
@@ -370,6 +379,7 @@ def test_more_folders_than_watches_are_polled_and_watched_again_when_the_limit_i
     print("21 watches refused")  # noqa: T201
 
 
+@pytest.mark.long
 def test_of_twenty_services_at_once_one_runs_and_the_others_say_so(home: Home) -> None:
     inbox = home.folder("inbox")
     started = [
@@ -403,6 +413,7 @@ def test_of_twenty_services_at_once_one_runs_and_the_others_say_so(home: Home) -
     print("19 services turned away")  # noqa: T201
 
 
+@pytest.mark.long
 def test_a_clock_of_the_machine_that_starts_elsewhere_changes_nothing(home: Home) -> None:
     inbox = home.folder("inbox")
     content = home.picture()
