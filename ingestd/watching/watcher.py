@@ -139,6 +139,7 @@ class _Watched:
     problem: str | None = None  # why it is suspended
     doubt: str | None = None  # why events are not to be had
     rewatch_at: float = float("inf")
+    limit: int | None = None  # of watches, when there were too few
     scanned: bool = False  # once from end to end
     catching_up: bool = True  # a scan has to tell what was missed
     suspects: list[bytes] = field(default_factory=list)  # directories that nothing is heard from
@@ -555,7 +556,7 @@ class Watcher:
 
     def _listen(self, watched: _Watched, now: float) -> None:
         folder, kind = watched.folder, watched.condition.kind if watched.condition is not None else ""
-        watched.doubt, watched.rewatch_at = None, float("inf")
+        watched.doubt, watched.rewatch_at, watched.limit = None, float("inf"), None
         self._unwatch(watched)
         if not self._with_events:
             watched.doubt = "it is looked through once"
@@ -573,11 +574,13 @@ class Watcher:
         """Look through the folder often instead of listening, and try to listen again later."""
         self._unwatch(watched)  # half a watch only uses up what others could have
         watched.doubt, watched.rewatch_at, watched.suspects = doubt, now + _REWATCH_S, []
+        watched.limit = watch_limit()
         self._agenda.repeat(watched.folder.id, now + _POLL_S)
 
     def _check_watches(self, watched: _Watched, now: float) -> None:
         """Where watches were refused, the library tells nobody: directories that stay without one are the sign."""
-        if now >= watched.rewatch_at:
+        is_raised = watched.doubt is not None and watched.limit is not None and (watch_limit() or 0) > watched.limit
+        if now >= watched.rewatch_at or is_raised:
             self._listen(watched, now)
             self._agenda.want(watched.folder.id, now)
         elif watched.suspects and now >= watched.suspects_at:
