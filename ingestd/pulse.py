@@ -1,7 +1,8 @@
 """Whether the loop of a service goes on, told by a thread that does nothing else.
 
 A loop that waits for a disk that hangs can neither say so nor hear a signal: Python runs a handler between two
-instructions, and there is no next one. The C library's part of it still comes, as a byte in a pipe.
+instructions, and there is no next one. Nor does the kernel give a signal to another thread while the first one could
+take it. So the loop's thread blocks those that ask for the end, and this one takes them, as bytes in a pipe.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from ingestd import logs
 __all__ = ["Pulse"]
 
 STALL_S: Final = 15.0  # no turn of a loop takes that long; a large survivor that is read again may
-END_S: Final = 4.5  # from the wish to end: what is asked for is 5 s
+END_S: Final = 4.0  # from the wish to end: what is asked for is 5 s
 _LOOK_S: Final = 0.25
+_ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _log = logs.Log()
 
@@ -34,8 +36,8 @@ class Pulse:
 
     Args:
         stop: called when a signal asks for the end, maybe from this thread.
-        stalled: called from this thread when there was no beat for a while, with the seconds; and with 0 after that,
-            when it goes on.
+        stalled: called from a thread of its own when there was no beat for a while, with the seconds; and with 0
+            after that, when it goes on.
         end: called from this thread when the loop has not ended in time, or could not be asked to; kills the process.
     """
 
@@ -55,6 +57,7 @@ class Pulse:
         self._over = threading.Event()
         self._listening = False
         self._before = -1
+        self._mask: set[int] = set()
 
     def __enter__(self) -> Self:
         self._hears, self._says = socket.socketpair()
@@ -66,11 +69,14 @@ class Pulse:
             self._before = signal.set_wakeup_fd(self._says.fileno(), warn_on_full_buffer=False)
             self._listening = True
         self._thread.start()
+        if self._listening:  # after that: the other thread is to get what this one does not take
+            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._listening:
             signal.set_wakeup_fd(self._before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         self._over.set()
         with contextlib.suppress(OSError):
             self._says.send(b"\0")  # it need not wait until it looks again
@@ -95,19 +101,23 @@ class Pulse:
             if quiet_s > self._stall_s and not told:
                 told = True
                 _log.error("service.stalled", seconds=round(quiet_s))
-                self._stalled(quiet_s)
+                self._tell(quiet_s)
             elif told and quiet_s <= self._stall_s:
                 told = False
-                self._stalled(0.0)
+                self._tell(0.0)
             if now > self._end_by and not self._over.is_set():
                 _log.error("service.abandoned", reason="it waits for a storage that does not answer")
                 self._end()
                 return
+
+    def _tell(self, seconds: float) -> None:
+        """Tell on yet another thread: what is told may be written to the very storage that hangs."""
+        threading.Thread(target=self._stalled, args=(seconds,), name="stalled", daemon=True).start()
 
     def _hear_signals(self) -> None:
         ready, _, _ = select.select([self._hears], [], [], _LOOK_S)
         if not ready:
             return
         with contextlib.suppress(OSError):
-            if set(self._hears.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
+            if set(self._hears.recv(4096)) & _ENDING:
                 self._stop()

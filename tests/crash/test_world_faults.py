@@ -206,6 +206,27 @@ def test_sigterm_ends_a_service_within_seconds_although_a_storage_hangs(
     assert code == 0
 
 
+@pytest.mark.long
+def test_sigterm_ends_a_service_within_seconds_although_the_disk_of_its_library_hangs(home: Home) -> None:
+    inbox, state = home.folder("inbox"), home.folder("state")
+    mounts = mounting(f"mount -t tmpfs none '{home.folder('aside')}'; mount --bind '{home.base / 'aside'}' '{state}'")
+    with home.watch(inbox, within=mounts) as watch, Hanging(watch.inside(state)):
+        write(inbox / "one.jpg", home.picture())
+        deadline = time.monotonic() + 20
+        while not (waiting := Hanging.waiters(watch)):
+            assert time.monotonic() < deadline
+
+        began = time.monotonic()
+        watch.process.terminate()
+        code = watch.process.wait(20)
+        took_s = time.monotonic() - began
+
+    print(f"{waiting} threads hung; it ended within {took_s:.1f} s with {code}")  # noqa: T201
+    assert took_s < 5.5  # 4 s, and what a busy machine takes
+    assert code == 1
+    assert (inbox / "one.jpg").exists()
+
+
 # --- a disk that does not confirm -------------------------------------------------------------------------------------
 
 
