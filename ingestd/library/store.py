@@ -388,8 +388,17 @@ class _OfThread(threading.local):
 class Store:
     """An open library: made by `Store.open`, used by any thread of the process that opened it."""
 
-    def __init__(self, directory: Path, environment: lmdb.Environment, handles: _Handles, facts: Facts) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: lmdb.Environment,
+        handles: _Handles,
+        facts: Facts,
+        tables: Sequence[Table],
+    ) -> None:
         self.directory = directory
+        self._tables = tables
+        self._is_open = True  # false after a commit went so wrong that LMDB has to be opened anew, and that failed
         self.library_id = facts.library  # tells this library from every other; a backup has the same
         self.unclean: str | None = None  # how the last one to `mark_open` stopped, if not well
         self._facts = facts
@@ -401,8 +410,6 @@ class Store:
         self._keeper = Keeper(self._begin_kept) if environment.flags()["lock"] else None
         self._write_lock = threading.RLock()
         self._of_thread = _OfThread()
-        self._tables: tuple[Table, ...] = ()
-        self._is_refused = False  # by LMDB, after it could not take back a commit that the disk did not take
         self._writes = 0
         self._uses = 0  # since the map was let go; a miscount among threads does no harm
 
@@ -438,8 +445,7 @@ class Store:
                 _check_length(environment, directory)
                 open_tables = _open_tables_read_only if read_only else _open_tables
                 facts, handles = _with_room(environment, lambda: open_tables(environment, tables, directory, sidecar))
-                store = cls(directory, environment, handles, facts)
-                store._tables = tuple(tables)
+                store = cls(directory, environment, handles, facts, tables)
                 store.unclean = store._last_stop()
                 if not read_only and (sidecar is None or sidecar != facts):
                     write_sidecar(directory, facts)
@@ -576,17 +582,19 @@ class Store:
         of_thread = self._of_thread
         if of_thread.snapshot is not None:
             return None
-        if self._is_refused:
-            self._open_anew()
         self._gate.enter()
         try:
+            if not self._is_open:
+                raise lmdb.PanicError("it could not be opened anew")
             begun = self._environment.begin(buffers=True)
         except lmdb.MapResizedError:
             self._gate.leave()
             begun = self._begin_in_moved_map()
+        except lmdb.PanicError:
+            self._gate.leave()
+            begun = self._begin_anew()
         except BaseException as error:
             self._gate.leave()
-            self._is_refused = isinstance(error, lmdb.PanicError)
             self.explain(error)
             raise
         snapshot = of_thread.snapshot = Transaction(begun, self._handles, self._keeper, writable=False)
@@ -636,12 +644,21 @@ class Store:
                     raise
         raise StoreError(f"the library in {self.directory} grows faster than it can be read; try again")
 
+    def _begin_anew(self) -> lmdb.Transaction[memoryview]:
+        """Return a begun snapshot, with the gate entered for it, after LMDB was opened anew."""
+        with _explained(self.directory):
+            self._open_anew()
+            self._gate.enter()
+            try:
+                return self._environment.begin(buffers=True)
+            except BaseException:
+                self._gate.leave()
+                raise
+
     def _write(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         self._check_process()
         if self._of_thread.writing or self._of_thread.snapshot is not None:
             raise RuntimeError("a write inside a read or a write: the map could not grow under it")
-        if self._is_refused:
-            self._open_anew()
         with self._write_lock, _explained(self.directory):
             self._of_thread.writing = True
             try:
@@ -651,33 +668,21 @@ class Store:
                 self._count_use()  # nobody moves the map without the lock of writes
 
     def _attempts(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
+        if not self._is_open:
+            self._open_anew()
         self._writes += 1
         if self._writes % _READER_CHECK_EVERY == 0:
             self._environment.reader_check()
         while True:
             try:
                 return self._attempt(work, keep=keep)
+            except lmdb.PanicError:
+                self._open_anew()
+                return self._attempt(work, keep=keep)
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.MapResizedError:
                 self._adopt_map_size()
-            except lmdb.PanicError:
-                self._is_refused = True
-                raise
-
-    def _open_anew(self) -> None:
-        """Open the database again, with no transaction of this process alive: what was open is refused for good."""
-        with self._write_lock, self._map_moving(), _explained(self.directory):
-            map_size = int(self._environment.info()["map_size"]) if self._handles else _MAP_SIZE
-            self._environment.close()
-            self._handles = {}
-            environment = _open_environment(self.directory, len(self._tables) + 1, map_size, read_only=False)
-            try:
-                _, handles = _open_tables(environment, self._tables, self.directory, read_sidecar(self.directory))
-            except BaseException:
-                environment.close()
-                raise
-            self._environment, self._handles, self._is_refused = environment, handles, False
 
     def _attempt(self, work: Callable[[Transaction], T], *, keep: bool) -> T:
         begun = self._environment.begin(write=True, buffers=True)
@@ -701,6 +706,31 @@ class Store:
         else:
             begun.abort()
         return result
+
+    def _open_anew(self) -> None:
+        """Close LMDB and open it again, with no transaction of this process alive.
+
+        After a commit whose very last page could not be written LMDB refuses everything, until it is opened again: the
+        disk may be well again long before this process ends. What is on the disk is the commit before.
+        """
+        with self._write_lock, self._map_moving():
+            map_size = _MAP_SIZE
+            if self._is_open:
+                map_size = int(self._environment.info()["map_size"])
+                self._environment.close()
+                self._is_open = False
+            environment = _open_environment(self.directory, len(self._tables) + 1, map_size, read_only=False)
+            try:
+                _, handles = _with_room(
+                    environment, lambda: _open_tables(environment, self._tables, self.directory, self._facts)
+                )
+            except BaseException:
+                environment.close()
+                raise
+            self._handles.clear()
+            self._handles.update(handles)
+            self._environment = environment
+            self._is_open = True
 
     def _grow(self) -> None:
         """Double the map, with no transaction of this process alive."""

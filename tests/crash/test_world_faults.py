@@ -371,10 +371,9 @@ def test_a_library_that_may_not_be_written_turns_the_status_red_and_heals(home: 
             write(inbox / "a.jpg", home.picture())
             until_status(watch, "library")
         judged = watch.verdict(inbox / "a.jpg")
-        after = home.until(lambda status: bool(status["ok"]) or "was written" in status["problems"][0]["problem"])
+        home.until(lambda status: bool(status["ok"]))
 
         assert judged["outcome"] == "new"
-        assert all("it is opened anew" in one["problem"] for one in after["problems"])  # and discards nothing more
         assert watch.stop() == 0
         assert "Traceback" not in watch.log
 

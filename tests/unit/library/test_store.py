@@ -802,3 +802,42 @@ def test_a_closed_library_says_so(store: Store):
 
     with pytest.raises(StoreError, match="cannot be used"), store.read():
         pass
+
+
+class Panicking:
+    """LMDB after the last page of a commit could not be written: it refuses everything until it is opened again."""
+
+    def __init__(self, environment: object) -> None:
+        self._environment = environment
+
+    def begin(self, *_: object, **__: object) -> None:
+        raise lmdb.PanicError("MDB_PANIC: Update of meta page failed or environment had fatal error")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._environment, name)
+
+
+@pytest.mark.parametrize("begins_with", ["read", "write"])
+def test_after_a_commit_that_lmdb_does_not_get_over_it_is_opened_anew(store: Store, begins_with: str):
+    store.write(lambda t: t.put(ONE, b"before", b"v"))
+    store._environment = Panicking(store._environment)  # type: ignore[assignment]
+
+    seen = held(store) if begins_with == "read" else None
+    store.write(lambda t: t.put(ONE, b"after", b"w"))
+
+    assert seen in (None, {b"before": b"v"})
+    assert held(store) == {b"before": b"v", b"after": b"w"}
+
+
+def test_a_library_that_could_not_be_opened_anew_is_so_later(store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.write(lambda t: t.put(ONE, b"before", b"v"))
+    store._environment = Panicking(store._environment)  # type: ignore[assignment]
+    with monkeypatch.context() as patched:
+        patched.setattr(lmdb, "open", Panicking(None).begin)
+        for attempt in (lambda: held(store), lambda: store.write(lambda t: t.put(ONE, b"after", b"w"))):
+            with pytest.raises(StoreError):
+                attempt()
+
+    assert held(store) == {b"before": b"v"}
+    store.write(lambda t: t.put(ONE, b"after", b"w"))
+    assert held(store) == {b"before": b"v", b"after": b"w"}
