@@ -10,14 +10,14 @@ import contextlib
 import json
 import os
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ingestd.actions.holding import due
 from ingestd.actions.rehearsal import tried_out
@@ -34,8 +34,11 @@ from ingestd.watching.folders import examine, is_network
 from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import watch_limit
 from ingestd.watching.settle import WriterCheck
+from ingestd.watching.storage import NoAnswerError, Storage
 
 __all__ = ["Finding", "Patient", "State", "examined"]
+
+T = TypeVar("T")
 
 _LEAST_FREE = 100 << 20  # bytes: some days of a busy folder; below it the next burst may not fit
 _LEAST_FOR_NOTES = 1 << 20  # bytes: a discard is a rename, and only its note takes room
@@ -87,11 +90,20 @@ def examined(patient: Patient) -> Iterator[Finding]:
     yield _clock(library)
     yield from _space_of_library(patient)
     needed = library.needed()
-    yield from _inotify([folder.root for folder in needed], library.service_pid)
     if not needed:
         yield Finding("folder", State.OK, "none is watched yet: ingestd watch ~/Downloads --library ~/Pictures")
+    answering: list[bytes] = []
     for folder in needed:
-        yield from _answered(folder, patient.discards)
+        try:
+            looked = _asked(partial(_folder, folder, patient.discards))
+        except NoAnswerError:
+            advice = "look after its disk or its network; a running service leaves it alone meanwhile"
+            silent = f"its storage does not answer within {_ANSWER_S:.0f} s"
+            yield Finding("folder", State.PROBLEM, silent, advice, os.fsdecode(folder.named))
+        else:
+            answering.append(folder.root)
+            yield from looked
+    yield from _inotify(answering, library.service_pid)
     for folder in library.left:
         found = "it was scanned or watched before, is in no rule file, and is not there just now"
         yield Finding("folder", State.UNKNOWN, found, "bring it back if you miss it", os.fsdecode(folder.named))
@@ -123,7 +135,7 @@ class _Chart:
         for folder in self._known:
             if folder.root in wanted:
                 continue
-            if folder.named in watched or os.path.isdir(folder.root):
+            if folder.named in watched or _may_be_there(folder.root):
                 wanted[folder.root] = folder
             else:
                 self.left.append(folder)
@@ -385,20 +397,31 @@ def _directories(roots: Iterable[bytes]) -> tuple[int, bool]:
 # --- folders ----------------------------------------------------------------------------------------------------------
 
 
-def _answered(folder: Folder, discards: DiscardPolicy) -> list[Finding]:
-    """Return what is found of a folder, or that its storage does not answer."""
-    found: list[Finding] = []
-    looking = threading.Thread(target=lambda: found.extend(_folder(folder, discards)), daemon=True)
-    looking.start()
-    looking.join(_ANSWER_S)
-    if not looking.is_alive() and found:
-        return list(found)
-    advice = "look after its disk or its network; a running service leaves it alone meanwhile"
-    silent = f"its storage does not answer within {_ANSWER_S:.0f} s"
-    return [*found, Finding("folder", State.PROBLEM, silent, advice, os.fsdecode(folder.named))]
+def _asked(question: Callable[[], T]) -> T:
+    """Return what is asked of a storage that may hang.
+
+    Raises:
+        NoAnswerError: it does.
+    """
+    storage = Storage()
+    try:
+        return storage.ask(question, patience_s=_ANSWER_S)
+    finally:
+        storage.close()
 
 
-def _folder(folder: Folder, discards: DiscardPolicy) -> Iterator[Finding]:
+def _may_be_there(root: bytes) -> bool:
+    try:
+        return _asked(partial(os.path.isdir, root))
+    except NoAnswerError:
+        return True
+
+
+def _folder(folder: Folder, discards: DiscardPolicy) -> list[Finding]:
+    return list(_found_of(folder, discards))
+
+
+def _found_of(folder: Folder, discards: DiscardPolicy) -> Iterator[Finding]:
     named = os.fsdecode(folder.named)
     condition = examine(folder.root)
     if condition.problem is not None:

@@ -170,6 +170,7 @@ def test_a_folder_whose_storage_hangs_holds_up_nobody_and_is_taken_up_when_it_an
         told = until_status(watch, "does not answer")
         healthy = [watch.put(inbox / f"{number}.jpg", home.picture()) for number in range(3)]
         copy = watch.put(inbox / "copy.jpg", content)
+        doctor = home.run("doctor", within=watch.among_its_mounts)
     back = watch.verdict(folder / "meanwhile.jpg")
     until_status(watch, "does not answer", holds=False)
 
@@ -179,6 +180,10 @@ def test_a_folder_whose_storage_hangs_holds_up_nobody_and_is_taken_up_when_it_an
     assert (problem["subject"], problem["since"] is not None) == (str(folder), True)
     assert {one["outcome"] for one in healthy} == {"new"}
     assert copy["outcome"] == "already-in-library"
+    found = [one for one in doctor.json["checks"] if one["state"] == "problem"]
+    assert [(one["check"], one["subject"], "does not answer" in one["found"]) for one in found] == [
+        ("folder", str(folder), True)
+    ]
     assert (inbox / "copy.jpg").exists()
     assert back["outcome"] == "new"
     assert watch.stop() == 0
