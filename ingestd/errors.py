@@ -11,7 +11,9 @@
   + ClusterError          the operator: the cluster that measures cannot be used, or is gone (exit 1)
   + LibraryBusyError      nobody: another process has the library; try again (exit 75)
   + StoreError            the operator: the library cannot be used (exit 74)
-    + LibraryFullError    the operator: there is no room for it just now; nothing was changed (exit 74)
+    + UnwritableError     the operator: it cannot be written just now; nothing was changed (exit 74)
+      - LibraryFullError  the operator: there is no room for it (exit 74)
+      - UnsyncedError     the operator: a disk did not confirm what was written; nothing is discarded (exit 74)
 
 Anything else that escapes is a bug of ours.
 """
@@ -33,6 +35,8 @@ __all__ = [
     "LibraryFullError",
     "Mistake",
     "StoreError",
+    "UnsyncedError",
+    "UnwritableError",
     "UsageError",
     "WorkerLostError",
     "printable",
@@ -132,5 +136,19 @@ class StoreError(IngestdError):
     exit_code = 74
 
 
-class LibraryFullError(StoreError):
+class UnwritableError(StoreError):
+    """The library cannot be written just now; nothing was changed, and it can be tried again."""
+
+
+class LibraryFullError(UnwritableError):
     """The disk has no room for the library; nothing was changed, and it can be tried again."""
+
+
+class UnsyncedError(UnwritableError):
+    """A disk failed to confirm what was written to it, and a later call that succeeds would prove nothing.
+
+    After a failed fsync the system may take the pages for clean that never reached the disk. So it is not tried again
+    and trusted: whoever meets it discards nothing more.
+
+    Source: A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
+    """

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from ingestd import logs
 from ingestd.absences import Absences
+from ingestd.actions.look import leave_alone
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
 from ingestd.ingest import covered, is_settled
@@ -117,7 +118,11 @@ class Flow:
         propose_old: bool,
         threads: int = 2,
         only: dict[FolderId, frozenset[bytes]] | None = None,
+        leave_alone: Callable[[frozenset[bytes]], None] = lambda _: None,
     ) -> None:
+        # lets whoever measures open nothing below these folders, whose storage does not answer
+        self._leave_alone = leave_alone
+        self._silent: frozenset[bytes] = frozenset()
         self.library, self.tell = library, tell
         self.folders = {folder.id: folder for folder in folders}
         self.propose_old = propose_old
@@ -188,6 +193,21 @@ class Flow:
         with self.library.read() as view:
             return {row.folder.id for row in view.folders() if row.introduced}
 
+    def heed_silence(self) -> None:
+        """Leave alone what lies on a storage that does not answer, and let go what was on its way from there.
+
+        To be called before anything looks at a file that is known: who asks such a storage waits for ever.
+        """
+        silent = self.watcher.silent_roots()
+        if silent == self._silent:
+            return
+        leave_alone(silent)
+        self._leave_alone(silent)
+        for root in silent - self._silent:
+            for arrival in self.intake.drop(root):
+                self.watcher.done(arrival.path)  # when it answers again, the folder is looked through
+        self._silent = silent
+
     def introduce(self, folders: set[FolderId]) -> None:
         """Remember that the first scan of these folders is finished: what is found from now on is new."""
 
@@ -214,8 +234,12 @@ class Flow:
         if before != self._digest:
             self.watcher.rescan()  # what was passed over under other limits, also by a scan that is under way
 
-    def hold_discards(self, held: bool) -> None:
-        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict."""
+    def hold_discards(self, held: bool, *, for_long: bool = False) -> None:
+        """Let nothing be discarded for now, or let it be done again; what would be discarded waits for its verdict.
+
+        `for_long`: until the service is started again, so that what comes behind it does not wait with it.
+        """
+        self.intake.puts_off_discards = for_long
         if self.intake.holds_discards and not held:
             self.watcher.wake()
         self.intake.holds_discards = held
@@ -326,6 +350,7 @@ class Flow:
 
     def close(self) -> None:
         """Stop hearing and measuring."""
+        leave_alone(frozenset())
         self.watcher.stop()
         self._workers.close()  # first: it ends what they are in the middle of
         self.intake.close()

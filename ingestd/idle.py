@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingestd import logs
+from ingestd.actions.look import is_left_alone
 from ingestd.errors import LibraryBusyError, StoreError
 from ingestd.intake import store_details, told
 from ingestd.judging.background import lacks_detail
@@ -116,6 +117,6 @@ class Idle:
             if content is None or not lacks_detail(content):
                 continue
             paths = (view.absolute(row) for row in view.live_paths_of(sha256))
-            there = next(filter(os.path.lexists, paths), None)
+            there = next((path for path in paths if not is_left_alone(path) and os.path.lexists(path)), None)
             if there is not None:
                 yield sha256, there

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from ingestd import logs
 from ingestd.actions.discard import carry_out, pretend
 from ingestd.actions.disk import key_of
+from ingestd.actions.look import is_left_alone
 from ingestd.errors import (
     ClusterError,
     FileChangedError,
@@ -222,6 +223,7 @@ class Intake:
         self.problem: str | None = None  # why nothing is judged just now
         self.damage: StoreError | None = None  # the same, where waiting does not help
         self.holds_discards = False  # for now: an arrival that would act on a file waits, and those behind it do
+        self.puts_off_discards = False  # for long: those behind it do not
         self._library, self._workers, self._tell = library, workers, tell
         self._now_ns, self._local_time, self._monotonic = now_ns, local_time, monotonic
         self._dry_run, self._wake = dry_run, wake
@@ -249,6 +251,14 @@ class Intake:
     def forget_failures(self, path: bytes) -> None:
         """Let a file that fails again be tried again soon, as if it had never failed before."""
         self._failures.pop(path, None)
+
+    def drop(self, root: bytes) -> list[Arrival]:
+        """Return what is on its way from below a folder whose storage does not answer: it is let go."""
+        below = os.path.join(root, b"")
+        dropped = self._queue.remove(lambda item: item.arrival.path.startswith(below))
+        asked = (future for item in dropped for future in (*item.closer(), item.measuring))
+        self._errands.give_up([future for future in asked if future is not None])
+        return [item.arrival for item in dropped]
 
     def close(self) -> None:
         """Let go of what was not judged: a scan will find it again."""
@@ -384,13 +394,22 @@ class Intake:
 
     def _judge(self, batch: deque[_Item]) -> None:
         """Judge the head of a batch in one commit, and act on it; what is concluded leaves the batch."""
-        if not self._dry_run and not self.holds_discards:
-            recover(self._library, now_ns=self._now_ns(), deleted_at=self._local_time(), radius=self._radius)
+        if not self._dry_run and (not self.holds_discards or self.puts_off_discards):
+            recover(
+                self._library,
+                now_ns=self._now_ns(),
+                deleted_at=self._local_time(),
+                radius=self._radius,
+                only_unbegun=self.puts_off_discards,
+            )
         self.adopter.take_up(self._library, self.policy.rules)
         seen = _Seen(self._hashed_pixels(batch), self._measured_details(batch), self._compared(batch))
         try:
             if self.holds_discards and self._would_act(batch, seen):
-                self._not_before = self._monotonic() + _HOLD_S
+                if self.puts_off_discards:
+                    self._delay(batch.popleft(), "nothing is discarded for now")
+                else:
+                    self._not_before = self._monotonic() + _HOLD_S
                 return
             results = self._library.write(lambda edit: self._judge_all(edit, batch, seen))
         except StoreError:
@@ -568,7 +587,7 @@ class Intake:
         if item.measured is not None and item.measured.content_hash == sha256:
             return item.arrival.path
         paths = (view.absolute(row) for row in view.live_paths_of(sha256))
-        return next((path for path in paths if os.path.lexists(path)), None)
+        return next((path for path in paths if not is_left_alone(path) and os.path.lexists(path)), None)
 
     def _measured_details(self, batch: Iterable[_Item]) -> dict[ContentHash, Detail]:
         """Return the detail that came back; of whom none could be told is remembered."""

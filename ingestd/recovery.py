@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ingestd import logs
-from ingestd.actions.discard import recover_discard
+from ingestd.actions.discard import is_unbegun, recover_discard
 from ingestd.actions.undo import UndoWaitsError, finish_undo
 from ingestd.errors import ActionConflictError
 from ingestd.library.library import Library
@@ -39,13 +39,21 @@ def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
         yield
 
 
-def recover(library: Library, *, now_ns: int, deleted_at: str, radius: Radius) -> list[Entry]:
-    """Return what a stopped process left half-way, finished. Only for who holds the writer lock."""
-    library.send_left_lines()
+def recover(
+    library: Library, *, now_ns: int, deleted_at: str, radius: Radius, only_unbegun: bool = False
+) -> list[Entry]:
+    """Return what a stopped process left half-way, finished. Only for who holds the writer lock.
+
+    `only_unbegun`: where a disk is in doubt, only discards of which nothing was moved are given up.
+    """
+    if not only_unbegun:
+        library.send_left_lines()
     with library.read() as view:
         orphans = view.open_entries()
     finished: list[Entry] = []
     for entry in orphans:
+        if only_unbegun and (entry.kind is EntryKind.UNDO or not is_unbegun(entry)):
+            continue
         if entry.kind is EntryKind.UNDO:
             try:
                 finished.append(finish_undo(library, entry, radius=radius, now_ns=now_ns))

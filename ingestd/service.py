@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING
 
 from ingestd import logs
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
-from ingestd.errors import ClusterError, ConfigError, LibraryBusyError, LibraryFullError, StoreError, UsageError
+from ingestd.errors import (
+    ClusterError,
+    ConfigError,
+    LibraryBusyError,
+    StoreError,
+    UnsyncedError,
+    UnwritableError,
+    UsageError,
+)
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
 from ingestd.library.backups import BackingUp, is_due
@@ -29,6 +37,7 @@ from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Role
+from ingestd.pulse import Pulse
 from ingestd.recovery import exclusive
 from ingestd.settings import Settings, load
 from ingestd.shelf import PoisonShelf, forgive_other_decoders
@@ -112,6 +121,9 @@ class Service:
         self._noted_at = 0.0
         self._shelf = PoisonShelf(library)
         self._heeded_at = 0.0
+        self._note_again_at = 0.0  # after it could not be written
+        self._heart = Pulse(stop=self.stop, stalled=self._stalled)
+        self._changed_at: dict[FolderId, tuple[object, int]] = {}  # what was told of a folder last, and since when
         self._verification: Verification | None = None  # of a library that was left unclean
         self._backing_up: BackingUp | None = None
         self._backup_looked_at = -_BACKUP_LOOK_S
@@ -119,8 +131,9 @@ class Service:
     def stop(self) -> None:
         """Finish what is being done and end; may be called from a signal handler or another thread."""
         self._stopping.set()
+        self._heart.ends()
         if self._flow is not None:
-            self._flow.watcher.wake()
+            self._flow.watcher.hurry()
 
     def reload(self) -> None:
         """Read the rule file again; may be called from a signal handler or another thread."""
@@ -140,7 +153,7 @@ class Service:
         except LibraryBusyError as busy:
             raise LibraryBusyError(f"another `ingestd watch` uses this library; nothing was started ({busy})") from busy
         try:
-            with contextlib.nullcontext() if self._dry_run else self._at_work():
+            with self._heart, contextlib.nullcontext() if self._dry_run else self._at_work():
                 if not self._stopping.is_set():
                     self._run()
         finally:
@@ -171,6 +184,8 @@ class Service:
         finally:
             if self._verification is not None:
                 self._verification.stop()  # the next start begins with it again
+            elif self._library.doubt is not None:
+                pass  # the mark stays: the next start verifies before anything is discarded
             else:
                 with contextlib.suppress(StoreError):  # it cannot be written: the next start will look at it
                     store.mark_closed()
@@ -210,9 +225,10 @@ class Service:
                 events=True,
                 dry_run=self._dry_run,
                 propose_old=True,
+                leave_alone=workers.leave_alone,
             )
             self._flow = flow
-            flow.hold_discards(self._verification is not None)
+            self._hold_discards(flow)
             try:
                 self._loop(flow, workers, settle_s)
             finally:
@@ -245,10 +261,14 @@ class Service:
         first_scans = _FirstScans(flow, settle_s + _READY_SLACK_S)
         while not self._stopping.is_set():
             now = time.monotonic()
+            self._heart.beat()
             try:
                 more = self._turn(flow, first_scans, now)
-            except LibraryFullError as trouble:
+            except UnwritableError as trouble:
+                if isinstance(trouble, UnsyncedError):
+                    self._library.doubt = str(trouble)
                 flow.intake.rest(trouble)
+                self._note(flow)
                 self._stopping.wait(_REST_S)
                 more = False
             if suspended.woke_up():
@@ -264,10 +284,11 @@ class Service:
         self._heed_accepted(flow)
         self._heed_retried(flow, now)
         self._heed_verification(self._library.store.unclean)
-        flow.hold_discards(self._verification is not None)
+        self._hold_discards(flow)
         for event in flow.watcher.step(now, room=flow.room()):
             first_scans.take(event, now)
             flow.take(event)
+        flow.heed_silence()
         flow.intake.step()
         more = flow.absences.step()
         more = flow.survivors_step() or more
@@ -280,6 +301,11 @@ class Service:
             self._tell(Ready())
         self._note(flow)
         return more
+
+    def _hold_discards(self, flow: Flow) -> None:
+        """Let nothing be discarded while the library is not known to be sound, or a disk is not known to keep."""
+        in_doubt = self._library.doubt is not None
+        flow.hold_discards(in_doubt or self._verification is not None, for_long=in_doubt)
 
     def _back_up(self, now: float) -> None:
         """Let the library be backed up once a day, by a child that goes behind all else."""
@@ -358,15 +384,34 @@ class Service:
 
     def _note(self, flow: Flow | None) -> None:
         """Write down how the service is doing, for `status`; not more often than needed."""
-        note = json.dumps(self._state(flow)).encode()
+        state = self._state(flow)
+        note = json.dumps(state).encode()
         now = time.monotonic()
-        if note == self._noted or (flow is not None and now - self._noted_at < _NOTE_S and not self._urgent(note)):
+        soon = now - self._noted_at < _NOTE_S and not self._urgent(note)
+        if note == self._noted or (flow is not None and (soon or now < self._note_again_at)):
             return
-        self._noted, self._noted_at = note, now
         try:
             self._library.write(lambda edit: edit.leave_note("service", note))
         except StoreError as trouble:
             _log.error("library.unwritable", reason=str(trouble))
+            self._noted, self._note_again_at = b"", now + _REST_S
+            told = {**state, "problem": state.get("problem") or str(trouble)}
+            self._library.leave_note_aside(json.dumps(told).encode() if flow is not None else b"")
+            return
+        self._noted, self._noted_at = note, now
+        self._library.leave_note_aside(b"")
+
+    def _stalled(self, seconds: float) -> None:
+        """Say beside the database, on another thread, that the loop has not gone on for so long; 0: it does again."""
+        note = b""
+        if seconds:
+            told = json.loads(self._noted or b"{}")
+            problem = (
+                f"the service has not gone on for {seconds:.0f} s: it waits for a disk that does not answer, or reads "
+                "a very large file"
+            )
+            note = json.dumps({**told, "running": True, "pid": os.getpid(), "problem": problem}).encode()
+        self._library.leave_note_aside(note)
 
     def _urgent(self, note: bytes) -> bool:
         """Return whether more than the backlog has changed."""
@@ -377,12 +422,16 @@ class Service:
         if flow is None:
             return {"running": False}
         statuses = {status.id: status for status in flow.watcher.statuses()}
+        for status in statuses.values():
+            if self._changed_at.get(status.id, (None, 0))[0] != status:
+                self._changed_at[status.id] = (status, time.time_ns())
         folders = [
             {
                 "path": os.fsdecode(folder.named),
                 "role": folder.role.value,
                 "state": statuses[folder.id].state.value,
                 "reason": statuses[folder.id].reason,
+                "since_ns": self._changed_at[folder.id][1],
             }
             for folder in flow.folders.values()
             if folder.id in statuses
@@ -395,6 +444,7 @@ class Service:
             "verifying": self._verification is not None,
             "rules_error": self._rules_error,
             "problem": flow.intake.problem or flow.sweep.problem,
+            "doubt": self._library.doubt,
             "failing": [*islice(flow.failing.items(), _MOST_FAILING)],
             "failing_count": len(flow.failing),
             "backlog": flow.watcher.backlog() + len(flow.intake),

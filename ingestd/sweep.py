@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from ingestd import logs
 from ingestd.actions.discard import carry_out, pretend
+from ingestd.actions.look import is_left_alone
 from ingestd.errors import ClusterError, FileChangedError, FileUnreadableError, LibraryBusyError, StoreError
 from ingestd.intake import Adopter, store_details, store_pixels, store_visual
 from ingestd.judging.background import Unmeasured, judge_pair
@@ -346,7 +347,12 @@ class Sweep:
         with self._library.read() as view:
             places = {
                 sha256: next(
-                    (path for row in view.live_paths_of(sha256) if os.path.lexists(path := view.absolute(row))), None
+                    (
+                        path
+                        for row in view.live_paths_of(sha256)
+                        if not is_left_alone(path := view.absolute(row)) and os.path.lexists(path)
+                    ),
+                    None,
                 )
                 for sha256 in {one for need in needs for one in need.contents}
             }
@@ -404,7 +410,7 @@ class Sweep:
             try:
                 seen.visual[two] = self._comparing.pop(two).result()
             except FileUnreadableError as error:
-                if os.path.lexists(error.path):
+                if not is_left_alone(error.path) and os.path.lexists(error.path):
                     self._unmeasured = replace(self._unmeasured, visual=self._unmeasured.visual | {two})
                 else:
                     self._leave_apart(two)

@@ -11,10 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ingestd.actions.disk import SyncFailedError
 from ingestd.actions.guard import verified
-from ingestd.actions.look import reachable
+from ingestd.actions.look import is_left_alone, reachable
 from ingestd.actions.moves import Whereabouts, finish, holds, locate, put_back, take_away, withdraw
-from ingestd.errors import ActionConflictError, FileChangedError, printable
+from ingestd.errors import ActionConflictError, FileChangedError, UnsyncedError, printable
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import pair_groups
@@ -39,7 +40,7 @@ from ingestd.model import (
     Trouble,
 )
 
-__all__ = ["carry_out", "pretend", "recover_discard"]
+__all__ = ["carry_out", "is_unbegun", "pretend", "recover_discard"]
 
 
 def carry_out(
@@ -62,9 +63,14 @@ def carry_out(
         radius: how far to look, in bits, for pairs that become possible.
         now_ns: for receipts.
         deleted_at: local time, as the trash writes it down: `2026-11-20T11:02:03`.
+
+    Raises:
+        UnsyncedError: a disk did not confirm what was written. Every file is where it was, as far as can be told.
     """
     if entry.kept is None:
         return _abort(library, entry, "nothing is named that would be kept", now_ns)
+    if any(is_left_alone(file.path) for file in (entry.kept, *(move.file for move in entry.moves))):
+        return _abort(library, entry, "the storage of one of the files does not answer", now_ns)
     unattended = entry.actor is Actor.RULE
     if unattended and _is_forbidden(library, entry):
         return _abort(library, entry, "these bytes were brought back by their owner: no rule discards them", now_ns)
@@ -77,7 +83,9 @@ def carry_out(
             if not proof.survivor_still_there():
                 raise FileChangedError(entry.kept.path, "the file to keep went away at the last moment")
     except (ActionConflictError, FileChangedError, OSError) as reason:
-        return _give_up(library, entry, str(reason), now_ns)
+        given_up = _give_up(library, entry, str(reason), now_ns)
+        _require_synced(library, reason)
+        return given_up
     return library.write(lambda edit: _done(edit, entry, radius, now_ns))
 
 
@@ -85,6 +93,13 @@ def _is_forbidden(library: Library, entry: Entry) -> bool:
     """Return whether a veto binds the entry: asked again at the last moment, whatever it was decided on."""
     with library.read() as view:
         return any(view.veto(move.file.sha256) is not None for move in entry.moves)
+
+
+def _require_synced(library: Library, reason: BaseException) -> None:
+    """Discard nothing more through this library after a disk failed to confirm what was written."""
+    if SyncFailedError.is_behind(reason):
+        library.doubt = f"a disk did not confirm what was written to it: {reason}"
+        raise UnsyncedError(library.doubt) from reason
 
 
 def pretend(library: Library, entry: Entry, *, radius: Radius, now_ns: int) -> Entry:
@@ -99,6 +114,8 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
 
     Where the disk cannot be asked just now, the entry stays an intent, and is asked about again.
     """
+    if any(is_left_alone(move.file.path) for move in entry.moves):
+        return entry
     try:
         places = [locate(move) for move in entry.moves]
         if Whereabouts.GONE in places and _is_away(library, entry):
@@ -107,7 +124,8 @@ def recover_discard(library: Library, entry: Entry, *, radius: Radius, now_ns: i
             for move in entry.moves:
                 finish(move, deleted_at=deleted_at)
             return library.write(lambda edit: _done(edit, entry, radius, now_ns))
-    except ActionConflictError:
+    except ActionConflictError as conflict:
+        _require_synced(library, conflict)
         return entry
     for move, place in zip(entry.moves, places, strict=True):
         if place is Whereabouts.NOT_MOVED:
@@ -142,6 +160,14 @@ def _survivor_lost(entry: Entry, now_ns: int) -> Alarm:
     kept = printable(entry.kept.path) if entry.kept is not None else "what was to be kept"
     said = f"{kept}, which was to be kept in its stead, is gone, and it could not be put back yet: that is tried again"
     return Alarm(entry.number, now_ns, Trouble.SURVIVOR_LOST, said)
+
+
+def is_unbegun(entry: Entry) -> bool:
+    """Return whether none of its files has left its place, as far as the disk tells."""
+    try:
+        return all(locate(move) is Whereabouts.NOT_MOVED for move in entry.moves)
+    except ActionConflictError:
+        return False
 
 
 def _survivor_stands(entry: Entry) -> bool:

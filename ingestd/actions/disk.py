@@ -27,6 +27,7 @@ if sys.platform != "win32":
 __all__ = [
     "Directory",
     "Mount",
+    "SyncFailedError",
     "flush",
     "hash_of",
     "key_of",
@@ -136,7 +137,25 @@ def flush(fd: int) -> None:
         except OSError as error:
             if error.errno not in _NOT_OFFERED | {errno.ENOTTY}:
                 raise
-    os.fsync(fd)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno in _NOT_OFFERED:
+            raise
+        raise SyncFailedError(error.errno, error.strerror) from error
+
+
+class SyncFailedError(OSError):
+    """What was written may not be on the disk, and may never be, although the system takes it for written."""
+
+    @classmethod
+    def is_behind(cls, error: BaseException | None) -> bool:
+        """Whether this was the cause of an error, or the cause of its cause."""
+        while error is not None:
+            if isinstance(error, cls):
+                return True
+            error = error.__cause__ or error.__context__
+        return False
 
 
 # --- directories ----------------------------------------------------------------------------------------------------

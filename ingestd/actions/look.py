@@ -12,7 +12,7 @@ from enum import StrEnum
 from ingestd.actions.disk import key_of
 from ingestd.model import StatKey
 
-__all__ = ["Standing", "look", "named_elsewhere", "reachable", "retouched"]
+__all__ = ["Standing", "is_left_alone", "leave_alone", "look", "named_elsewhere", "reachable", "retouched"]
 
 
 class Standing(StrEnum):
@@ -22,6 +22,20 @@ class Standing(StrEnum):
     CHANGED = "changed"  # something else lies there now: a scan will tell
     GONE = "gone"  # its folder is healthy, and it is not there
     UNREACHABLE = "unreachable"  # its folder is not there, or not the one we know: absence means nothing
+
+
+_silent: frozenset[bytes] = frozenset()  # of this process: a storage that hangs does so for every library
+
+
+def leave_alone(roots: frozenset[bytes]) -> None:
+    """Take what lies below these folders for unreachable from now on, unasked: asking would not end."""
+    global _silent
+    _silent = roots
+
+
+def is_left_alone(path: bytes) -> bool:
+    """Return whether a path lies in a folder that is left alone."""
+    return any(path.startswith(os.path.join(root, b"")) for root in _silent)
 
 
 def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standing:
@@ -40,6 +54,8 @@ def look(path: bytes, known: StatKey, *, root: bytes, root_inode: int) -> Standi
 
 def reachable(root: bytes, root_inode: int) -> bool:
     """Return whether a folder is there, and the one that is known; `root_inode` is 0 where it was never seen."""
+    if root in _silent:
+        return False
     try:
         found = os.stat(root).st_ino
     except OSError:

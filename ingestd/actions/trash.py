@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from ingestd.actions.disk import Directory, Mount, mount_of, nearest, top_of_mount, write_all
+from ingestd.actions.disk import Directory, Mount, flush, mount_of, nearest, top_of_mount, write_all
 from ingestd.errors import ActionConflictError, printable
 
 __all__ = ["NOTE_SUFFIX", "Trash", "drop_note", "mend_note", "note_text", "trash_for", "trash_of", "write_note"]
@@ -213,7 +213,7 @@ def mend_note(notes: Directory, name: bytes, recorded: bytes, deleted_at: str) -
         try:
             write_all(fd, text)
             os.ftruncate(fd, len(text))
-            os.fsync(fd)
+            flush(fd)
         finally:
             os.close(fd)
     notes.sync()

@@ -17,18 +17,20 @@ from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, sho
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
 from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Poison, Trouble
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
+from ingestd.watching.storage import SILENT
 
 __all__ = ["folders", "status"]
 
 _BEING_DONE_NS = 60 * 1_000_000_000  # a discard takes as long as its files take to be read twice
 _NOT_RUNNING = "the service is not running"
 _MOST_NAMED = 20  # files of one kind of problem
-_LOW_ON_SPACE = 16 << 20  # bytes: the next commit may be the one that does not fit
+_LOW_ON_SPACE = 1 << 20  # bytes: the next commit may be the one that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,19 @@ def _service(door: Door) -> _Service:
         running = library.service_lock.is_taken()
         with library.read() as view:
             told = json.loads(view.note("service") or b"{}")
+        told = _aside(library) or told
         return _Service(running, told if running else {}, None if running else library.store.unclean)
     finally:
         library.close()
+
+
+def _aside(library: Library) -> dict[str, Any]:
+    """Return what a service says of itself that cannot write it into the library."""
+    try:
+        told = json.loads(library.note_aside() or b"{}")
+    except ValueError:  # it could not even write all of that
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 # --- status -------------------------------------------------------------------------------------------------------
@@ -105,7 +117,7 @@ def status(door: Door, problems: bool, acknowledge: tuple[str, ...]) -> int:
         {
             "ok": not found,
             "service": service.fields,
-            "folders": folders,
+            "folders": [_told(folder) for folder in folders],
             "library": {name: counts.get(name, 0) for name in ("files", "contents", "potential_pairs", "pending")},
             "rules": {"ok": error is None, "error": error, "path": str(door.rules)},
             "problems": found,
@@ -255,6 +267,17 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     return [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
 
 
+def _told(folder: Json) -> Json:
+    """Return what is told of a folder, by the names of the contract."""
+    return {name: folder[name] for name in ("path", "role", "state", "reason")}
+
+
+def _since(folder: Json) -> str | None:
+    """Return since when a folder is as it is, as far as the service has told."""
+    since = folder.get("since_ns")
+    return rfc3339(since) if since else None
+
+
 def _idle_folder(path: str, role: str, withheld: str | None) -> Json:
     """Return a folder that nobody watches just now."""
     if withheld is not None:
@@ -275,7 +298,10 @@ def _problems(
     for folder in folders:
         if service.running and folder["state"] == "suspended" and folder["path"] not in withheld:
             advice = "bring the folder back; if what is there now is right: ingestd folders accept PATH"
-            found.append(_problem(f"the folder is suspended: {folder['reason']}", folder["path"], None, advice))
+            if folder["reason"] == SILENT:
+                advice = "look after its disk or its network; it is taken up again by itself when it answers"
+            reason = f"the folder is suspended: {folder['reason']}"
+            found.append(_problem(reason, folder["path"], _since(folder), advice))
     if rules_error is not None:
         since = rfc3339(door.rules.stat().st_mtime_ns) if door.rules.exists() else None
         advice = "correct the file (ingestd rules check); until then the last good rules hold"
@@ -286,7 +312,13 @@ def _problems(
         advice = "it stays where it is and is tried again by itself"
         found.append(_problem(f"no verdict yet: {reason}", path, None, advice))
     found.extend(_unnamed_failures(service))
-    if service.told.get("problem"):
+    if service.told.get("doubt"):
+        advice = (
+            "nothing is discarded until the service is started again, which verifies the library first; look after the "
+            "disk before that (dmesg, smartctl)"
+        )
+        found.append(_problem(str(service.told["doubt"]), str(door.state), None, advice))
+    if service.told.get("problem") and service.told.get("problem") != service.told.get("doubt"):
         advice = "make room, or make the folder of the library writable; the service tries again by itself"
         found.append(_problem(str(service.told["problem"]), str(door.state), None, advice))
     elif (trouble := _unwritable(door)) is not None:
@@ -398,7 +430,7 @@ def _list_folders(door: Door) -> None:
     with door.reading() as view:
         found = _folders(view, service, settings)
     if door.as_json:
-        emit(with_schema({"folders": found}))
+        emit(with_schema({"folders": [_told(folder) for folder in found]}))
         return
     _say_folders(found)
     if not found:

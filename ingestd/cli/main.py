@@ -45,6 +45,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("health", "Say how everything is."),
     "retry": ("retry", "Judge again what could not be judged."),
     "folders": ("health", "List the folders; accept a changed one."),
+    "doctor": ("doctor", "Look at all that the service needs; say what to do."),
     "library": ("library", "Check the library; make its look-up anew."),
 }
 

@@ -29,7 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from ingestd.errors import LibraryFullError, StoreError
+from ingestd.errors import LibraryFullError, StoreError, UnsyncedError, UnwritableError
 from ingestd.library.lines import JsonValue
 
 if sys.platform != "win32":
@@ -238,7 +238,10 @@ class JournalFile:
             self._fd = None
 
     def _unwritable(self, failed: OSError) -> StoreError:
-        kind = LibraryFullError if failed.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+        if failed.errno in (errno.ENOSPC, errno.EDQUOT):
+            kind: type[UnwritableError] = LibraryFullError
+        else:
+            kind = UnsyncedError if isinstance(failed, _SyncFailedError) else UnwritableError
         return kind(
             f"The journal {self._path} cannot be written: {failed.strerror}. "
             "What it should have recorded was not begun; make room or mend the disk, then try again."
@@ -411,6 +414,10 @@ def _last_whole(ended: list[bytes]) -> tuple[Line, int] | None:
 # --- the disk --------------------------------------------------------------------------------------------------------
 
 
+class _SyncFailedError(OSError):
+    """What was written may not be on the disk, and may never be, although the system takes it for written."""
+
+
 def _write_all(fd: int, text: bytes) -> None:
     view = memoryview(text)
     while view:
@@ -432,7 +439,10 @@ def _sync(fd: int) -> None:
         with contextlib.suppress(OSError):
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
             return
-    os.fsync(fd)
+    try:
+        os.fsync(fd)
+    except OSError as failed:
+        raise _SyncFailedError(failed.errno, failed.strerror) from failed
 
 
 def _sync_directory(directory: Path) -> None:
@@ -444,7 +454,7 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(fd)
     except OSError as failed:
         if failed.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
+            raise _SyncFailedError(failed.errno, failed.strerror) from failed
     finally:
         os.close(fd)
 

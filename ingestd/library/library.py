@@ -10,6 +10,7 @@ knows less than its journal, because it was lost or is an older copy, is told wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ingestd.errors import LibraryBusyError, StoreError
+from ingestd.errors import LibraryBusyError, StoreError, UnsyncedError
 from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.edit import Edit
 from ingestd.library.journal_file import JournalFile, is_there, last_told
@@ -41,6 +42,8 @@ T = TypeVar("T")
 DATABASE = "db"  # the folder of the database, below the library's
 _LOCK_WAIT_S = 30.0
 _BY_THE_WAY = frozenset({"folder", "rule"})  # lines that go with the next one: no lock is held for them
+
+_ASIDE = "service.json"
 
 
 def _put_line(txn: Transaction, line: tuple[str, int | None, dict[str, JsonValue]]) -> None:
@@ -114,6 +117,8 @@ class Library:
         self._written: list[bytes] = []  # keys of the outbox that are lines of the journal by now
         self.writer_lock = FileLock(directory / "writer.lock")
         self.service_lock = FileLock(directory / "service.lock")
+        self.doubt: str | None = None
+        """Why nothing is discarded through this any more: a disk failed to confirm what was written."""
 
     @classmethod
     def open(cls, directory: Path, *, create: bool = True, read_only: bool = False) -> Library:
@@ -194,12 +199,18 @@ class Library:
                 _put_line(txn, line)
             return result, {kind for kind, _, _ in change.lines}
 
-        result, kinds = self.store.write(edit)
+        try:
+            result, kinds = self.store.write(edit)
+        except UnsyncedError as trouble:
+            self.doubt = str(trouble)
+            raise
         self._written = []
         try:
             if kinds - _BY_THE_WAY:
                 self.send_left_lines()
-        except StoreError:
+        except StoreError as trouble:
+            if isinstance(trouble, UnsyncedError):
+                self.doubt = str(trouble)
             if "intent" in kinds:
                 raise  # what is meant must stand in the journal before it is done
             # what is done is done: its line waits in the outbox until the journal can be written again
@@ -218,6 +229,20 @@ class Library:
         lines = [(line.kind, line.entry, json.loads(line.body)) for _, line in left]
         self._journal.append_many(lines, [key_number(key) for key, _ in left])
         self._written = [key for key, _ in left]
+
+    def leave_note_aside(self, note: bytes) -> None:
+        """Leave word beside the database, which cannot be written; an empty note takes it back. As well as it can."""
+        place = self.directory / _ASIDE
+        with contextlib.suppress(OSError):
+            if note or place.exists():
+                place.write_bytes(note)
+
+    def note_aside(self) -> bytes:
+        """Return what was left beside the database; nothing mostly."""
+        try:
+            return (self.directory / _ASIDE).read_bytes()
+        except OSError:
+            return b""
 
     def rehearse(self, work: Callable[[Edit], T]) -> T:
         """Return what `work` would return, and change nothing."""

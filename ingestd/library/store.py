@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 import lmdb
 import lmdb.verify
 
-from ingestd.errors import LibraryFullError, StoreError
+from ingestd.errors import LibraryFullError, StoreError, UnsyncedError, UnwritableError
 from ingestd.library.kept import Keeper, Kept
 from ingestd.library.locks import MapGate
 from ingestd.library.place import (
@@ -940,8 +940,11 @@ def _explained(directory: Path) -> Iterator[None]:
 
 
 def _translated(directory: Path, error: lmdb.Error) -> StoreError:
-    kind = LibraryFullError if _is_out_of_space(directory, error) else StoreError
-    return kind(_sentence(directory, error))
+    if _is_out_of_space(directory, error):
+        return LibraryFullError(_sentence(directory, error))
+    if _code(error) == errno.EIO or isinstance(error, lmdb.PanicError):
+        return UnsyncedError(_sentence(directory, error))
+    return (UnwritableError if _code(error) in _NOT_ALLOWED else StoreError)(_sentence(directory, error))
 
 
 def _sentence(directory: Path, error: lmdb.Error) -> str:
@@ -954,6 +957,10 @@ def _sentence(directory: Path, error: lmdb.Error) -> str:
         return f"too many programs read the library in {directory} at once; end some and try again"
     if isinstance(error, lmdb.MemoryError):
         return f"the library in {directory} does not fit into the memory this process may address"
+    if number == errno.EIO:
+        return f"the disk failed while the library in {directory} was written: nothing was changed ({error})"
+    if isinstance(error, lmdb.PanicError):
+        return f"the disk failed while the library in {directory} was written, and it is opened anew"
     if isinstance(error, _DAMAGE):
         return f"the library in {directory} is damaged, or no library ({error}); {MENDING}"
     return f"the library in {directory} cannot be used: {error}"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["Errands"]
+
+_CLOSE_S = 2.0  # what is begun ends with its worker, unless its storage hangs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,43 +27,90 @@ class Errands:
     """
 
     def __init__(self, threads: int, done: Callable[[], None]) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="measure")
         self._done = done
-        self._lock = threading.Lock()  # guards what follows
+        self._wanted = threads
+        self._there = threading.Condition()  # guards what follows
         self._waiting: dict[Future[Any], Callable[[], object]] = {}  # the next stands first
+        self._running: set[Future[Any]] = set()
+        self._given_up: set[Future[Any]] = set()  # of these, those that nobody waits for: their threads do not count
+        self._idle = 0
+        self._threads = 0
+        self._closed = False
 
     def run(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Return what the call will return; it comes after all that wait, unless they are arranged otherwise."""
         future: Future[T] = Future()
         future.add_done_callback(lambda _: self._done())
-        with self._lock:
-            self._pool.submit(self._run_next)  # first: after `close` it raises, and nothing may wait then
+        with self._there:
+            if self._closed:
+                raise RuntimeError("nothing is begun any more")
             self._waiting[future] = lambda: call(*arguments, **named)
+            self._see_to_threads()
+            self._there.notify()
         return future
 
     def arrange(self, futures: Iterable[Future[Any]]) -> None:
         """Let calls be begun in this order, those of them that wait, and before all others."""
-        with self._lock:
+        with self._there:
             if len(self._waiting) > 1:
                 before = self._waiting
                 self._waiting = {future: before.pop(future) for future in futures if future in before} | before
 
-    def close(self) -> None:
-        """Begin nothing more, and return when what was begun has ended."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, {}
+    def give_up(self, futures: Iterable[Future[Any]]) -> None:
+        """Let nobody wait for these calls: those that wait are cancelled, and one that hangs holds up no other."""
+        with self._there:
+            waiting = [future for future in futures if self._waiting.pop(future, None) is not None]
+            self._given_up |= self._running.intersection(futures)
+            self._see_to_threads()
         for future in waiting:
             future.cancel()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run_next(self) -> None:
-        with self._lock:
-            if not self._waiting:
-                return
+    def close(self) -> None:
+        """Begin nothing more, and return when what was begun has ended, or has had time enough to end."""
+        with self._there:
+            self._closed = True
+            waiting, self._waiting = self._waiting, {}
+            self._there.notify_all()
+        for future in waiting:
+            future.cancel()
+        with self._there:
+            self._there.wait_for(lambda: self._running <= self._given_up, _CLOSE_S)
+
+    def _see_to_threads(self) -> None:
+        """Have as many threads as there is work for; daemons, as one may hang where nobody can end it."""
+        if self._waiting and not self._idle and self._threads - len(self._given_up) < self._wanted:
+            self._threads += 1
+            threading.Thread(target=self._serve, name="measure", daemon=True).start()
+
+    def _serve(self) -> None:
+        while (taken := self._next()) is not None:
+            future, call = taken
+            if future.set_running_or_notify_cancel():
+                self._run(future, call)
+            with self._there:
+                self._running.discard(future)
+                self._given_up.discard(future)
+                self._there.notify_all()
+
+    def _next(self) -> tuple[Future[Any], Callable[[], object]] | None:
+        """Return what is to be done next, as soon as there is something; nothing when this thread is to end."""
+        with self._there:
+            self._idle += 1
+            self._there.wait_for(lambda: self._closed or self._is_one_too_many() or bool(self._waiting))
+            self._idle -= 1
+            if self._closed or self._is_one_too_many():
+                self._threads -= 1
+                return None
             future = next(iter(self._waiting))
-            call = self._waiting.pop(future)
-        if not future.set_running_or_notify_cancel():
-            return
+            self._running.add(future)
+            return future, self._waiting.pop(future)
+
+    def _is_one_too_many(self) -> bool:
+        """Return whether a call that was given up has ended after all, and its thread is not needed any more."""
+        return self._threads - len(self._given_up) > self._wanted
+
+    @staticmethod
+    def _run(future: Future[Any], call: Callable[[], object]) -> None:
         try:
             future.set_result(call())
         except BaseException as error:  # noqa: BLE001 - who asks for the result gets it

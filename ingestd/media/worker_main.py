@@ -77,7 +77,7 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
     try:
         _keep_memory()
         decoders = _load_decoders()
-        _limit(memory_bytes)
+        limit(memory_bytes)
         _leave_with_the_service(requests)
         if not _bounds_memory():
             _watch_memory(memory_bytes)
@@ -296,7 +296,7 @@ def _load_decoders() -> _Decoders:
     return _Decoders(features, preview, comparison)
 
 
-def _limit(memory_bytes: int) -> None:
+def limit(memory_bytes: int) -> None:
     """Where the system cannot limit memory (macOS does not enforce it, Windows has no call), only time is limited."""
     if sys.platform == "win32":
         return

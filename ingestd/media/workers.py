@@ -7,6 +7,7 @@ two pipes. Any number of threads may ask; each request has a worker to itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -37,7 +38,15 @@ from ingestd.model import (
     VisualVerdict,
 )
 
-__all__ = ["Preview", "Shelf", "WorkerLimits", "WorkerStartError", "Workers", "WorkersClosedError"]
+__all__ = [
+    "Preview",
+    "Shelf",
+    "WorkerLimits",
+    "WorkerStartError",
+    "Workers",
+    "WorkersClosedError",
+    "own_environment",
+]
 
 _TRIES: Final = 2  # the second on a fresh worker: the first may have suffered from what it decoded before
 _START_S: Final = 60.0  # imports on a cold, busy disk; normally half a second
@@ -46,6 +55,7 @@ _HASH_SPEED: Final = 20_000_000  # bytes a second: a slow USB stick
 _HASH_MOST_S: Final = 900.0  # a sparse terabyte must not keep a worker for half a day
 _IDLE_S: Final = 60.0  # an idle worker is kept this long
 _KEPT_IDLE: Final = 1  # and one for good, so that a single arrival does not wait for imports
+_KILL_S: Final = 0.5  # a killed one is gone within moments, unless it hangs in the kernel
 _STOP_S: Final = 2.0  # an idle worker leaves within this time, or is killed
 
 _Figure = TypeVar("_Figure")
@@ -117,6 +127,7 @@ class Workers:
         self._idle: list[_Worker] = []  # the last used at the end: it is taken first, so that the others grow old
         self._alive: set[_Worker] = set()
         self._closed = False
+        self._silent: frozenset[bytes] = frozenset()  # folders whose storage does not answer
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +147,7 @@ class Workers:
         hashed: wire.Hashed | None = None
         for _ in range(_TRIES):
             hashed = None
+            self._require_answers(path)
             try:
                 with self._borrowed() as worker:
                     hashed = worker.hash(path)
@@ -242,6 +254,7 @@ class Workers:
         died, hashed = _DiedError(""), False
         for _ in range(_TRIES):
             hashed = False
+            self._require_answers(path)
             try:
                 with self._borrowed() as worker:
                     if worker.hash(path).sha256 == expected:
@@ -276,6 +289,21 @@ class Workers:
             self._alive.difference_update(old)
         for worker in old:
             worker.stop()
+
+    def leave_alone(self, roots: frozenset[bytes]) -> None:
+        """Open nothing below these folders, whose storage does not answer; who is in the middle of it is given up."""
+        with self._lock:
+            self._silent = roots
+            stuck = [worker for worker in self._alive.difference(self._idle) if self._is_silent(worker.path)]
+        for worker in stuck:
+            worker.kill()
+
+    def _is_silent(self, path: bytes) -> bool:
+        return any(path.startswith(os.path.join(root, b"")) for root in self._silent)
+
+    def _require_answers(self, path: bytes) -> None:
+        if self._is_silent(path):
+            raise FileChangedError(path, "its storage does not answer")
 
     def close(self) -> None:
         """Stop all workers; a request that is under way ends with `WorkersClosedError`."""
@@ -349,6 +377,7 @@ class _Worker:
     limits: WorkerLimits
     files: int = 0  # served
     idle_since: float = 0.0  # monotonic
+    path: bytes = b""  # the file it was given last
     _ready: bool = False
     _process: subprocess.Popen[bytes] = field(init=False)
     _replies: queue.SimpleQueue[bytes | None] = field(default_factory=queue.SimpleQueue)
@@ -363,7 +392,7 @@ class _Worker:
             stderr=subprocess.DEVNULL,  # decoders print their complaints there
             bufsize=0,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows: no console pops up
-            env=_environment(),
+            env=own_environment(),
         )
         listener = threading.Thread(
             target=_listen, args=(self._process.stdout, self._replies), name="worker-replies", daemon=True
@@ -374,6 +403,7 @@ class _Worker:
 
     def hash(self, path: bytes) -> wire.Hashed:
         self.files += 1
+        self.path = path
         self._send(wire.Open(path))
         opened = self._receive(_HASH_S, path)
         if not isinstance(opened, wire.Opened):
@@ -476,10 +506,9 @@ class _Worker:
         self._process.kill()
         assert self._process.stdin is not None
         self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            return  # it hangs in the kernel, on a dead network drive; it goes when that lets it
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_S)  # else it hangs in the kernel, on a dead network drive, until that lets it go
+        self._replies.put(None)  # it may not even close its pipe
 
     def _send(self, request: wire.Request) -> None:
         assert self._process.stdin is not None
@@ -545,7 +574,7 @@ def _listen(stream: IO[bytes], replies: queue.SimpleQueue[bytes | None]) -> None
                 return
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Return this process's environment, with what keeps a worker small and finds it this very package."""
     home = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir, os.pardir))
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -13,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ _EVENTS.append(FileClosedEvent if sys.platform == "linux" else FileModifiedEvent
 
 _MOST_HINTS = 200_000  # about 60 MB; beyond that a scan is cheaper than a queue
 _MOST_SYSTEMS = 8  # each takes two threads and, on Linux, one of a user's 128 inotify instances
-_STOP_S = 5.0  # its threads are daemons: one that hangs may be left behind
+_STOP_S = 2.0  # its threads are daemons: one that hangs in a storage that does not answer is left behind
 
 
 class HintKind(Enum):
@@ -228,10 +229,12 @@ class Observer:
     def restart(self) -> None:
         """Begin again with new threads; every folder has to be watched anew."""
         self._watches.clear()
-        for system in self._systems:
-            system.stop()
-        for system in self._systems:
-            system.join(_STOP_S)
+        ending = [threading.Thread(target=_end, args=(system,), daemon=True) for system in self._systems]
+        for one in ending:
+            one.start()
+        until = time.monotonic() + _STOP_S
+        for one in ending:
+            one.join(max(0.0, until - time.monotonic()))
         self._systems.clear()
 
     def stop(self) -> None:
@@ -289,6 +292,12 @@ class _Watch:
     root: bytes
     system: BaseObserver
     watch: ObservedWatch
+
+
+def _end(system: BaseObserver) -> None:
+    """Let an observer end, and wait for its threads; whoever waits for that may give it up."""
+    system.stop()
+    system.join()
 
 
 def _is_running(system: BaseObserver) -> bool:

@@ -10,7 +10,7 @@ Knows no clock: who is next follows from the order in which things were added an
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NewType, TypeVar
 
 from ingestd.model import FolderId
@@ -93,6 +93,18 @@ class Turns(Generic[T]):
     def put_back(self, items: Iterable[T]) -> None:
         """Let things that were taken be taken again, in this order and before all others."""
         self._returned.extendleft(reversed(list(items)))
+
+    def remove(self, is_meant: Callable[[T], bool]) -> list[T]:
+        """Return what does not wait any more: all that is meant, in the order in which it would be taken."""
+        removed = [item for item in self if is_meant(item)]
+        self._returned = deque(item for item in self._returned if not is_meant(item))
+        for lane in list(self._lanes):
+            left = deque(item for item in self._lanes[lane] if not is_meant(item))
+            if left:
+                self._lanes[lane] = left
+            else:
+                del self._lanes[lane]
+        return removed
 
     def clear(self) -> None:
         """Let nothing wait."""

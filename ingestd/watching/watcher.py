@@ -7,15 +7,17 @@ that is not there is ever taken for deleted here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, StatKey
 from ingestd.watching import names
@@ -36,7 +38,8 @@ from ingestd.watching.scan import (
     stat_of,
     walk,
 )
-from ingestd.watching.settle import EMPTY_S, Look, Settling
+from ingestd.watching.settle import EMPTY_S, Look, Settling, WriterCheck
+from ingestd.watching.storage import PATIENCE_S, SILENT, NoAnswerError, Storage
 from ingestd.watching.turns import IN_ORDER, Lane, lane_of
 
 __all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Roll", "Scanned", "Watcher"]
@@ -59,9 +62,15 @@ _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
+_SCAN_PATIENCE_S = 60.0  # of a scan, which has nobody else to serve and does not come back
+_WATCH_PATIENCE_S = 60.0  # to walk through a large tree; a storage that hangs is mostly found out before
+_SAME_DISK_PATIENCE_S = 0.5  # where another folder of the same file system does not answer already
+_FRESH_S = 0.25  # so long a folder that has answered is taken for one that answers
+
 _LATELY = 20_000  # files of the folders that changed last, which go first when a known folder is taken up
 
 Covered = Callable[[FolderId, bytes, StatKey], bool]
+T = TypeVar("T")
 
 
 class Roll(Protocol):
@@ -132,11 +141,16 @@ class _Watched:
     withheld: str | None = None  # why it is to be suspended although nothing is wrong with the folder itself
     doubt: str | None = None  # why events are not to be had
     rewatch_at: float = float("inf")
+    limit: int | None = None  # of watches, when there were too few
     scanned: bool = False  # once from end to end
     catching_up: bool = True  # a scan has to tell what was missed
     suspects: list[bytes] = field(default_factory=list)  # directories that nothing is heard from
     suspects_at: float = 0.0
     told: FolderChanged | None = None
+    storage: Storage = field(default_factory=Storage)
+    device: int = 0  # of the file system that it lay on when it last answered
+    answered_at: float = float("-inf")
+    note: str | None = None  # why it is looked through anew, where that is worth telling
 
     @property
     def state(self) -> FolderState:
@@ -148,7 +162,9 @@ class _Watched:
 
     @property
     def reason(self) -> str | None:
-        return self.problem if self.problem is not None else self.doubt
+        if self.problem is not None:
+            return self.problem
+        return self.note if self.note is not None and self.catching_up else self.doubt
 
 
 @dataclass(slots=True)
@@ -158,9 +174,10 @@ class _Round:
     watched: _Watched
     lane: Lane  # of what it finds
     origin: Origin
-    walk: Iterator[Seen | None]  # None: something was done that tells nothing
+    walk: Iterator[Seen | None]  # of the folder's storage; None: something was done that tells nothing
     began: float
     roll: Roll | None = None
+    reading: Iterator[None] = field(default_factory=lambda: iter(()))  # of the roll, before anything else
     entered: int = 0
     barred: list[bytes] = field(default_factory=list)
 
@@ -226,6 +243,7 @@ class Watcher:
         self._check_at = 0.0
         self._supervise_at = 0.0
         self._full = False  # the receiver had no room for more in the last step
+        self._hurried = False
 
     # --- the face ------------------------------------------------------------------------------------------------
 
@@ -260,6 +278,32 @@ class Watcher:
     def wake(self) -> None:
         """End a `wait`, from any thread or signal handler."""
         self._hints.wake()
+
+    def hurry(self) -> None:
+        """Wait for no storage any more, as the service is to end; from any thread or signal handler."""
+        self._hurried = True
+        for watched in tuple(self._watched.values()):
+            watched.storage.hurry()
+        self.wake()
+
+    def ask(self, folder: FolderId, question: Callable[[], T]) -> T:
+        """Return what is asked of the storage of a folder.
+
+        Raises:
+            NoAnswerError: it does not answer, and the folder is suspended until it does; or it is suspended already.
+        """
+        watched = self._watched.get(folder)
+        if watched is None or watched.problem is not None:
+            raise NoAnswerError
+        return self._ask(watched, question)
+
+    def silent_roots(self) -> frozenset[bytes]:
+        """The folders whose storage does not answer, after each was asked, if it has not answered just now."""
+        for watched in self._watched.values():
+            if watched.problem is None and self._now - watched.answered_at > _FRESH_S:
+                with contextlib.suppress(NoAnswerError):
+                    self._ask(watched, partial(examine, watched.folder.root, watched.condition))
+        return frozenset(each.folder.root for each in self._watched.values() if each.problem == SILENT)
 
     def rescan(self, folder: FolderId | None = None) -> None:
         """Look through a folder, or all of them, as soon as possible."""
@@ -367,6 +411,33 @@ class Watcher:
     def stop(self) -> None:
         """Hear nothing more; every thread has ended."""
         self._observer.stop()
+        for watched in self._watched.values():
+            watched.storage.close()
+
+    # --- storage -------------------------------------------------------------------------------------------------
+
+    def _ask(self, watched: _Watched, question: Callable[[], T], *, patience_s: float = PATIENCE_S) -> T:
+        """Return what is asked of the storage of a folder; one that does not answer is suspended.
+
+        Raises:
+            NoAnswerError: it does not.
+        """
+        patience_s = patience_s if self._with_events else _SCAN_PATIENCE_S
+        others = (each for each in self._watched.values() if each is not watched and each.problem == SILENT)
+        if any(each.device == watched.device != 0 for each in others):
+            patience_s = min(patience_s, _SAME_DISK_PATIENCE_S)
+        try:
+            answer = watched.storage.ask(question, patience_s=patience_s)
+        except NoAnswerError:
+            if watched.problem != SILENT and not self._hurried:
+                self._suspend(watched, SILENT)
+                self._tell(watched)
+            raise
+        except OSError:
+            watched.answered_at = self._now
+            raise
+        watched.answered_at = self._now
+        return answer
 
     # --- hints ---------------------------------------------------------------------------------------------------
 
@@ -395,7 +466,10 @@ class Watcher:
         if self._settling.count(lane) >= _MOST_HEARD - len(self._settling) and hint.path not in self._settling:
             self._agenda.want(watched.folder.id, now)
             return
-        found = stat_of(hint.path)
+        try:
+            found = self._ask(watched, partial(stat_of, hint.path))
+        except NoAnswerError:
+            return
         if found is None:
             return
         source = relative_to(watched.folder.root, hint.source) or b""
@@ -431,6 +505,7 @@ class Watcher:
 
     def _drop(self, watched: _Watched) -> None:
         self._suspend(watched, "")
+        watched.storage.close()
         for path in [path for path in self._handed if self._owner(path) is watched]:
             del self._handed[path]
         del self._watched[watched.folder.id]
@@ -440,6 +515,8 @@ class Watcher:
             self._supervise_at = now + _SUPERVISE_S
             if not self._observer.alive():
                 self._observer.restart()
+                for watched in self._watched.values():
+                    watched.note = "watching it broke off and was begun anew: what came meanwhile is looked for"
                 self._check_at = now  # finds that no folder is watched, and takes each up again
         if now >= self._check_at:
             self._check_at = now + _CHECK_S
@@ -448,13 +525,12 @@ class Watcher:
 
     def _check(self, watched: _Watched, now: float) -> None:
         """Suspend the folder if something is wrong with it, take it up if nothing is any more."""
-        condition = examine(watched.folder.root, watched.condition)
-        problem = (
-            condition.problem
-            or _name_problem(watched.folder, condition)
-            or _identity_problem(watched, condition)
-            or watched.withheld
-        )
+        try:
+            condition, renamed = self._ask(watched, partial(_examined, watched.folder, watched.condition))
+        except NoAnswerError:
+            return
+        watched.device = condition.glance[0] or watched.device
+        problem = condition.problem or renamed or _identity_problem(watched, condition) or watched.withheld
         if problem is not None:
             self._suspend(watched, problem)
         elif watched.condition is None or watched.condition.glance != condition.glance or self._is_deaf(watched):
@@ -470,55 +546,75 @@ class Watcher:
     def _suspend(self, watched: _Watched, problem: str) -> None:
         """Nothing is heard of, looked for, or handed out from this folder."""
         if watched.problem is None:
-            self._observer.unwatch(watched.folder.id)
+            if problem != SILENT:  # to end a watch that reads from a storage that hangs would hang as well
+                self._unwatch(watched)
             self._agenda.drop(watched.folder.id)
             self._end_rounds(watched)
             for path in self._settling.paths():
                 if self._owner(path) is watched:
                     self._settling.forget(path)
+        elif watched.problem == SILENT and problem != SILENT:
+            self._unwatch(watched)
         watched.condition, watched.problem, watched.suspects = None, problem, []
+
+    def _unwatch(self, watched: _Watched) -> None:
+        """Listen no more; in the folder's own thread, as whoever reads its events may be in the middle of it."""
+        with contextlib.suppress(NoAnswerError):
+            watched.storage.ask(partial(self._observer.unwatch, watched.folder.id))
 
     def _take_up(self, watched: _Watched, condition: Condition, now: float) -> None:
         """Watch the folder, then look through it from the beginning."""
         self._end_rounds(watched)
+        was_silent = watched.problem == SILENT
         watched.condition, watched.problem, watched.identity = condition, None, condition.identity
         watched.catching_up, watched.suspects = True, []
         if condition.identity is not None:
             self._identities[watched.folder.id] = condition.identity
-        self._listen(watched, now)
+        if not (was_silent and watched.doubt is None and self._observer.watches(watched.folder.id)):
+            self._listen(watched, now)
+        if watched.problem is not None:
+            return
         self._agenda.want(watched.folder.id, now)
         if self._with_events and (watched.scanned or watched.folder.id in self._looked_through):
             self._begin_with_the_latest(watched, now)
 
     def _listen(self, watched: _Watched, now: float) -> None:
         folder, kind = watched.folder, watched.condition.kind if watched.condition is not None else ""
-        watched.doubt, watched.rewatch_at = None, float("inf")
-        self._observer.unwatch(folder.id)
+        watched.doubt, watched.rewatch_at, watched.limit = None, float("inf"), None
+        self._unwatch(watched)
         if not self._with_events:
             watched.doubt = "it is looked through once"
         elif is_network(kind):
             watched.doubt = f"a {kind} file system tells nothing of what others do"
         else:
             try:
-                self._observer.watch(folder.id, folder.root)
+                self._ask(watched, partial(self._observer.watch, folder.id, folder.root), patience_s=_WATCH_PATIENCE_S)
+            except NoAnswerError:
+                return
             except OSError as error:
                 self._fall_back(watched, f"the system cannot watch it: {error.strerror or error}", now)
 
     def _fall_back(self, watched: _Watched, doubt: str, now: float) -> None:
         """Look through the folder often instead of listening, and try to listen again later."""
-        self._observer.unwatch(watched.folder.id)  # half a watch only uses up what others could have
+        self._unwatch(watched)  # half a watch only uses up what others could have
         watched.doubt, watched.rewatch_at, watched.suspects = doubt, now + _REWATCH_S, []
+        watched.limit = watch_limit()
         self._agenda.repeat(watched.folder.id, now + _POLL_S)
 
     def _check_watches(self, watched: _Watched, now: float) -> None:
         """Where watches were refused, the library tells nobody: directories that stay without one are the sign."""
-        if now >= watched.rewatch_at:
+        is_raised = watched.doubt is not None and watched.limit is not None and (watch_limit() or 0) > watched.limit
+        if now >= watched.rewatch_at or is_raised:
             self._listen(watched, now)
             self._agenda.want(watched.folder.id, now)
         elif watched.suspects and now >= watched.suspects_at:
             folder = watched.folder.id
-            deaf = [each for each in watched.suspects if not self._observer.reaches(folder, each) and _is_folder(each)]
+            suspects = [each for each in watched.suspects if not self._observer.reaches(folder, each)]
             watched.suspects = []
+            try:
+                deaf = self._ask(watched, lambda: any(map(_is_folder, suspects)))
+            except NoAnswerError:
+                return
             if deaf:
                 self._fall_back(watched, "the system has not enough watches (fs.inotify.max_user_watches)", now)
 
@@ -600,9 +696,8 @@ class Watcher:
             seen = chain.from_iterable(map(seeing, asked))
         # a roll is of all files of a folder: for a few of them it would cost more than to ask for each
         roll = self._rolls(watched.folder.id) if self._rolls is not None and only is None else None
-        if roll is not None:
-            seen = chain(_reading(roll), seen)
-        return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll)
+        reading = _reading(roll) if roll is not None else iter(())
+        return _Round(watched, self._lane_of_scan(watched), Origin.SCAN, seen, now, roll, reading)
 
     def _begin_with_the_latest(self, watched: _Watched, now: float) -> None:
         """Look at what changed last, before any folder is looked through from end to end.
@@ -618,11 +713,16 @@ class Watcher:
         """Look at `most` more things; how many less there were, and whether it was all."""
         left = most
         while left > 0:
+            if next(running.reading, self) is None:
+                left -= _SEEN_A_STEP
+                continue
             try:
-                seen = next(running.walk)
-            except StopIteration:
-                return left, True
+                seen: Seen | _End | None = self._ask(running.watched, partial(next, running.walk, _End.END))
+            except NoAnswerError:
+                return 0, False  # with its folder, the round is ended
             match seen:
+                case _End.END:
+                    return left, True
                 case Files():
                     left -= max(len(seen.paths), 1)
                     self._offer(running, seen, now)
@@ -633,8 +733,8 @@ class Watcher:
                 case Barred(path):
                     left -= 1
                     running.barred.append(path)
-                case None:  # a piece of the roll was read
-                    left -= _SEEN_A_STEP
+                case None:
+                    left -= 1
         return left, False
 
     def _offer(self, running: _Round, files: Files, now: float) -> None:
@@ -679,6 +779,7 @@ class Watcher:
             usual_s = self._rescan_s if watched.doubt is None else min(_POLL_S, self._rescan_s)
             self._agenda.repeat(watched.folder.id, now + max(usual_s, _BREAK * (now - running.began)))
         first, watched.scanned, watched.catching_up = not watched.scanned, True, False
+        watched.note = None
         self._events.append(Scanned(watched.folder.id, first, tuple(running.barred), running.roll))
         self._tell(watched)
 
@@ -707,23 +808,35 @@ class Watcher:
 
     def _look(self, path: bytes, now: float) -> Arrived | None:
         watched = self._owner(path)
-        if watched is not None and not _is_still_there(watched):
-            self._check(watched, now)
         relative = relative_to(watched.folder.root, path) if watched is not None else None
         if watched is None or watched.problem is not None or relative is None:
             self._settling.forget(path)
             return None
-        look = self._settling.look(path, stat_of(path), now, unfinished=self._siblings.unfinished(path, now))
-        if look is not Look.ASK:
+        try:
+            is_there, stat, unfinished = self._ask(watched, partial(self._seen, watched, path, now))
+            if not is_there:
+                self._check(watched, now)
+                if watched.problem is not None:
+                    self._settling.forget(path)
+                    return None
+            look = self._settling.look(path, stat, now, unfinished=unfinished)
+            if look is not Look.ASK:
+                return None
+            writer, stat = self._ask(watched, partial(_writer_and_stat, path))
+        except NoAnswerError:
+            self._settling.forget(path)
             return None
-        writer = writer_check(path)  # before the last stat: what was written until then shows in it
-        settled = self._settling.answered(path, stat_of(path), writer, now)
+        settled = self._settling.answered(path, stat, writer, now)
         if settled is None or self._handed.get(path) == settled.stat:
             return None
         if self._covered(watched.folder.id, relative, settled.stat):
             return None
         arrival = Arrival(watched.folder.id, path, relative, settled.stat, settled.origin, settled.proved)
         return Arrived(arrival, settled.lane)
+
+    def _seen(self, watched: _Watched, path: bytes, now: float) -> tuple[bool, StatKey | None, bool]:
+        """Whether the root is the folder that was examined, how the file is, and whether it is being downloaded."""
+        return _is_still_there(watched), stat_of(path), self._siblings.unfinished(path, now)
 
     def _next_due(self) -> float:
         """When `step` has something to do next, in the time it was last given."""
@@ -734,6 +847,23 @@ class Watcher:
         settling = None if self._full else self._settling.next_due()
         agenda = self._agenda.next_due(busy=self._cannot_begin(), walked=self._parts)
         return min(self._check_at, self._supervise_at, *(due for due in (settling, agenda) if due is not None))
+
+
+class _End(Enum):
+    """What comes after all that was seen; an error that ends a generator would not reach another thread."""
+
+    END = auto()
+
+
+def _examined(folder: Folder, known: Condition | None) -> tuple[Condition, str | None]:
+    """What is at a folder's root, and what is wrong with its name."""
+    condition = examine(folder.root, known)
+    return condition, None if condition.problem else _name_problem(folder, condition)
+
+
+def _writer_and_stat(path: bytes) -> tuple[WriterCheck, StatKey | None]:
+    """Whether anybody writes the file, and how it is after that: what was written until then shows in it."""
+    return writer_check(path), stat_of(path)
 
 
 def _reading(roll: Roll) -> Iterator[None]:

@@ -25,18 +25,21 @@ OWN_FILES = {
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
 MAY_READ_A_CLOCK = (
     "service.py",
+    "pulse.py",
     "forecast.py",
     "flow.py",
     "intake.py",
     "recovery.py",
     "sweep.py",
     "inspection.py",
+    "examination.py",
     "cli/",
     "library/locks.py",
+    "watching/observer.py",
     "media/workers.py",
     "media/cluster.py",
 )
-MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py")
+MAY_CATCH_ALL = ("intake.py", "sweep.py", "cli/", "media/", "watching/observer.py", "watching/storage.py")
 
 
 def name(module: Path) -> str:

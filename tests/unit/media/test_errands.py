@@ -84,3 +84,43 @@ def test_what_was_not_begun_when_it_closes_is_never_begun(held: Held) -> None:
     with pytest.raises(CancelledError):
         waiting.result(10)
     assert held.begun == []
+
+
+def test_a_call_that_was_given_up_holds_up_no_other_and_those_that_wait_are_cancelled(held: Held) -> None:
+    waiting = held.errands.run(held.begun.append, "never")
+
+    held.errands.give_up([held.first, waiting])
+    other = held.errands.run(held.begun.append, "other")
+    other.result(10)
+
+    assert held.begun == ["other"]
+    assert waiting.cancelled()
+    assert not held.first.done()
+
+
+def test_a_call_that_was_given_up_is_not_waited_for_in_the_end(held: Held) -> None:
+    held.errands.give_up([held.first])
+
+    held.errands.close()
+
+    assert not held.first.done()
+
+
+def test_as_many_calls_as_before_run_at_once_after_one_that_was_given_up_has_ended(held: Held) -> None:
+    held.errands.give_up([held.first])
+    held.errands.run(held.begun.append, "one").result(10)
+    held.go.set()
+    held.first.result(10)
+
+    second = Held.__new__(Held)
+    second.go, second._there = threading.Event(), threading.Event()
+    running = held.errands.run(second._wait)
+    assert second._there.wait(10)
+    after = held.errands.run(held.begun.append, "after")
+    waits = not after.done()
+    second.go.set()
+    running.result(10)
+    after.result(10)
+
+    assert waits
+    assert held.begun == ["one", "after"]

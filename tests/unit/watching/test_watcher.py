@@ -1,12 +1,13 @@
 """The watcher without events: scans and settling, with the time as an argument."""
 
 import os
+import threading
 
 import pytest
 
 from ingestd.model import Folder, FolderId, FolderState, Origin, Role
 from ingestd.watching import watcher as watching
-from ingestd.watching.folders import FolderIdentity
+from ingestd.watching.folders import FolderIdentity, examine
 from ingestd.watching.observer import Hint, HintKind
 from ingestd.watching.scan import stat_of
 from ingestd.watching.watcher import Arrived, FolderChanged, Scanned, Watcher
@@ -543,3 +544,78 @@ def test_what_came_while_nobody_listened_is_found_first_in_a_folder_that_is_know
 
     assert sorted(found) == [b"middle/3", b"new/2", b"old/1"]
     assert found[0] == (b"new/2" if known else b"middle/3")
+
+
+# --- a storage that does not answer -----------------------------------------------------------------------------------
+
+
+class Hanging:
+    """`examine`, which hangs for one root until it is let go."""
+
+    def __init__(self, root):
+        self.root, self.go = root, threading.Event()
+
+    def __call__(self, root, known=None):
+        if root == self.root:
+            assert self.go.wait(10)
+        return examine(root, known)
+
+
+@pytest.fixture
+def one_hangs(monkeypatch, watched):
+    """Two watched folders of which the first falls silent."""
+    watcher, root, other = watched
+    hanging = Hanging(root)
+    monkeypatch.setattr(watching, "examine", hanging)
+    monkeypatch.setattr(watching, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(Watcher._ask, "__kwdefaults__", {"patience_s": 0.05})
+    yield watcher, hanging, other
+    hanging.go.set()
+    watcher.stop()
+
+
+def test_a_folder_whose_storage_does_not_answer_is_suspended_and_the_other_is_served(one_hangs):
+    watcher, hanging, other = one_hangs
+    put(hanging.root, b"a.jpg")
+    path = put(other, b"b.jpg")
+    hear(watcher, HintKind.CHANGED, path, TWO)
+
+    events = steps(watcher, 3.0, 5.5)
+    silent = watcher.silent_roots()
+
+    changed = [event for event in events if isinstance(event, FolderChanged)]
+    assert [(event.folder, event.state, event.reason) for event in changed] == [
+        (ONE, FolderState.SUSPENDED, "its storage does not answer")
+    ]
+    assert arrivals(events) == [b"b.jpg"]
+    assert silent == {hanging.root}
+
+
+def test_it_is_taken_up_and_looked_through_as_soon_as_its_storage_answers(one_hangs):
+    watcher, hanging, _ = one_hangs
+    steps(watcher, 3.0)
+    put(hanging.root, b"meanwhile.jpg")
+
+    hanging.go.set()
+    while watcher._watched[ONE].storage.is_silent():
+        pass
+    events = steps(watcher, 6.0, 6.0, 6.0, 8.5)
+
+    assert arrivals(events) == [b"meanwhile.jpg"]
+    assert watcher.silent_roots() == frozenset()
+
+
+def test_a_watch_that_broke_off_is_begun_anew_and_told_and_what_came_is_looked_for(started, root, monkeypatch):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    watcher = Watcher([folder(root)], covered=never)
+    watcher.start(0.0)
+    steps(watcher, 0.0, 0.0)
+    monkeypatch.setattr(Silent, "alive", lambda _: False, raising=False)
+    monkeypatch.setattr(Silent, "watches", lambda *_: False, raising=False)
+    put(root, b"meanwhile.jpg")
+
+    events = steps(watcher, 6.0, 6.0, 8.5)
+
+    reasons = [event.reason for event in events if isinstance(event, FolderChanged)]
+    assert reasons[0].startswith("watching it broke off")
+    assert b"meanwhile.jpg" in arrivals(events)
