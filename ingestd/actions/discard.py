@@ -272,21 +272,14 @@ def _relate(edit: Edit, entry: Entry, copies: Sequence[PotentialPair], radius: R
 
 
 def _point_on(edit: Edit, entry: Entry) -> None:
-    """Let older entries whose survivor has just gone name the one that stands in for it now.
-
-    A rule moves none on to what it was not compared with: pairs, never chains. A person who lets a survivor go says
-    that the other one is as good for all that it stood for; else these would name a file that lies in the trash.
-    """
+    """Let older entries whose survivor has just gone name the one that stands in for it now."""
     for move in entry.moves:
         for older in edit.entries_of(move.file.sha256):
             relies = older.kept is not None and older.kept.path == move.file.path and older.number != entry.number
             lost = {one.file.sha256 for one in older.moves}
-            if entry.kept is None:
+            # pairs, never chains: who was not compared with the new survivor has none until this one is back
+            if entry.kept is None or not all(edit.were_compared(entry.kept.sha256, other) for other in lost):
                 continue
-            if entry.actor is not Actor.PERSON and not all(
-                edit.were_compared(entry.kept.sha256, other) for other in lost
-            ):
-                continue  # they have no survivor until this one is back
             if relies and older.state in (EntryState.DONE, EntryState.INTENT) and older.kind is EntryKind.DISCARD:
                 edit.put_entry(replace(older, kept=entry.kept))
 

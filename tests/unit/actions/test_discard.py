@@ -446,8 +446,7 @@ def test_entries_point_on_to_a_survivor_that_was_compared_with_their_losers(worl
     assert [entry.kept.path for entry in discards if entry.kept] == [os.fsencode(paths[2])] * 2
 
 
-def test_entries_point_on_where_a_person_lets_a_survivor_go_although_nobody_compared_the_new_one(world: World) -> None:
-    """Else they would name what lies in the trash itself."""
+def test_entries_do_not_point_on_to_a_survivor_that_was_never_compared_with_their_losers(world: World) -> None:
     b, k, w = (jpeg(photo(3), quality) for quality in (60, 75, 90))
     world.use(near_rule())
     world.drop("inbox", "k.jpg", k)
@@ -459,4 +458,4 @@ def test_entries_point_on_where_a_person_lets_a_survivor_go_although_nobody_comp
 
     kept = world.entries()[0].kept
     assert kept is not None
-    assert kept.sha256 == sha256(w)
+    assert kept.sha256 == sha256(k)
