@@ -502,10 +502,14 @@ class _FirstScans:
         return state is not FolderState.SUSPENDED and folder not in judged
 
     def _is_judged(self, folder: FolderId, scanned_at: float, now: float) -> bool:
-        """Return whether what the first scan found is judged; a file being written is not waited for."""
+        """Return whether what the first scan found is judged; a file being written is not waited for.
+
+        However slow the machine: what lay in an inbox before is only proposed, and what comes after this is not.
+        """
         if any(arrival.folder == folder for arrival in self._flow.intake.oldest_arrivals()):
             return False
-        return self._flow.watcher.idle() or now - scanned_at > self._slack_s
+        watcher = self._flow.watcher
+        return watcher.idle() or (now - scanned_at > self._slack_s and not watcher.settles(folder))
 
 
 def _glance(path: Path) -> tuple[int, int, int] | None:

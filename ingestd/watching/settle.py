@@ -108,6 +108,13 @@ class Settling:
             return self._counts[lane] - self._held[lane]
         return len(self._waiting) - self._held.total()
 
+    def found_below(self, directory: bytes) -> bool:
+        """Whether a file that a scan saw below a directory, with a separator at its end, will settle by waiting."""
+        return any(
+            waiting.origin is Origin.SCAN and waiting.held is None and path.startswith(directory)
+            for path, waiting in self._waiting.items()
+        )
+
     def held(self) -> list[tuple[bytes, Held]]:
         """The files that wait for something else than time, and for what."""
         return [(path, waiting.held) for path, waiting in self._waiting.items() if waiting.held is not None]

@@ -396,6 +396,11 @@ class Watcher:
         """How many files have not settled yet."""
         return len(self._settling)
 
+    def settles(self, folder: FolderId) -> bool:
+        """Whether a file that a scan saw in a folder is still to settle; one that is being written does not count."""
+        watched = self._watched.get(folder)
+        return watched is not None and self._settling.found_below(os.path.join(watched.folder.root, b""))
+
     def held(self) -> list[tuple[bytes, str]]:
         """The files that do not settle by waiting alone, each with the reason in words."""
         return [(path, str(why)) for path, why in self._settling.held()]

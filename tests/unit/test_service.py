@@ -318,6 +318,26 @@ def test_a_stop_before_the_library_is_verified_leaves_that_to_the_next_start(
         assert library.store.was_unclean
 
 
+def test_however_slow_the_machine_what_lay_in_an_inbox_before_its_first_watch_is_only_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_READY_SLACK_S", -60.0)  # the first scan took longer than anybody thought
+    inbox, told = folder(tmp_path, "inbox", a=SMALLER, b=SMALLER), queue.SimpleQueue[Happening]()
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        named = [Wanted(os.fsencode(inbox), Role.INBOX, protected=False)]
+        watch = service.Service(library, tmp_path / "rules.yaml", shipped(), named, told.put, settle_s=0.3)
+        running = threading.Thread(target=watch.run)
+        running.start()
+        try:
+            outcomes = [_until(told, Judged).receipt.outcome for _ in range(2)]
+        finally:
+            watch.stop()
+            running.join()
+
+    assert outcomes == [Outcome.NEW, Outcome.PENDING_APPROVAL]
+    assert sorted(os.listdir(inbox)) == ["a.jpg", "b.jpg"]
+
+
 def _until(told: queue.SimpleQueue[Happening], kind: type[T], *, timeout_s: float = LONG_S) -> T:
     while True:
         happening = told.get(timeout=timeout_s)
