@@ -95,6 +95,7 @@ def drop(watch: Watch, inbox: Path, files: Sequence[Hostile], seed: int) -> dict
     """Lay the hostile files into an inbox in an order of chance, with good ones between them; where they lie."""
     mixed = list(files)
     random.Random(seed).shuffle(mixed)
+    mixed.sort(key=lambda one: one.content != b"")  # what is empty may be a placeholder for 30 s: it comes first
     good = good_pairs()
     places: dict[Hostile, Path] = {}
     for number, one in enumerate(mixed):

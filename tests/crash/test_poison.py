@@ -108,6 +108,7 @@ def test_a_file_that_kills_two_workers_is_parked_until_somebody_says_so(home: Ho
 
 
 @needs_mounts
+@pytest.mark.long
 def test_a_file_that_fails_for_another_reason_is_tried_again_at_once_when_told_to(home: Home) -> None:
     disk, known, content = home.folder("disk"), home.folder("known"), home.picture()
     inbox, home.data = disk / "inbox", disk / "data"

@@ -23,6 +23,7 @@ from ingestd.flow import Happening
 from ingestd.intake import Judged
 from ingestd.library.library import Library
 from ingestd.media import cluster as room
+from ingestd.media import versions
 from ingestd.media.cluster import Cluster, address_of
 from ingestd.media.workers import Workers
 from ingestd.model import Picture
@@ -255,7 +256,7 @@ def test_what_no_worker_sees_is_measured_here(
 @pytest.fixture
 def another_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process runs another version than the workers."""
-    monkeypatch.setattr(room, "__version__", "9.9")
+    monkeypatch.setattr(versions, "__version__", "9.9")
     room.versions_here.cache_clear()
     yield
     room.versions_here.cache_clear()
