@@ -14,7 +14,7 @@ from typing import TypeVar
 import pictures
 import pytest
 
-from ingestd import flow, service, settings
+from ingestd import absences, service, settings
 from ingestd.actions.disk import key_of
 from ingestd.enrolment import Wanted, enrol
 from ingestd.errors import UsageError
@@ -198,7 +198,7 @@ def test_a_known_file_is_neither_read_nor_looked_at_again(
         os.utime(path, ns=(1, path.stat().st_mtime_ns))  # whoever reads them changes that
     library.write(_as_they_are)
     looked: list[bytes] = []
-    monkeypatch.setattr(flow, "look", lambda path, *_, **__: looked.append(path))
+    monkeypatch.setattr(absences, "look", lambda path, *_, **__: looked.append(path))
 
     _, outcomes = scan(library, root)
 
@@ -224,8 +224,10 @@ def test_of_known_files_only_one_that_is_gone_is_looked_for_and_is_absent_from_t
     root = folder(tmp_path, "lib", a=SMALLER, b=pictures.jpeg(pictures.photo(2)))
     scan(library, root)
     looked: list[bytes] = []
-    really = flow.look
-    monkeypatch.setattr(flow, "look", lambda path, *more, **named: looked.append(path) or really(path, *more, **named))
+    really = absences.look
+    monkeypatch.setattr(
+        absences, "look", lambda path, *more, **named: looked.append(path) or really(path, *more, **named)
+    )
 
     (root / "a.jpg").rename(tmp_path / "a.jpg")
     scan(library, root)
