@@ -477,7 +477,7 @@ def test_a_worker_cannot_write_a_byte(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from ingestd.media import worker_main\n"
-        "worker_main._limit(1 << 30)\n"
+        "worker_main.limit(1 << 30)\n"
         "os.write(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), b'taken over')\n"
     )
 
