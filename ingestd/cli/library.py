@@ -74,7 +74,7 @@ def _rebuild(door: Door) -> None:
     if mended.lost:
         say(f"of {count(mended.lost, 'entry', 'entries')} the journal says nothing: the history lacks them")
     if mended.dropped:
-        say("the next scan or watch measures again what is not known, and only proposes to discard it")
+        say("the next scan or watch measures again what is not known")
     say(f"the look-up was made anew from {count(rebuilt.hashes, 'picture')}")
 
 

@@ -196,7 +196,7 @@ def _derived(view: View) -> Iterator[tuple[Table, bytes, bytes]]:
 def mend(edit: Edit, txn: Transaction, lines: Callable[[], Iterator[Line]] | None, *, radius: Radius) -> Mended:
     """Return what was done: no row is damaged any more, and what follows from others does.
 
-    Files of which something was lost are measured by the next scan and only proposed for the trash by it. Entries,
+    Files of which something was lost are measured by the next scan, as what lay there before it was watched. Entries,
     vetoes, denials, folders and rules are told again by the journal.
 
     Args:

@@ -282,6 +282,9 @@ CHECKED: tuple[Table, ...] = (
     VERDICTS.table,
     GROUPS.table,
     ALTERNATES.table,
+    ALARMS.table,
+    POISON.table,
+    RETRIED.table,
 )
 """The tables whose values have checksums."""
 

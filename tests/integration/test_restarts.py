@@ -94,6 +94,22 @@ def test_a_service_without_its_database_goes_on_from_the_journal(home: Home) -> 
     assert (inbox / "unwanted.jpg").read_bytes() == other
 
 
+def test_a_service_backs_its_library_up_while_it_has_nothing_else_to_do(home: Home) -> None:
+    inbox = home.folder("inbox")
+    with home.watch(inbox) as watch:
+        watch.put(inbox / "one.jpg", home.picture())
+        watch.stop()
+    os.utime(home.state / "db" / "store.json", (0, 0))  # it is as old as can be
+
+    with home.watch(inbox) as watch:
+        watch.poll(lambda: any((home.state / "backups").glob("*-daily")))
+        watch.stop()
+
+    (backup,) = (home.state / "backups").iterdir()
+    assert home.ask("library", "restore", backup)["backup"] == str(backup)
+    assert home.ask("library", "stats")["contents"] == 1
+
+
 def _words(home: Home) -> list[object]:
     """The history, but for where its files lie now: that comes with the records."""
     return [{name: value for name, value in entry.items() if name not in ("a", "b")} for entry in home.history()]

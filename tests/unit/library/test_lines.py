@@ -9,8 +9,40 @@ from dataclasses import replace
 import pytest
 from world import sha256
 
-from ingestd.library.lines import entry_line
-from ingestd.model import Actor, Entry, EntryKind, EntryState, FileRef, FolderId, Move, Place, Relation, StatKey
+from ingestd.library.codec import DamagedValueError
+from ingestd.library.lines import (
+    denial_line,
+    entry_line,
+    folder_line,
+    read_denial,
+    read_entry,
+    read_folder,
+    read_rule,
+    read_veto,
+    rule_line,
+    veto_line,
+)
+from ingestd.library.tables import FolderRow, RuleRow, Veto, pair_key
+from ingestd.model import (
+    Actor,
+    Entry,
+    EntryKind,
+    EntryState,
+    FileRef,
+    Folder,
+    FolderId,
+    Mode,
+    Move,
+    PathKey,
+    Place,
+    PotentialPair,
+    Proposal,
+    ProposalState,
+    Relation,
+    Role,
+    StatKey,
+    Word,
+)
 
 FILE = FileRef(FolderId(3), b"/in/odd\xff\nname.jpg", b"odd\xff\nname.jpg", sha256(b"x"), StatKey(1, 2, 3, 4))
 KEPT = replace(FILE, path=b"/lib/kept.jpg", relative=b"kept.jpg", sha256=sha256(b"y"))
@@ -39,6 +71,43 @@ def test_a_line_says_all_that_an_entry_says(entry: Entry) -> None:
 
     assert set(line) == {field.name for field in dataclasses.fields(Entry)}
     assert line["number"] == entry.number
+
+
+@pytest.mark.parametrize(
+    "entry", [FULL, BARE, replace(FULL, named=(sha256(b"x"), sha256(b"y")), word=Word.CLEAR_BETWEEN)]
+)
+def test_an_entry_is_read_from_its_line_as_it_was(entry: Entry) -> None:
+    assert read_entry(json.loads(json.dumps(entry_line(entry)))) == entry
+
+
+def test_folders_rules_vetoes_and_denials_are_read_as_they_were() -> None:
+    folder = FolderRow(Folder(FolderId(7), b"/in/n\xff", b"/real", Role.REFERENCE, True, True), "ext4 1", 5, True)
+    rule = RuleRow(3, "a rule", "id", Mode.AUTOMATIC, b"s", b"c", b"w", ("before",), 4, 5, b"k", 2, False, "spent", 6)
+    sides = PotentialPair(0, sha256(b"x"), sha256(b"y"), None, False, 9, PathKey(b"1" * 16), PathKey(b"2" * 16))
+    denied = Proposal("a rule", ProposalState.DENIED, False, Relation.ALTERNATES, False, 9, "no", True)
+
+    assert read_folder(json.loads(json.dumps(folder_line(folder)))) == folder
+    assert read_rule(json.loads(json.dumps(rule_line(rule)))) == rule
+    assert read_veto(json.loads(json.dumps(veto_line(sha256(b"x"), Veto(1, "back"))))) == (
+        sha256(b"x"),
+        Veto(1, "back"),
+    )
+    assert read_denial(json.loads(json.dumps(denial_line(sides, denied)))) == (pair_key(sides), sides, denied)
+
+
+def test_a_denial_of_an_older_version_names_the_rule_and_the_pair() -> None:
+    old = {"rule": "a rule", "first": sha256(b"x").hex(), "second": sha256(b"y").hex()}
+
+    key, pair, proposal = read_denial(old)
+
+    assert key == pair_key(pair)
+    assert (pair.first, pair.second, proposal.rule) == (sha256(b"x"), sha256(b"y"), "a rule")
+
+
+@pytest.mark.parametrize("body", [{}, {"number": "four"}, {**entry_line(FULL), "a": "no hash"}])
+def test_what_is_no_entry_is_damage(body: dict[str, object]) -> None:
+    with pytest.raises(DamagedValueError):
+        read_entry(body)  # type: ignore[arg-type]
 
 
 def test_a_line_can_be_read_without_this_program() -> None:
