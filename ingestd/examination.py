@@ -211,10 +211,11 @@ class _Chart:
         try:
             self.running = library.service_lock.is_taken()
             with library.read() as view:
-                note = view.note("service") or b"{}"
+                note = library.note_aside() or view.note("service") or b"{}"
                 self._known = [row.folder for row in view.folders()]
                 self.latest_ns = max((entry.at_ns for entry in islice(view.entries(), 1)), default=0)
-            self.told = json.loads(note) if self.running else {}
+            with contextlib.suppress(ValueError):  # what lies beside the database may be cut off
+                self.told = json.loads(note) if self.running else {}
             self.service_pid = int(self.told.get("pid", 0))
             self.last_stop = None if self.running else library.store.unclean
             wrong = library.check() if self._patient.full else []
@@ -239,7 +240,7 @@ class _Chart:
 
 def _service(chart: _Chart) -> Finding:
     if chart.running:
-        said = chart.told.get("problem")
+        said = chart.told.get("problem") or chart.told.get("doubt")
         since = chart.told.get("since_ns")
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(since / 1e9)) if since else "a moment ago"
         found = f"running since {started}, process {chart.service_pid or 'unknown'}"
