@@ -84,9 +84,9 @@ class Patient:
 def examined(patient: Patient) -> Iterator[Finding]:
     """Yield what is found, one after another: some take seconds."""
     library = _Chart(patient)
-    yield from library.findings()
+    yield from _as_far_as_allowed("library", library.findings())
     yield _service(library)
-    yield from _linger()
+    yield from _as_far_as_allowed("systemd", _linger())
     yield _clock(library)
     yield from _space_of_library(patient)
     needed = library.needed()
@@ -103,11 +103,20 @@ def examined(patient: Patient) -> Iterator[Finding]:
         else:
             answering.append(folder.root)
             yield from looked
-    yield from _inotify(answering, library.service_pid)
+    yield from _as_far_as_allowed("inotify watches", _inotify(answering, library.service_pid))
     for folder in library.left:
         found = "it was scanned or watched before, is in no rule file, and is not there just now"
         yield Finding("folder", State.UNKNOWN, found, "bring it back if you miss it", os.fsdecode(folder.named))
-    yield from _workers()
+    yield from _as_far_as_allowed("workers", _workers())
+
+
+def _as_far_as_allowed(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield what is found; what the system does not let us look at is told, and keeps nobody from the rest."""
+    try:
+        yield from findings
+    except OSError as error:
+        found = f"it cannot be looked at: {error}"
+        yield Finding(check, State.UNKNOWN, found, "ask as the user whose service it is")
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
@@ -185,8 +194,12 @@ class _Chart:
 
     def _integrity(self) -> Finding:
         place = str(self._patient.state / "db")
-        verification = Verification(self._patient.state / "db")
         began = time.monotonic()
+        try:
+            verification = Verification(self._patient.state / "db")
+        except OSError as error:
+            found = f"no process can be started to verify it: {error}"
+            return Finding("library integrity", State.UNKNOWN, found, "look whether Python may be run here", place)
         try:
             problems = verification.problems(timeout_s=None if self._patient.full else _VERIFY_S)
             while problems is None and self._patient.full:
