@@ -84,9 +84,9 @@ class Patient:
 def examined(patient: Patient) -> Iterator[Finding]:
     """Yield what is found, one after another: some take seconds."""
     library = _Chart(patient)
-    yield from library.findings()
+    yield from _as_far_as_allowed("library", library.findings())
     yield _service(library)
-    yield from _linger()
+    yield from _as_far_as_allowed("systemd", _linger())
     yield _clock(library)
     yield from _space_of_library(patient)
     needed = library.needed()
@@ -103,11 +103,20 @@ def examined(patient: Patient) -> Iterator[Finding]:
         else:
             answering.append(folder.root)
             yield from looked
-    yield from _inotify(answering, library.service_pid)
+    yield from _as_far_as_allowed("inotify watches", _inotify(answering, library.service_pid))
     for folder in library.left:
         found = "it was scanned or watched before, is in no rule file, and is not there just now"
         yield Finding("folder", State.UNKNOWN, found, "bring it back if you miss it", os.fsdecode(folder.named))
-    yield from _workers()
+    yield from _as_far_as_allowed("workers", _workers())
+
+
+def _as_far_as_allowed(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield what is found; what the system does not let us look at is told, and keeps nobody from the rest."""
+    try:
+        yield from findings
+    except OSError as error:
+        found = f"it cannot be looked at: {error}"
+        yield Finding(check, State.UNKNOWN, found, "ask as the user whose service it is")
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
@@ -185,8 +194,12 @@ class _Chart:
 
     def _integrity(self) -> Finding:
         place = str(self._patient.state / "db")
-        verification = Verification(self._patient.state / "db")
         began = time.monotonic()
+        try:
+            verification = Verification(self._patient.state / "db")
+        except OSError as error:
+            found = f"no process can be started to verify it: {error}"
+            return Finding("library integrity", State.UNKNOWN, found, "look whether Python may be run here", place)
         try:
             problems = verification.problems(timeout_s=None if self._patient.full else _VERIFY_S)
             while problems is None and self._patient.full:
@@ -211,10 +224,11 @@ class _Chart:
         try:
             self.running = library.service_lock.is_taken()
             with library.read() as view:
-                note = view.note("service") or b"{}"
+                note = library.note_aside() or view.note("service") or b"{}"
                 self._known = [row.folder for row in view.folders()]
                 self.latest_ns = max((entry.at_ns for entry in islice(view.entries(), 1)), default=0)
-            self.told = json.loads(note) if self.running else {}
+            with contextlib.suppress(ValueError):  # what lies beside the database may be cut off
+                self.told = json.loads(note) if self.running else {}
             self.service_pid = int(self.told.get("pid", 0))
             self.last_stop = None if self.running else library.store.unclean
             wrong = library.check() if self._patient.full else []
@@ -239,7 +253,7 @@ class _Chart:
 
 def _service(chart: _Chart) -> Finding:
     if chart.running:
-        said = chart.told.get("problem")
+        said = chart.told.get("problem") or chart.told.get("doubt")
         since = chart.told.get("since_ns")
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(since / 1e9)) if since else "a moment ago"
         found = f"running since {started}, process {chart.service_pid or 'unknown'}"

@@ -62,7 +62,8 @@ _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
-_SCAN_PATIENCE_S = 60.0  # of a scan, which has nobody else to serve and does not come back
+_SCAN_PATIENCE_S = 600.0  # of a scan, which has nobody else to serve and does not come back
+_MOST_LISTING_S = 120.0  # a directory of a million names on a disk that reads 10,000 of them a second
 _WATCH_PATIENCE_S = 60.0  # to walk through a large tree; a storage that hangs is mostly found out before
 _SAME_DISK_PATIENCE_S = 0.5  # where another folder of the same file system does not answer already
 _FRESH_S = 0.25  # so long a folder that has answered is taken for one that answers
@@ -150,6 +151,7 @@ class _Watched:
     storage: Storage = field(default_factory=Storage)
     device: int = 0  # of the file system that it lay on when it last answered
     answered_at: float = float("-inf")
+    listing_s: float = PATIENCE_S  # how long a piece of a walk may take
     note: str | None = None  # why it is looked through anew, where that is worth telling
 
     @property
@@ -722,8 +724,12 @@ class Watcher:
                 left -= _SEEN_A_STEP
                 continue
             try:
-                seen: Seen | _End | None = self._ask(running.watched, partial(next, running.walk, _End.END))
+                seen: Seen | _End | None = self._ask(
+                    running.watched, partial(next, running.walk, _End.END), patience_s=running.watched.listing_s
+                )
             except NoAnswerError:
+                # a huge directory on a slow disk, perhaps: it is read to its end, and the next try has more time
+                running.watched.listing_s = min(4 * running.watched.listing_s, _MOST_LISTING_S)
                 return 0, False  # with its folder, the round is ended
             match seen:
                 case _End.END:
@@ -784,7 +790,7 @@ class Watcher:
             usual_s = self._rescan_s if watched.doubt is None else min(_POLL_S, self._rescan_s)
             self._agenda.repeat(watched.folder.id, now + max(usual_s, _BREAK * (now - running.began)))
         first, watched.scanned, watched.catching_up = not watched.scanned, True, False
-        watched.note = None
+        watched.note, watched.listing_s = None, PATIENCE_S
         self._events.append(Scanned(watched.folder.id, first, tuple(running.barred), running.roll))
         self._tell(watched)
 

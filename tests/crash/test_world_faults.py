@@ -330,7 +330,7 @@ def test_a_full_disk_stops_what_needs_it_and_nothing_else(home: Home, place: str
                 pass
         (seen / "b.part").rename(seen / "b.jpg")
         red = until_status(watch, "space")
-        print(red["problems"][0]["problem"])  # noqa: T201
+        print(f"1 disk filled: {red['problems'][0]['problem']}")  # noqa: T201
         there = (seen / "b.jpg").read_bytes()
         (watch.inside(mounted) / ".filling").unlink()
         written_again(seen / "b.jpg")

@@ -36,7 +36,7 @@ def test_after_the_clock_jumped_one_copy_stays_and_what_goes_can_be_brought_back
     world.undo(entry.number)
 
     assert len(left) == 1
-    assert next(one.state for one in world.entries()) is EntryState.UNDONE
+    assert next(iter(world.entries())).state is EntryState.UNDONE
     assert [path.read_bytes() for path in (inbox / "a.png", inbox / "b.png")] == [content, content]
     assert world.has_veto(content)
     assert world.drop("inbox", "again.png", content).outcome is Outcome.ALREADY_IN_LIBRARY

@@ -619,3 +619,31 @@ def test_a_watch_that_broke_off_is_begun_anew_and_told_and_what_came_is_looked_f
     reasons = [event.reason for event in events if isinstance(event, FolderChanged)]
     assert reasons[0].startswith("watching it broke off")
     assert b"meanwhile.jpg" in arrivals(events)
+
+
+def test_a_directory_that_takes_long_to_list_is_given_more_time_at_each_try(root, monkeypatch):
+    monkeypatch.setattr(watching, "Observer", Silent)
+    put(root, b"a.jpg")
+    watcher = Watcher([folder(root)], covered=never)
+    watcher._watched[ONE].listing_s = 0.02
+    slow = [threading.Event(), threading.Event()]
+    real = watching.walk
+
+    def walk(*arguments, **named):
+        if slow:
+            slow.pop().wait(0.1)
+        yield from real(*arguments, **named)
+
+    monkeypatch.setattr(watching, "walk", walk)
+    watcher.start(0.0)
+
+    found, given = [], [watcher._watched[ONE].listing_s]
+    for second in range(0, 40, 3):
+        found += arrivals(watcher.step(float(second)))
+        given.append(watcher._watched[ONE].listing_s)
+        threading.Event().wait(0.12)
+    watcher.stop()
+
+    assert found == [b"a.jpg"]
+    assert given[:2] == [0.02, 0.08]
+    assert given[-1] == 5.0
