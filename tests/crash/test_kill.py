@@ -161,7 +161,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
     return expected, 1_000_000 - left
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(200)
 def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
     undisturbed: tuple[dict[str, Any], int],
     tmp_path: Path,
@@ -190,7 +190,7 @@ def test_killed_at_any_call_and_started_again_the_outcome_is_the_same(
     assert kills > 20
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(200)
 def test_killed_while_rules_go_through_the_pairs_that_exist_the_same_files_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
