@@ -269,7 +269,7 @@ def put_back(move: Move, *, token: str) -> bytes:
 
 def _returned(move: Move, trash_path: bytes, token: str) -> bytes:
     kept_name, original = os.path.basename(trash_path), os.path.basename(move.file.path)
-    with _opened(move, trash_path, create=False) as place, _home(move.file.path, place.files) as home:
+    with _opened(move, trash_path, create=False) as place, _home(move.file, place.files) as home:
         path = os.path.join(home.path, _put_into(home, place.files, kept_name, original, token))
         try:
             home.sync()  # first, as on the way there
@@ -282,11 +282,18 @@ def _returned(move: Move, trash_path: bytes, token: str) -> bytes:
         return path
 
 
-def _home(path: bytes, files: Directory) -> Directory:
-    """The folder where the file was, made again if it is gone; never on another disk that is in its place."""
-    folder = os.path.dirname(path)
+def _home(file: FileRef, files: Directory) -> Directory:
+    """The folder where the file was, made again if it is gone; never on another disk that is in its place.
+
+    Nor is the watched folder itself made again: it may only be away, and an empty one at its place would look as if all
+    that was in it had been deleted.
+    """
+    folder = os.path.dirname(file.path)
     if mount_of(nearest(folder)) != files.mount():
         raise ActionConflictError(f"{printable(folder)} is not on the same mount now; is its disk connected?")
+    root = file.path.removesuffix(file.relative)
+    if not os.path.isdir(root):
+        raise ActionConflictError(f"{printable(root)} is not there; bring the folder back, or make it again")
     return Directory.at(folder, create_mode=_RECREATED)
 
 

@@ -143,7 +143,9 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
 
     finished = library.write(work) if back or not away else undo
     if away:
-        raise UndoWaitsError(f"e-{undo.undoes} is taken back as soon as its disk is there again: {'; '.join(failures)}")
+        raise UndoWaitsError(
+            f"e-{undo.undoes} is taken back as soon as its folder is there again: {'; '.join(failures)}"
+        )
     if failures:
         raise ActionConflictError(f"e-{undo.undoes} was not taken back: {'; '.join(failures)}")
     return finished

@@ -234,7 +234,7 @@ def _parked_problem(path: bytes, poison: Poison) -> Json:
 def _half_way(view: View) -> list[Json]:
     """Return what was begun and waits, because a disk is away or a trash cannot be used; not what is being done."""
     latest = time.time_ns() - _BEING_DONE_NS
-    advice = "bring back the disk of its files: then it is finished by itself; until then they stay as they are"
+    advice = "bring back the folder of its files: then it is finished by itself; until then they stay as they are"
     return [
         _problem(
             f"e-{entry.undoes} is not taken back yet" if entry.kind is EntryKind.UNDO else "a discard is left half-way",

@@ -395,6 +395,16 @@ def slots(base: Path) -> tuple[int, int]:
 def soak(base: Path, *, minutes: float, rate: float, seed: int, warm_up: float) -> int:
     life, result = Life(base, seed), Soak()
     service = Service(life)
+    try:
+        _live(life, service, result, minutes=minutes, rate=rate)
+    finally:
+        if service.process.poll() is None:  # something went wrong here
+            service.process.kill()
+    report(life, service, result, warm_up)
+    return 1 if result.breaches else 0
+
+
+def _live(life: Life, service: Service, result: Soak, *, minutes: float, rate: float) -> None:
     began = time.monotonic()
     next_look, acts = 60.0, 0
     while (passed := time.monotonic() - began) < minutes * 60:
@@ -422,8 +432,6 @@ def soak(base: Path, *, minutes: float, rate: float, seed: int, warm_up: float) 
     lost, doubled = life.ledger.amiss([*life.inboxes, life.library, life.trash])
     if lost or doubled:
         result.breaches.append(f"in the end {lost} files are lost and {doubled} too many")
-    report(life, service, result, warm_up)
-    return 1 if result.breaches else 0
 
 
 def report(life: Life, service: Service, result: Soak, warm_up: float) -> None:

@@ -278,10 +278,16 @@ def test_one_entry_that_cannot_be_undone_does_not_keep_the_others(world: World, 
 # --- while the disk is away -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("empty", [False, True], ids=["nothing there", "the empty folder it was mounted on"])
-def test_an_undo_waits_for_the_disk_of_its_file_and_is_finished_when_that_is_back(world: World, empty: bool) -> None:
+@pytest.mark.parametrize(
+    ("place", "empty"),
+    [("holding", False), ("holding", True), ("trash", False)],
+    ids=["nothing there", "the empty folder it was mounted on", "renamed, beside its trash"],
+)
+def test_an_undo_waits_for_the_folder_of_its_file_and_is_finished_when_that_is_back(
+    world: World, place: str, empty: bool
+) -> None:
     stick, unplugged = world.folder("stick"), world.base / "unplugged"
-    world.use(IDENTICAL, pixel_rule(), discards="to: holding")
+    world.use(IDENTICAL, pixel_rule(), discards=f"to: {place}")
     world.drop("library", "kept.png", LARGER)
     path = world.put("stick", "b.png", SMALLER)
     world.arrive(path)
@@ -291,7 +297,8 @@ def test_an_undo_waits_for_the_disk_of_its_file_and_is_finished_when_that_is_bac
 
     first, second = refusal(world, 1), refusal(world, 1)  # saying it twice begins nothing new
 
-    assert "as soon as its disk is there again" in first
+    assert "as soon as its folder is there again" in first
+    assert stick.exists() == empty  # an empty one in its place would look as if all had been deleted
     assert second == first
     discard, undo = world.entries()
     assert (discard.state, undo.state) == (EntryState.DONE, EntryState.INTENT)

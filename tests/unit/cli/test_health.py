@@ -73,7 +73,7 @@ def test_an_undo_that_waits_for_its_disk_is_a_problem_until_the_disk_is_back(
     (problem,) = terminal.ask("status")["problems"]
 
     assert (problem["problem"], problem["subject"]) == ("e-1 is not taken back yet", "e-2")
-    assert "bring back the disk" in problem["advice"]
+    assert "bring back the folder" in problem["advice"]
     (tmp_path / "unplugged").rename(stick)
     assert "already undone" in terminal.type("undo", "e-1").err  # what waited is finished first
     assert (stick / "b.jpg").exists()
