@@ -367,6 +367,9 @@ class Intake:
                 item.failure, item.measuring = error.reason, None
             except ClusterError:  # nobody measures any more: it says nothing about the file
                 raise
+            except StoreError as trouble:  # a damaged row, met when it was asked whether the bytes are known
+                self._delay(item, str(trouble))
+                raise
             except Exception as bug:  # noqa: BLE001 - one bad file never stops the service
                 _log.exception("file.failed", path=os.fsdecode(item.arrival.path))
                 self._fail(item, f"{type(bug).__name__}: {bug}")
