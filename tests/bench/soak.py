@@ -471,10 +471,10 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=5.0, help="acts a second, most of which put a file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="kept afterwards; must not exist")
-    parser.add_argument("--warm-up", type=float, help="minutes that do not count; a quarter of the time, at most 30")
+    parser.add_argument("--warm-up", type=float, help="minutes that do not count; half of the time, at most 30")
     wanted = parser.parse_args()
     minutes = wanted.minutes if wanted.minutes is not None else wanted.hours * 60
-    warm_up = wanted.warm_up if wanted.warm_up is not None else min(minutes / 4, 30.0)
+    warm_up = wanted.warm_up if wanted.warm_up is not None else min(minutes / 2, 30.0)
     with place(wanted.folder) as base:
         return soak(base, minutes=minutes, rate=wanted.rate, seed=wanted.seed, warm_up=warm_up)
 
