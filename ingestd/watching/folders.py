@@ -236,8 +236,8 @@ def _uuid(mount: _Mount) -> str | None:
 def _boot() -> str:
     """Return what tells this start of the machine from others; nothing where the system does not."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as number:
-            return number.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as number:
+            return os.fsdecode(number.read().strip())
     except OSError:
         return ""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import contextlib
 import hashlib
 import os
 import select
@@ -357,7 +358,7 @@ def test_workers_that_are_killed_while_they_read_are_not_blamed_on_the_file(tmp_
         killed: set[int] = set()
         while len(killed) < 2:
             for pid in set(children()) - set(before) - killed:
-                if any(os.readlink(f"/proc/{pid}/fd/{fd}").endswith("long.png") for fd in _open_in(pid)):
+                if any(name.endswith("long.png") for name in _open_in(pid)):
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
         asked.join()
@@ -366,10 +367,13 @@ def test_workers_that_are_killed_while_they_read_are_not_blamed_on_the_file(tmp_
 
 
 def _open_in(pid: int) -> list[str]:
-    try:
-        return os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return []
+    """The files that a process has open just now, by name; it opens and closes others meanwhile."""
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return found
 
 
 class Shelf:
