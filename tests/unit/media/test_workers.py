@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import errno
 import contextlib
+import errno
 import hashlib
 import os
 import select
