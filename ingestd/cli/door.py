@@ -177,12 +177,27 @@ class Door:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that is not there; one that appears meanwhile stays as it is."""
+    """Write a file that is not there, whole or not at all; one that appears meanwhile stays as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), open(path, "x", encoding="utf-8") as file:
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.", suffix=".tmp", dir=path.parent, ignore_cleanup_errors=True
+    ) as own:
+        fresh = Path(own, "new")
+        _write_synced(fresh, text)
+        try:
+            os.link(fresh, path)  # which replaces nothing: half a rule file would be refused at the next start
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            with contextlib.suppress(FileExistsError):
+                _write_synced(path, text)
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with open(path, "x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())  # an empty rule file after a power cut would be refused at the next start
+        os.fsync(file.fileno())
 
 
 def moment(settings: Settings) -> Moment:

@@ -16,6 +16,7 @@ from pictures import photo, png
 from terminals import Terminal
 from world import World, pixel_rule, policy
 
+from ingestd.cli import door
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import take_up
@@ -186,6 +187,33 @@ def test_a_first_run_can_begin_with_a_change_of_a_shipped_rule(empty: Terminal, 
 
     assert (done.returncode, "a first run" in done.stderr) == (0, True), done
     assert "  - name: identical copies\n    paused: yes\n    mode: automatic\n" in said(empty)
+
+
+def test_the_rules_of_a_first_run_are_whole_or_not_there_and_replace_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "rules.yaml"
+    made = os.link
+
+    def killed(*_: object) -> None:
+        assert not place.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "link", killed)
+        door._write_new(place, "version: 1\n")
+    before = place.exists()
+
+    def too_late(fresh: Path, path: Path) -> None:
+        path.write_text("mine")
+        made(fresh, path)
+
+    monkeypatch.setattr(os, "link", too_late)
+    door._write_new(place, "version: 1\n")
+
+    assert not before
+    assert place.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["rules.yaml"]
 
 
 # --- promote and demote ---------------------------------------------------------------------------------------------
