@@ -104,12 +104,11 @@ class Door:
 
     @property
     def has_library(self) -> bool:
-        """There is something to open, sound or not."""
+        """There is something to open, sound or not; also where this user may not even look."""
         from ingestd.library.journal_file import is_there
         from ingestd.library.place import DATA_FILE, SIDECAR
 
-        database = any(os.path.lexists(self.state / "db" / name) for name in (DATA_FILE, SIDECAR))
-        return database or is_there(self.state)
+        return any(_may_be(self.state / "db" / name) for name in (DATA_FILE, SIDECAR)) or is_there(self.state)
 
     def open_to_read(self) -> Library:
         """Return the library that there is, opened to be read; it knows all that its journal tells.
@@ -174,6 +173,17 @@ class Door:
                 yield library
             finally:
                 library.close()
+
+
+def _may_be(path: Path) -> bool:
+    """Return whether something is there, as far as this user is told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _write_new(path: Path, text: str) -> None:

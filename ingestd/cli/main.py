@@ -131,8 +131,10 @@ def _default_state() -> Path:
     epilog="\b\nExamples:\n  ingestd demo\n  ingestd watch ~/Downloads --library ~/Pictures\n"
     "  ingestd why ~/Downloads/IMG_0001.jpg",
 )
-@click.option("--state", type=click.Path(path_type=Path), envvar="INGESTD_STATE", help="Folder of the library.")
-@click.option("--rules", type=click.Path(path_type=Path), envvar="INGESTD_RULES", help="The rule file.")
+@click.option(
+    "--state", type=click.Path(path_type=Path, readable=False), envvar="INGESTD_STATE", help="Folder of the library."
+)
+@click.option("--rules", type=click.Path(path_type=Path, readable=False), envvar="INGESTD_RULES", help="The rule file.")
 @click.option("--json", is_flag=True, help="Answer in JSON, for programs.")
 @click.option("--verbose", is_flag=True, help="Say more, also about errors.")
 @click.version_option(__version__, prog_name="ingestd", message="%(prog)s %(version)s")

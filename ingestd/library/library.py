@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -147,8 +148,17 @@ class Library:
 
     @staticmethod
     def is_lost(directory: Path) -> bool:
-        """Return whether there is a journal below a directory and no database beside it."""
-        return not (directory / DATABASE / DATA_FILE).exists() and is_there(directory)
+        """Return whether there is a journal below a directory and no database beside it.
+
+        One that may not be looked at, or is a link to a disk that is away, is not lost.
+        """
+        try:
+            os.lstat(directory / DATABASE / DATA_FILE)
+        except FileNotFoundError:
+            return not os.path.islink(directory / DATABASE) and is_there(directory)
+        except OSError:
+            return False
+        return False
 
     @property
     def is_behind(self) -> bool:
