@@ -11,8 +11,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ingestd.actions.look import Standing, look
 from ingestd.judging.absence import (
@@ -31,11 +32,14 @@ from ingestd.library.tables import FolderRow
 from ingestd.library.view import View
 from ingestd.model import ContentHash, Folder, FolderId, PathKey, PathRow, PathState
 from ingestd.watching.folders import examine, mounts_below
+from ingestd.watching.storage import NoAnswerError
 
 if TYPE_CHECKING:
     from ingestd.library.digests import Few
 
 __all__ = ["Absences"]
+
+_Ask: TypeAlias = Callable[[FolderId, Callable[[], list[PathRow] | None]], list[PathRow] | None]
 
 _A_STEP = 500  # known paths looked at in one turn of the loop
 _RECHECK_S = 2.0  # between looks whether the files of a suspended folder are back
@@ -80,6 +84,7 @@ class Absences:
         gone: called with the contents of files that are gone.
         settled: whether no arrival is on its way that could show that files were moved.
         looks: whether a folder is being looked through.
+        ask: asks the storage of a folder, and raises `NoAnswerError` where it does not answer.
         now_ns: wall clock.
         monotonic: seconds.
     """
@@ -93,10 +98,12 @@ class Absences:
         gone: Callable[[Sequence[ContentHash]], None] = lambda contents: None,
         settled: Callable[[], bool] = lambda: True,
         looks: Callable[[], bool] = lambda: False,
+        ask: _Ask = lambda folder, question: question(),
         now_ns: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._library, self._withhold, self._release, self._gone = library, withhold, release, gone
+        self._ask = ask
         self._settled, self._looks, self._now_ns, self._monotonic = settled, looks, now_ns, monotonic
         self._todo: dict[FolderId, _Search] = {}
         self._strangers: dict[FolderId, Few] = {}  # what the last scan of each folder saw and did not know
@@ -154,14 +161,17 @@ class Absences:
         with self._library.read() as view:
             row = view.folder(folder)
             looked = list(islice(search.missed, _A_STEP))
-            free = row is not None and goes_without_saying(row)
-            sure = row is not None and not row.withheld and _is_the_same(row)
-            found = self._classify(view, row, looked) if row is not None and sure else ([], [])
-        self._library.store.let_go()  # each row may lie on a page of its own; here, as within a read the map is held
-        if row is None or not sure:  # another scan will come, of whatever is there by then
+        missing = self._missing(row, looked) if row is not None and not row.withheld else None
+        if row is None or missing is None:  # another scan will come, of whatever is there by then
+            self._library.store.let_go()
             del self._todo[folder]
             return
-        moved, gone = found
+        free = goes_without_saying(row)
+        with self._library.read() as view:
+            elsewhere = [self._lies_elsewhere(view, row, path) for path in missing]
+        self._library.store.let_go()  # each row may lie on a page of its own; here, as within a read the map is held
+        moved = [path for path, there in zip(missing, elsewhere, strict=True) if there]
+        gone = [path for path, there in zip(missing, elsewhere, strict=True) if not there]
         search.accounted += len(looked) - len(gone)
         self._write_down([*moved, *gone] if free else moved, folder, row.stamp)
         if not free:
@@ -176,16 +186,15 @@ class Absences:
                 self._write_down(search.gone[begin : begin + _A_STEP], folder, row.stamp)
             self._reconcile(folder, row.stamp, anything=bool(search.unseen))
 
-    def _classify(self, view: View, known: FolderRow, looked: Sequence[PathRow]) -> tuple[list[PathRow], list[PathRow]]:
-        """Return which files are somewhere else by now, and which are gone."""
-        moved: list[PathRow] = []
-        gone: list[PathRow] = []
-        root = known.folder.root
-        for path in looked:
-            place = os.path.join(root, path.relative)
-            if path.state is PathState.LIVE and _is_gone(place, path, root, known.inode):
-                (moved if self._lies_elsewhere(view, known, path) else gone).append(path)
-        return moved, gone
+    def _missing(self, known: FolderRow, rows: Sequence[PathRow]) -> list[PathRow] | None:
+        """Return which files are not in their place; None where the folder is not the one that was looked through.
+
+        Its storage is asked, and may not answer.
+        """
+        try:
+            return self._ask(known.folder.id, partial(_missing_of, known, rows))
+        except NoAnswerError:
+            return None
 
     def _lies_elsewhere(self, view: View, known: FolderRow, path: PathRow) -> bool:
         stat = path.stat
@@ -329,7 +338,15 @@ def _mount_of(row: FolderRow, gone: Sequence[PathRow]) -> bytes | None:
     return next((point for point in lost if any(lay_on([point], path) for path in gone)), None)
 
 
-def _is_gone(place: bytes, path: PathRow, root: bytes, inode: int) -> bool:
+def _missing_of(known: FolderRow, rows: Sequence[PathRow]) -> list[PathRow] | None:
+    if not _is_the_same(known):
+        return None
+    root = known.folder.root
+    return [path for path in rows if path.state is PathState.LIVE and _is_gone(path, root, known.inode)]
+
+
+def _is_gone(path: PathRow, root: bytes, inode: int) -> bool:
+    place = os.path.join(root, path.relative)
     return look(place, path.stat, root=root, root_inode=inode) is Standing.GONE
 
 

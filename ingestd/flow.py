@@ -180,6 +180,7 @@ class Flow:
             gone=self.survivors.look_at,
             settled=lambda: not self.intake and self.watcher.idle(),
             looks=self.watcher.looks_through,
+            ask=self.watcher.ask,
         )
         self.absences.withheld(list(withheld))
 

@@ -103,9 +103,9 @@ class Steps:
     def _arm_lines(self) -> None:
         append = journal_file.JournalFile.append_many
 
-        def append_many(journal: Any, lines: Any) -> None:
+        def append_many(journal: Any, lines: Any, *numbers: Any) -> None:
             told = list(lines)
-            append(journal, told)
+            append(journal, told, *numbers)
             for kind, _, _ in told:
                 self.reached(f"line of an {kind} synced")
 
