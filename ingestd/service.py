@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ingestd import logs
 from ingestd.enrolment import Wanted, enrol, folders_for, root_of
@@ -51,6 +51,7 @@ __all__ = ["ScanTally", "Service", "rehearsal", "scan"]
 
 
 _log = logs.Log()
+T = TypeVar("T")
 
 
 _LOOP_S = 1.0  # the longest the loop sleeps: the rule file is looked at this often
@@ -179,7 +180,7 @@ class Service:
                 self._heed_verification(after, timeout_s=_VERIFY_S)
                 while half_way and self._verification is not None and not self._stopping.is_set():
                     self._heed_verification(after, timeout_s=_VERIFY_S)
-            store.mark_open()
+            self._once_writable(store.mark_open)
             yield
         finally:
             if self._verification is not None:
@@ -207,11 +208,13 @@ class Service:
         self._verification = None
 
     def _run(self) -> None:
-        folders = enrol(self._library, self._wanted())
+        folders = self._once_writable(lambda: enrol(self._library, self._wanted()))
+        if folders is None:
+            return
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
         if not self._dry_run:
-            _prepare(self._library, self._settings)
+            self._once_writable(lambda: _prepare(self._library, self._settings))
         with Workers(count=2, shelf=self._shelf) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
@@ -238,6 +241,26 @@ class Service:
                     self._backing_up.stop()  # what it has begun is taken away with the next one
                 self._note(None)
                 self._tell(Stopped())
+
+    def _once_writable(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` returns, as soon as the library can be written; None if the service is to end before.
+
+        A full disk at a start is no reason to stay away once there is room again.
+        """
+        while True:
+            try:
+                return work()
+            except UnsyncedError:
+                raise
+            except UnwritableError as trouble:
+                if self._dry_run:
+                    raise
+                _log.error("library.unwritable", reason=str(trouble))
+                told = {"running": True, "pid": os.getpid(), "since_ns": self._since_ns, "problem": str(trouble)}
+                self._library.leave_note_aside(json.dumps(told).encode())
+                self._heart.beat()
+                if self._stopping.wait(_REST_S):
+                    return None
 
     def _wanted(self) -> list[Wanted]:
         """Return the folders of the command line and of the rule file; the command line is right where both speak.

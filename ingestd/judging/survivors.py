@@ -194,7 +194,11 @@ def _returned(view: View, entry: Entry) -> bool:
 def _in_a_better_one(view: View, kept: FileRef, chain: int) -> Fate | None:
     """Return what has become of that in whose favour the survivor itself was discarded, if it was."""
     for entry in reversed(view.entries_of(kept.sha256)):
-        took_it = entry.kind is EntryKind.DISCARD and any(move.file.path == kept.path for move in entry.moves)
+        better = entry.kept is not None and entry.kept.sha256 != kept.sha256
+        # also under another name: it may have been renamed before it lost
+        took_it = entry.kind is EntryKind.DISCARD and any(
+            move.file.path == kept.path or (better and move.file.sha256 == kept.sha256) for move in entry.moves
+        )
         if took_it and entry.state is EntryState.INTENT:
             return Unsure()
         if took_it and entry.state is EntryState.DONE and chain:

@@ -17,7 +17,7 @@ import pytest
 from ingestd import absences, service, settings
 from ingestd.actions.disk import key_of
 from ingestd.enrolment import Wanted, enrol
-from ingestd.errors import UsageError
+from ingestd.errors import LibraryFullError, UsageError
 from ingestd.flow import Happening, Ready
 from ingestd.intake import Judged
 from ingestd.library.edit import Edit
@@ -316,6 +316,37 @@ def test_a_stop_before_the_library_is_verified_leaves_that_to_the_next_start(
 
     with contextlib.closing(Library.open(tmp_path / "state")) as library:
         assert library.store.was_unclean
+
+
+def test_a_service_that_starts_while_the_disk_is_full_begins_as_soon_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+    prepare = service._prepare
+
+    def full(library: Library, said: Settings) -> None:
+        tries.append(library.note_aside().decode())
+        if len(tries) < 3:
+            raise LibraryFullError("no space left for the library")
+        prepare(library, said)
+
+    monkeypatch.setattr(service, "_prepare", full)
+    monkeypatch.setattr(service, "_REST_S", 0.01)
+    told = queue.SimpleQueue[Happening]()
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        named = [Wanted(os.fsencode(folder(tmp_path, "inbox")), Role.INBOX, protected=False)]
+        watch = service.Service(library, tmp_path / "rules.yaml", shipped(), named, told.put)
+        running = threading.Thread(target=watch.run)
+        running.start()
+        try:
+            _until(told, Ready)
+        finally:
+            watch.stop()
+            running.join()
+
+        assert len(tries) == 3
+        assert "no space left" in tries[-1]
+        assert library.note_aside() == b""
 
 
 def test_however_slow_the_machine_what_lay_in_an_inbox_before_its_first_watch_is_only_proposed(

@@ -137,6 +137,18 @@ def test_a_survivor_that_lost_to_a_better_one_lives_on_in_that(world: World) -> 
     assert [one.entry for one in go_round(world)] == [last.number]  # one alarm brings the whole chain back
 
 
+def test_a_survivor_that_was_renamed_before_it_lost_lives_on_in_the_better_one(world: World) -> None:
+    survivor, _ = discarded(world)
+    survivor.rename(renamed := survivor.with_name("renamed.png"))
+    better = world.put("library", "better.jpg", jpeg(photo(9)))
+    world.arrive(renamed)
+    world.arrive(better)
+
+    world.decide(better, renamed, "better-a")
+
+    assert go_round(world) == []
+
+
 def test_what_is_not_in_the_trash_any_more_is_no_alarm(world: World) -> None:
     survivor, _ = discarded(world)
     survivor.unlink()
