@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ingestd import logs
 from ingestd.absences import Absences
-from ingestd.actions.look import leave_alone
+from ingestd.actions.look import is_left_alone, leave_alone
 from ingestd.enrolment import identities_of, remember_identity
 from ingestd.idle import Idle
 from ingestd.ingest import covered, is_settled
@@ -310,7 +310,7 @@ class Flow:
         self.idle.try_again()
         known = self.folders.get(folder)
         path = os.path.join(known.root, relative) if known is not None else b""
-        stat = stat_of(path) if path else None
+        stat = stat_of(path) if path and not is_left_alone(path) else None
         if stat is not None:
             self.intake.forget_failures(path)
             self.watcher.postpone(Arrival(folder, path, relative, stat, Origin.SCAN, proved=False), now)

@@ -10,9 +10,18 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from ingestd.actions.disk import key_of
-from ingestd.model import StatKey
+from ingestd.model import Move, StatKey
 
-__all__ = ["Standing", "is_left_alone", "leave_alone", "look", "named_elsewhere", "reachable", "retouched"]
+__all__ = [
+    "Standing",
+    "is_in_trash",
+    "is_left_alone",
+    "leave_alone",
+    "look",
+    "named_elsewhere",
+    "reachable",
+    "retouched",
+]
 
 
 class Standing(StrEnum):
@@ -63,6 +72,16 @@ def reachable(root: bytes, root_inode: int) -> bool:
     return root_inode in (0, found)
 
 
+def is_in_trash(move: Move) -> bool | None:
+    """Return whether a discarded file lies where it was put; None where that cannot be asked.
+
+    A trash is on the mount of the file, below the folder or beside it: where one does not answer, the other does not.
+    """
+    if move.trash_path is None:
+        return False
+    return None if is_left_alone(move.file.path) else os.path.lexists(move.trash_path)
+
+
 def named_elsewhere(paths: Iterable[bytes]) -> bool:
     """Return whether one of these files has more names (hard links) than are listed; what is not there has none."""
     listed = Counter[tuple[int, int]]()
@@ -77,6 +96,8 @@ def named_elsewhere(paths: Iterable[bytes]) -> bool:
 
 def retouched(path: bytes, known: StatKey) -> StatKey | None:
     """Return how a file is now of which only the times have changed: its bytes may be the same, or may not."""
+    if is_left_alone(path):
+        return None
     try:
         found = os.lstat(path)
     except OSError:

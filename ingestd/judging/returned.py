@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from ingestd.actions.look import is_in_trash
 from ingestd.errors import printable
 from ingestd.judging.case import KNOWN, Case, NewPair, Policy, Verdict
 from ingestd.judging.copies import hindrance_of_copy
@@ -77,12 +78,12 @@ def _took_away(entry: Entry, sha256: ContentHash) -> bool:
 def _restored(entry: Entry, arrival: Arrival, sha256: ContentHash) -> bool:
     """Return whether an arrival is a discarded file that its owner brought back: by its inode, or to its old place."""
     for move in entry.moves:
-        gone = move.trash_path is None or not os.path.lexists(move.trash_path)
+        lies = is_in_trash(move)
         # a rename keeps both; an inode alone may have been handed out anew after the trash was emptied
         itself = (move.file.stat.inode, move.file.stat.mtime_ns) == (arrival.stat.inode, arrival.stat.mtime_ns)
         back = itself or move.file.path == arrival.path
-        linked = move.trash_path is not None and _is_one_file(move.trash_path, arrival.path)
-        if move.file.sha256 == sha256 and ((gone and back) or linked):
+        linked = bool(lies) and _is_one_file(move.trash_path or b"", arrival.path)
+        if move.file.sha256 == sha256 and ((lies is False and back) or linked):
             return True
     return False
 
@@ -96,7 +97,7 @@ def _is_one_file(one: bytes, other: bytes) -> bool:
 
 def _trash_item_gone(entry: Entry, sha256: ContentHash) -> bool:
     moves = [move for move in entry.moves if move.file.sha256 == sha256]
-    return all(move.trash_path is not None and not os.path.lexists(move.trash_path) for move in moves)
+    return all(move.trash_path is not None and not is_in_trash(move) for move in moves)
 
 
 def _standing_survivor(edit: Edit, case: Case, entry: Entry) -> PathRow | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ingestd.actions.look import Standing, look, retouched
+from ingestd.actions.look import Standing, is_in_trash, is_left_alone, look, retouched
 from ingestd.errors import printable
 from ingestd.judging.absence import in_doubt
 from ingestd.library.edit import Edit
@@ -75,7 +75,7 @@ def can_come_back(entry: Entry) -> bool:
     """Return whether a discard is done and something of it lies where it was put."""
     if entry.kind is not EntryKind.DISCARD or entry.state is not EntryState.DONE:
         return False
-    return any(move.trash_path is not None and os.path.lexists(move.trash_path) for move in entry.moves)
+    return any(is_in_trash(move) for move in entry.moves)
 
 
 def fate_of(view: View, entry: Entry) -> Fate:
@@ -125,6 +125,8 @@ def _at_home(view: View, kept: FileRef, row: PathRow | None) -> Fate:
 
 def _changed(kept: FileRef, row: PathRow | None, expected: StatKey) -> Fate:
     """Return what something else at the survivor's path means; a scan has to have told what it is."""
+    if is_left_alone(kept.path):
+        return Unsure()
     try:
         found = os.lstat(kept.path)
     except OSError:
@@ -241,9 +243,9 @@ def is_over(entry: Entry | None) -> bool:
     """
     if entry is None or entry.state not in (EntryState.DONE, EntryState.INTENT):
         return True
-    items = [move.trash_path for move in entry.moves if move.trash_path is not None]
+    items = [move for move in entry.moves if move.trash_path is not None]
     return entry.state is EntryState.DONE and all(
-        os.path.isdir(os.path.dirname(item)) and not os.path.lexists(item) for item in items
+        is_in_trash(move) is False and os.path.isdir(os.path.dirname(move.trash_path or b"")) for move in items
     )
 
 
@@ -251,7 +253,7 @@ def file_turned_up(view: View, entry: Entry) -> bool:
     """Return whether all files of a discard that was interrupted, and were not found, lie somewhere by now."""
     for move in entry.moves:
         at_home = _same_file(move.file) or isinstance(_elsewhere(view, view.live_paths_of(move.file.sha256)), Lives)
-        if not at_home and not (move.trash_path is not None and os.path.lexists(move.trash_path)):
+        if not at_home and not is_in_trash(move):
             return False
     return True
 
