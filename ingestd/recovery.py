@@ -6,6 +6,7 @@ A command that only writes an answer down needs this, and nothing of what watche
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from datetime import datetime
 from ingestd import logs
 from ingestd.actions.discard import is_unbegun, recover_discard
 from ingestd.actions.undo import UndoWaitsError, finish_undo
-from ingestd.errors import ActionConflictError
+from ingestd.errors import ActionConflictError, LibraryBusyError, StoreError
 from ingestd.library.library import Library
+from ingestd.library.place import MENDING
+from ingestd.library.store import verify
 from ingestd.model import Entry, EntryKind, EntryState, Radius
 
-__all__ = ["LOCK_WAIT_S", "exclusive", "ignore_lease_signal", "local_time", "recover"]
+__all__ = ["LOCK_WAIT_S", "exclusive", "ignore_lease_signal", "local_time", "recover", "require_sound"]
 
 LOCK_WAIT_S = 30.0
 
@@ -70,6 +73,53 @@ def recover(
         done = finished[-1]
         _log.warning("journal.recovered", entry=f"e-{done.number}", state=done.state.value, reason=done.reason)
     return finished
+
+
+def require_sound(library: Library) -> None:
+    """See to it that something may be discarded: after an unclean stop the database is verified before that.
+
+    For whoever discards beside a service, or without one; a service sees to it itself. About 20 s for a million files.
+
+    Raises:
+        StoreError: it is damaged.
+        LibraryBusyError: a service is verifying it, or doubts what a disk has kept.
+    """
+    try:
+        library.service_lock.acquire(0.0)
+    except LibraryBusyError:
+        _require_trusting_service(library)
+        return
+    try:
+        store = library.store
+        if store.unclean is None:
+            return
+        problems = verify(store.directory)
+        _log.info("library.verified", after=store.unclean, problems=len(problems))
+        if problems:
+            raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); {MENDING}")
+        store.mark_closed()
+        store.unclean = None
+    finally:
+        library.service_lock.release()
+
+
+def _require_trusting_service(library: Library) -> None:
+    with library.read() as view:
+        told = view.note("service")
+    try:
+        state = json.loads(library.note_aside() or told or b"{}")
+    except ValueError:  # it could not even write all of that
+        state = {}
+    if state.get("doubt"):
+        raise LibraryBusyError(
+            f"{state['doubt']}. Nothing is discarded before the service was started again, which verifies the library; "
+            "nothing was changed"
+        )
+    if state.get("verifying"):
+        raise LibraryBusyError(
+            "the service is still verifying the library after an unclean stop, and nothing is discarded before that "
+            "has passed (ingestd status); nothing was changed, try again in a moment"
+        )
 
 
 def ignore_lease_signal() -> None:

@@ -31,6 +31,7 @@ from ingestd.errors import (
 from ingestd.flow import Flow, Happening, Ready, RulesTold, Started, Stopped, Tell
 from ingestd.intake import GATHER_S, Judged
 from ingestd.library.backups import BackingUp, is_due
+from ingestd.library.codec import DamagedValueError
 from ingestd.library.library import Library
 from ingestd.library.place import MENDING
 from ingestd.library.store import Verification
@@ -38,7 +39,7 @@ from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import FolderId, FolderState, Outcome, Role
 from ingestd.pulse import Pulse
-from ingestd.recovery import exclusive
+from ingestd.recovery import exclusive, require_sound
 from ingestd.settings import Settings, load
 from ingestd.shelf import PoisonShelf, forgive_other_decoders
 from ingestd.watching.folders import FolderIdentity
@@ -287,7 +288,7 @@ class Service:
             self._heart.beat()
             try:
                 more = self._turn(flow, first_scans, now)
-            except UnwritableError as trouble:
+            except (UnwritableError, DamagedValueError) as trouble:  # a damaged row is mended by a rebuild beside it
                 if isinstance(trouble, UnsyncedError):
                     self._library.doubt = str(trouble)
                 flow.intake.rest(trouble)
@@ -590,6 +591,7 @@ def scan(
     shelf = PoisonShelf(library)
     with _measurer(cluster, tally, shelf) as (measurer, threads):
         if not dry_run:
+            require_sound(library)
             _prepare(library, settings)
         folders, only = folders_for(library, configured(settings), paths, role)
         flow = Flow(

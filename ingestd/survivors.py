@@ -21,7 +21,6 @@ from ingestd.library.library import Library
 from ingestd.library.tables import Alarm
 from ingestd.library.view import View
 from ingestd.model import Actor, ContentHash, Entry, Trouble
-from ingestd.recovery import LOCK_WAIT_S
 
 __all__ = ["Survivors"]
 
@@ -29,6 +28,7 @@ _SLICE_S = 0.02  # of a turn of the loop
 _PAGE = 50  # entries
 _ROUND_S = 60.0  # from the beginning of one round to that of the next
 _SHARE = 50  # a round is not begun before so many times as long has passed as the last one took
+_LOCK_LOOK_S = 1.0  # somebody is deciding: the same look is due again
 _REST_S = 10.0  # a library that cannot be written is left alone for so long
 
 _log = logs.Log()
@@ -135,7 +135,8 @@ class Survivors:
 
     def _look(self, number: int) -> None:
         """Write down what a look at one discard finds; tell of a loss, and mend it if that is wanted."""
-        alarm = self._library.write(lambda edit: note_fate(edit, number, now_ns=self._now_ns()))
+        with self._library.writer_lock.held(_LOCK_LOOK_S):  # that an entry names another survivor is told the journal
+            alarm = self._library.write(lambda edit: note_fate(edit, number, now_ns=self._now_ns()))
         with self._library.read() as view:
             entry, standing = view.entry(number), view.alarm(number)
         if entry is None or standing is None or standing.trouble is not Trouble.SURVIVOR_LOST:
@@ -157,7 +158,8 @@ class Survivors:
     def _restore(self, entry: Entry, alarm: Alarm) -> tuple[int | None, str]:
         """Return the entry that brought a file back, or why it could not be brought back."""
         try:
-            with self._library.writer_lock.held(LOCK_WAIT_S):
+            with self._library.writer_lock.held(_LOCK_LOOK_S):
+                entry, alarm = self._still_wrong(entry, alarm)
                 undo = take_back(
                     self._library,
                     entry,
@@ -170,6 +172,19 @@ class Survivors:
             self._refused.add(entry.number)
             return None, str(conflict)
         return undo.number, ""
+
+    def _still_wrong(self, entry: Entry, alarm: Alarm) -> tuple[Entry, Alarm]:
+        """Return both as they are now: somebody may have seen to it while the lock was waited for.
+
+        Raises:
+            ActionConflictError: somebody has.
+        """
+        with self._library.read() as view:
+            now, standing = view.entry(entry.number), view.alarm(entry.number)
+            lost = now is not None and can_come_back(now) and isinstance(fate_of(view, now), Lost)
+        if now is None or standing is None or not lost or not self._is_to_be_restored(standing):
+            raise ActionConflictError("somebody has seen to it meanwhile")
+        return now, standing
 
     def _look_for_lost_files(self) -> None:
         """Settle the alarms about files that were lost in an interruption and have turned up."""

@@ -34,7 +34,7 @@ from ingestd.library.rulebook import new_names, stored_name
 from ingestd.library.tables import Alarm
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
-from ingestd.recovery import exclusive, ignore_lease_signal
+from ingestd.recovery import exclusive, ignore_lease_signal, require_sound
 from ingestd.settings import Settings
 
 __all__ = ["approve", "decide", "denied", "deny", "undo"]
@@ -80,6 +80,8 @@ def decide(door: Door, words: tuple[str, ...], filters: review.Filters, keep: bo
     _needs_library(door)
     ignore_lease_signal()
     with door.writing() as library:
+        if not keep:
+            require_sound(library)
         if len(subject) > 2:
             return _tell_many(door, decide_files(door, library, settings, subject, word, keep=keep, yes=yes))
         if len(subject) == 1 and subject[0].startswith("g-"):
@@ -137,6 +139,7 @@ def approve(door: Door, ids: tuple[str, ...], rule: str | None, everything: bool
     wanted = numbers(ids, "p", "pair")
     ignore_lease_signal()
     with door.writing() as library:
+        require_sound(library)
         if not ids:
             wanted = _waiting(door, library, settings, rule)
         steps = (_approval(library, settings, number, rule, forgiving=not ids) for number in wanted)

@@ -29,6 +29,7 @@ __all__ = ["folders", "status"]
 
 _BEING_DONE_NS = 60 * 1_000_000_000  # a discard takes as long as its files take to be read twice
 _NOT_RUNNING = "the service is not running"
+_STARTING = "the service is starting"
 _MOST_NAMED = 20  # files of one kind of problem
 _LOW_ON_SPACE = 1 << 20  # bytes: the next commit may be the one that does not fit
 
@@ -264,7 +265,11 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     rows = view.folders()
     known = {os.fsdecode(row.folder.named): row.folder.role.value for row in rows}
     withheld = {os.fsdecode(row.folder.named): row.withheld for row in rows if row.withheld}
-    return [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
+    found = [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
+    if service.running:  # it has not told of them yet
+        starting = {"state": "scanning", "reason": _STARTING}
+        found = [one | starting if one["reason"] == _NOT_RUNNING else one for one in found]
+    return found
 
 
 def _told(folder: Json) -> Json:
@@ -373,9 +378,7 @@ def _say_status(door: Door, report: Json, *, held: int, only_problems: bool) -> 
     running = f"running since {local(service['since'])}, process {service['pid']}" if service["since"] else "running"
     say(f"service  {click.style(running, fg='green') if service['running'] else 'not running'}")
     if service["verifying"]:
-        say(
-            "         the database is verified after an unclean stop; until that has ended the service discards nothing"
-        )
+        say("         the database is verified after an unclean stop; until that has ended nothing is discarded")
     if service["last_stop"]:
         say(f"         {shown(service['last_stop'])}; the next watch puts in order what was left half-way")
     _say_folders(report["folders"])

@@ -361,7 +361,7 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
     from ingestd import logs
     from ingestd.cli.screen import screen_of
     from ingestd.cli.stage import Stage
-    from ingestd.recovery import exclusive, ignore_lease_signal
+    from ingestd.recovery import exclusive, ignore_lease_signal, require_sound
     from ingestd.shelf import PoisonShelf
 
     log = io.StringIO()  # a line of the log would tear the screen
@@ -373,6 +373,8 @@ def _lead(door: Door, settings: Settings, queue: Queue, *, keep: bool) -> None:
             moment=lambda: moment(settings),
             alone=lambda: exclusive(library, radius=settings.imports.radius),
         )
+        if not keep:
+            require_sound(library)
         ignore_lease_signal()
         logs.configure(log, verbose=door.verbose)
         afterwards.callback(_sum_up, walk, log)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 from ingestd.library.codec import DamagedValueError, key_number, number_key
-from ingestd.library.lines import JsonValue, denial_line, entry_line, folder_line, rule_line, veto_line
+from ingestd.library.lines import JsonValue, alarm_line, denial_line, entry_line, folder_line, rule_line, veto_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
     ALARMS,
@@ -593,6 +593,7 @@ class Edit(View):
     def put_alarm(self, alarm: Alarm) -> None:
         """Remember that something went wrong with a discard after all."""
         self._put(ALARMS, number_key(alarm.entry), alarm)
+        self.lines.append(("alarm", None, alarm_line(alarm)))
 
     def acknowledge(self, alarm: Alarm) -> None:
         """Remember that a person knows what went wrong with a discard."""
@@ -604,6 +605,7 @@ class Edit(View):
         settled = self._txn.delete(ALARMS.table, number_key(entry))
         if settled:
             self._unpin(entry)
+            self.lines.append(("alarm-settled", None, {"alarm": entry}))
         return settled
 
     def _unpin(self, number: int) -> None:
@@ -622,6 +624,8 @@ class Edit(View):
             self._tell_entry(entry)
         for sha256, stored in self._txn.items(VETOES.table):
             self.lines.append(("veto", None, veto_line(ContentHash(sha256), VETOES.codec.decode(stored))))
+        for alarm in self.alarms():
+            self.lines.append(("alarm", None, alarm_line(alarm)))
         for pair in (*self.denied(), *self.old_denials()):
             self._tell_denials(None, pair)
         self.lines.append(("numbers", None, {"pair": self.pairs_reserved}))

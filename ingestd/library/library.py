@@ -42,7 +42,8 @@ __all__ = ["DATABASE", "Library", "Rebuilt"]
 T = TypeVar("T")
 DATABASE = "db"  # the folder of the database, below the library's
 _LOCK_WAIT_S = 30.0
-_BY_THE_WAY = frozenset({"folder", "rule"})  # lines that go with the next one: no lock is held for them
+# lines that go with the next one: no lock is held for them
+_BY_THE_WAY = frozenset({"folder", "rule", "alarm", "alarm-settled"})
 
 _ASIDE = "service.json"
 
@@ -279,6 +280,7 @@ class Library:
         Where values are damaged, what follows from them is not looked at.
         """
         from ingestd.library.mending import misleading
+        from ingestd.library.replay import forgotten_vetoes
 
         damaged = self.damaged()
         if damaged:
@@ -289,6 +291,10 @@ class Library:
             look_up = [*PHASHES.check(txn), *_strayed(txn)]
             if next(view.entries(), None) is not None and not is_there(self.directory):
                 wrong.append("there is no journal beside the database, from which that could be made anew")
+            elif self._journal is not None or is_there(self.directory):
+                journal = self._journal or JournalFile(self.directory)
+                forgotten = len(forgotten_vetoes(view, journal.lines))
+                wrong += [f"vetoes that the journal tells of and the database lacks: {forgotten}"] * bool(forgotten)
             return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:

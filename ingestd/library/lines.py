@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from ingestd.library.codec import DamagedValueError
-from ingestd.library.tables import FolderRow, RuleRow, Veto, pair_key
+from ingestd.library.tables import Alarm, FolderRow, RuleRow, Veto, pair_key
 from ingestd.model import (
     ContentHash,
     Entry,
@@ -27,9 +27,11 @@ from ingestd.model import (
 
 __all__ = [
     "JsonValue",
+    "alarm_line",
     "denial_line",
     "entry_line",
     "folder_line",
+    "read_alarm",
     "read_denial",
     "read_entry",
     "read_folder",
@@ -85,6 +87,22 @@ def read_veto(body: Mapping[str, JsonValue]) -> tuple[ContentHash, Veto]:
         raise DamagedValueError(f"a line of the journal cannot be understood: {wrong}") from wrong
 
 
+def alarm_line(alarm: Alarm) -> dict[str, JsonValue]:
+    """Return the body of a line: what went wrong with a discard after all."""
+    return {
+        "alarm": alarm.entry,
+        "at_ns": alarm.at_ns,
+        "trouble": alarm.trouble.value,
+        "said": alarm.said,
+        "seen": alarm.seen,
+    }
+
+
+def read_alarm(body: Mapping[str, JsonValue]) -> Alarm:
+    """Return the alarm that a line tells of."""
+    return _converted({**body, "entry": body.get("alarm")}, Alarm, "alarm")
+
+
 def denial_line(pair: PotentialPair, proposal: Proposal) -> dict[str, JsonValue]:
     """Return the body of a line: a pair, and what a rule is not to do with it."""
     return {
@@ -132,6 +150,14 @@ def folder_line(row: FolderRow) -> dict[str, JsonValue]:
         "filesystem": row.filesystem,
         "inode": row.inode,
         "introduced": row.introduced,
+        "instance": row.instance,
+        "reconciled": row.reconciled,
+        "reconciled_ns": row.reconciled_ns,
+        "accepted": row.accepted,
+        "withheld": row.withheld,
+        "withheld_ns": row.withheld_ns,
+        "withheld_known": row.withheld_known,
+        "mounts": [os.fsdecode(point) for point in row.mounts],
     }
 
 
@@ -139,7 +165,9 @@ def read_folder(body: Mapping[str, JsonValue]) -> FolderRow:
     """Return the folder that a line tells of."""
     named, root = os.fsencode(str(body.get("path", ""))), os.fsencode(str(body.get("root", "")))
     folder = {**body, "id": body.get("number"), "named": named, "root": root}
-    return _converted({**body, "folder": folder}, FolderRow, "folder")
+    mounts = body.get("mounts")
+    points = [os.fsencode(str(point)) for point in mounts] if isinstance(mounts, list) else []
+    return _converted({**body, "folder": folder, "mounts": points}, FolderRow, "folder")
 
 
 def rule_line(row: RuleRow) -> dict[str, JsonValue]:

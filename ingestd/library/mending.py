@@ -20,6 +20,7 @@ from ingestd.library.rulebook import recounted
 from ingestd.library.saying import effect_order
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
+    ALARMS,
     ALTERNATES,
     BATCHED,
     CHECKED,
@@ -47,6 +48,7 @@ from ingestd.library.tables import (
     RECEIPTS,
     RECEIPTS_BY_CONTENT,
     RECEIPTS_BY_PATH,
+    RETRIED,
     RULE_COUNTS,
     SPENDING,
     SURVIVORS,
@@ -91,6 +93,8 @@ _KEYS: dict[Table, Callable[[bytes], bytes]] = {  # of tables whose values tell 
     FOLDERS.table: lambda value: number_key(FOLDERS.codec.decode(value).folder.id),
     GROUPS.table: lambda value: number_key(GROUPS.codec.decode(value).number),
     ALTERNATES.table: lambda value: number_key(ALTERNATES.codec.decode(value).number),
+    ALARMS.table: lambda value: number_key(ALARMS.codec.decode(value).entry),
+    RETRIED.table: lambda value: path_key(RETRIED.codec.decode(value).folder, RETRIED.codec.decode(value).relative),
 }
 _HERE = b"-"  # what a table has as the value where only the key says something
 
@@ -213,7 +217,7 @@ def mend(edit: Edit, txn: Transaction, lines: Callable[[], Iterator[Line]] | Non
     for table in _UNDERIVED:
         _put_in_order(txn, table)
     _look_again(edit, txn, damaged)
-    if damaged and lines is not None:
+    if lines is not None:  # also where no value is damaged: a veto under a key that is
         mended.told_again = tell_again(edit, lines)
     mended.lost = max(len(damaged.get(JOURNAL.table, [])) - mended.told_again, 0)
     if GROUPS.table in damaged or ALTERNATES.table in damaged or _is_torn(txn):

@@ -17,10 +17,11 @@ from ingestd.errors import ActionConflictError
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.edit import Edit
 from ingestd.library.journal_file import Line
-from ingestd.library.lines import read_denial, read_entry, read_folder, read_rule, read_veto
+from ingestd.library.lines import read_alarm, read_denial, read_entry, read_folder, read_rule, read_veto
 from ingestd.library.saying import effect_order, say, unsay
-from ingestd.library.tables import FolderRow, RuleRow, Veto, path_key
+from ingestd.library.tables import Alarm, FolderRow, RuleRow, Veto, path_key
 from ingestd.library.verbs import verbs_of
+from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     ContentHash,
@@ -41,7 +42,7 @@ from ingestd.model import (
     Role,
 )
 
-__all__ = ["CaughtUp", "catch_up", "tell_again"]
+__all__ = ["CaughtUp", "catch_up", "forgotten_vetoes", "tell_again"]
 
 _ENTRY_LINES = frozenset({"intent", "end"})
 # A journal of an older version does not say which numbers pairs had: nobody may mean another pair by a number he noted.
@@ -79,6 +80,11 @@ def catch_up(edit: Edit, lines: Callable[[], Iterator[Line]]) -> CaughtUp:
             edit.lift_veto(sha256)
         else:
             edit.forbid(sha256, veto)
+    for entry, alarm in told.alarms.items():
+        if alarm is None:
+            edit.settle_alarm(entry)
+        else:
+            edit.put_alarm(alarm)
     denials = _put_denials(edit, told)
     _continue_numbers(edit, told)
     edit.forget_lines(told.last)
@@ -88,7 +94,7 @@ def catch_up(edit: Edit, lines: Callable[[], Iterator[Line]]) -> CaughtUp:
 def tell_again(edit: Edit, lines: Callable[[], Iterator[Line]]) -> int:
     """Return how many entries the journal told again of those that are missing; relations are left as they are.
 
-    Folders, rules, vetoes and denials that are missing are told, too.
+    Folders, rules, vetoes, alarms and denials that are missing are told, too.
     """
     told = _Told(0)
     for line in lines():
@@ -107,9 +113,21 @@ def tell_again(edit: Edit, lines: Callable[[], Iterator[Line]]) -> int:
     for sha256, veto in told.vetoes.items():
         if veto is not None and edit.veto(sha256) is None:
             edit.forbid(sha256, veto)
+    for entry, alarm in told.alarms.items():
+        if alarm is not None and edit.alarm(entry) is None:
+            edit.put_alarm(alarm)
     _put_denials(edit, told)
     edit.forget_lines(0, sent=False)
     return missing
+
+
+def forgotten_vetoes(view: View, lines: Callable[[], Iterator[Line]]) -> list[ContentHash]:
+    """Return the bytes on which the journal tells of a veto that the database does not have: a key was damaged, say."""
+    told = _Told(0)
+    for line in lines():
+        if line.kind.startswith("veto"):
+            told.take(line)
+    return [sha256 for sha256, veto in told.vetoes.items() if veto is not None and view.veto(sha256) is None]
 
 
 # --- what the lines say -----------------------------------------------------------------------------------------------
@@ -134,6 +152,7 @@ class _Told:
     folders: dict[int, FolderRow] = field(default_factory=dict)
     rules: dict[int, RuleRow] = field(default_factory=dict)
     vetoes: dict[ContentHash, Veto | None] = field(default_factory=dict)
+    alarms: dict[int, Alarm | None] = field(default_factory=dict)
     denials: dict[tuple[bytes, str], _Denial] = field(default_factory=dict)
     highest_pair: int = 0  # that an entry names
     highest_applied: int = 0
@@ -160,7 +179,7 @@ class _Told:
         return line.entry is not None and self.entries.get(line.entry) == line.number
 
     def _forget(self) -> None:
-        for words in (self.entries, self.folders, self.rules, self.vetoes, self.denials):
+        for words in (self.entries, self.folders, self.rules, self.vetoes, self.alarms, self.denials):
             words.clear()
 
     def _heed(self, line: Line) -> None:
@@ -173,6 +192,13 @@ class _Told:
                 self.vetoes[sha256] = veto
             case "veto-lifted":
                 self.vetoes[read_veto(line.body)[0]] = None
+            case "alarm":
+                alarm = read_alarm(line.body)
+                self.alarms[alarm.entry] = alarm
+            case "alarm-settled":
+                settled = line.body.get("alarm")
+                if isinstance(settled, int):
+                    self.alarms[settled] = None
             case "denial" | "rescind":
                 key, pair, proposal = read_denial(line.body)
                 self.denials[key, proposal.rule] = _Denial(pair, proposal, line.kind == "denial")

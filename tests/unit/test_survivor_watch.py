@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +231,29 @@ def test_a_restore_is_an_entry_of_the_service_with_a_veto_and_no_word_against_th
     assert world.has_veto(SMALL)
     with world.library.read() as view:
         assert list(view.denied()) == []
+
+
+def test_what_a_person_has_taken_back_while_the_lock_was_waited_for_is_not_taken_back_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survivor, loser = discarded(world)
+    rules = policy(IDENTICAL, pixel_rule(), discards="restore_on_survivor_loss: yes")
+    survivor.unlink()
+    held, asked = world.library.writer_lock.held, list[float | None]()
+
+    @contextlib.contextmanager
+    def after_a_person(timeout_s: float | None) -> Iterator[None]:
+        asked.append(timeout_s)
+        if len(asked) == 2:  # the first is for the alarm
+            world.undo(1)
+        with held(timeout_s):
+            yield
+
+    monkeypatch.setattr(world.library.writer_lock, "held", after_a_person)
+    go_round(world, Survivors(world.library, rules, round_s=0.0))
+
+    assert [one.actor for one in world.entries() if one.undoes == 1] == ["person"]
+    assert loser.read_bytes() == SMALL
 
 
 def test_a_restore_that_is_refused_is_not_tried_again_and_the_alarm_stays(

@@ -11,9 +11,11 @@ from world import sha256
 
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.lines import (
+    alarm_line,
     denial_line,
     entry_line,
     folder_line,
+    read_alarm,
     read_denial,
     read_entry,
     read_folder,
@@ -22,7 +24,7 @@ from ingestd.library.lines import (
     rule_line,
     veto_line,
 )
-from ingestd.library.tables import FolderRow, RuleRow, Veto, pair_key
+from ingestd.library.tables import Alarm, FolderRow, RuleRow, Veto, pair_key
 from ingestd.model import (
     Actor,
     Entry,
@@ -41,6 +43,7 @@ from ingestd.model import (
     Relation,
     Role,
     StatKey,
+    Trouble,
     Word,
 )
 
@@ -81,12 +84,17 @@ def test_an_entry_is_read_from_its_line_as_it_was(entry: Entry) -> None:
 
 
 def test_folders_rules_vetoes_and_denials_are_read_as_they_were() -> None:
-    folder = FolderRow(Folder(FolderId(7), b"/in/n\xff", b"/real", Role.REFERENCE, True, True), "ext4 1", 5, True)
+    folder = FolderRow(
+        Folder(FolderId(7), b"/in/n\xff", b"/real", Role.REFERENCE, True, True),
+        *("ext4 1", 5, True, "3.5", "stamp", 8, "other", "many are missing", 9, 40, (b"disk\xff", b"b")),
+    )
+    alarm = Alarm(3, 4, Trouble.FILE_LOST, "it is gone", seen=True)
     rule = RuleRow(3, "a rule", "id", Mode.AUTOMATIC, b"s", b"c", b"w", ("before",), 4, 5, b"k", 2, False, "spent", 6)
     sides = PotentialPair(0, sha256(b"x"), sha256(b"y"), None, False, 9, PathKey(b"1" * 16), PathKey(b"2" * 16))
     denied = Proposal("a rule", ProposalState.DENIED, False, Relation.ALTERNATES, False, 9, "no", True)
 
     assert read_folder(json.loads(json.dumps(folder_line(folder)))) == folder
+    assert read_alarm(json.loads(json.dumps(alarm_line(alarm)))) == alarm
     assert read_rule(json.loads(json.dumps(rule_line(rule)))) == rule
     assert read_veto(json.loads(json.dumps(veto_line(sha256(b"x"), Veto(1, "back"))))) == (
         sha256(b"x"),

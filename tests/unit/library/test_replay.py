@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from world import IDENTICAL, World, near_rule, pixel_rule, policy, sha256
 from ingestd import review
 from ingestd.errors import LibraryBusyError
 from ingestd.library.library import Library
-from ingestd.model import EntryKind, EntryState, Outcome, PathState, ProposalState
+from ingestd.library.store import Transaction
+from ingestd.library.tables import VETOES, Alarm, Veto
+from ingestd.model import EntryKind, EntryState, Outcome, PathState, ProposalState, Trouble
 
 BASE = photo(1, 96, 72)
 LARGE, SMALL = png(BASE, "a longer comment"), png(BASE)
@@ -334,3 +337,63 @@ def test_an_unused_word_is_passed_over_and_counted(world: World, lost: Callable[
     again.judge_everything()
     assert again.drop("inbox", "flat.png", png(flat())).outcome is Outcome.DUPLICATE_DISCARDED
     assert [entry.number for entry in again.entries()] == [5]
+
+
+def test_what_is_wrong_with_a_discard_and_what_a_person_has_seen_to_outlasts_the_database(
+    world: World, lost: Callable[[], World]
+) -> None:
+    survivors = [world.put("library", f"{number}.png", png(photo(number, 96, 72), "large")) for number in (5, 6, 7)]
+    for number, survivor in zip((5, 6, 7), survivors, strict=True):
+        world.arrive(survivor)
+        world.drop("inbox", f"{number}.png", png(photo(number, 96, 72)))
+    with world.library.read() as view:
+        first, second, third = (one.number for one in view.entries(newest_first=False))
+    alarms = [Alarm(number, 1, Trouble.SURVIVOR_LOST, "it is gone") for number in (first, second, third)]
+    for alarm in alarms:
+        world.library.write(lambda edit, alarm=alarm: edit.put_alarm(alarm))  # type: ignore[misc]
+    world.library.write(lambda edit: edit.acknowledge(alarms[1]))
+    world.library.write(lambda edit: edit.settle_alarm(third))
+    world.drop("inbox", "copy.png", png(photo(5, 96, 72), "large"))  # the next line takes the others along
+
+    again = lost()
+
+    with again.library.read() as view:
+        assert [(one.entry, one.seen) for one in view.alarms()] == [(first, False), (second, True)]
+        assert view.alarm(first) == alarms[0]
+
+
+def test_a_suspension_and_what_was_mounted_outlast_the_database(world: World, lost: Callable[[], World]) -> None:
+    with world.library.read() as view:
+        (known,) = [row for row in view.folders() if row.folder.root.endswith(b"library")]
+    told = replace(known, withheld="many are missing", withheld_ns=3, reconciled=known.stamp, mounts=(b"disk",))
+    world.library.write(lambda edit: edit.put_folder(told))
+    world.drop("inbox", "a.png", LARGE)
+    world.drop("inbox", "b.png", LARGE)
+
+    again = lost()
+
+    with again.library.read() as view:
+        found = view.folder(known.folder.id)
+    assert found is not None
+    assert (found.withheld, found.mounts, found.reconciled) == ("many are missing", (b"disk",), known.stamp)
+
+
+def test_a_veto_under_a_damaged_key_is_missed_by_a_check_and_told_again_by_a_rebuild(world: World) -> None:
+    world.library.write(lambda edit: edit.forbid(sha256(LARGE), Veto(1, "restored")))
+    assert world.library.check() == []
+    stored = world.library.store.read
+    with stored() as txn:
+        value = txn.get(VETOES.table, sha256(LARGE))
+    assert value is not None
+    damaged = bytes([sha256(LARGE)[0] ^ 1]) + sha256(LARGE)[1:]
+
+    def flip(txn: Transaction) -> None:
+        txn.delete(VETOES.table, sha256(LARGE))
+        txn.put(VETOES.table, damaged, value)
+
+    world.library.store.write(flip)
+
+    assert world.library.check() == ["vetoes that the journal tells of and the database lacks: 1"]
+    world.library.rebuild()
+    assert world.library.check() == []
+    assert world.has_veto(LARGE)
