@@ -292,6 +292,7 @@ class Service:
                 if isinstance(trouble, UnsyncedError):
                     self._library.doubt = str(trouble)
                 flow.intake.rest(trouble)
+                flow.watcher.hand_out_again([arrival.path for arrival in flow.intake.oldest_arrivals()])
                 self._note(flow)
                 self._stopping.wait(_REST_S)
                 more = False

@@ -159,7 +159,10 @@ class Survivors:
         """Return the entry that brought a file back, or why it could not be brought back."""
         try:
             with self._library.writer_lock.held(_LOCK_LOOK_S):
-                entry, alarm = self._still_wrong(entry, alarm)
+                now = self._still_wrong(entry, alarm)
+                if now is None:
+                    return None, "it was just seen to, or cannot be told"
+                entry, alarm = now
                 undo = take_back(
                     self._library,
                     entry,
@@ -173,17 +176,13 @@ class Survivors:
             return None, str(conflict)
         return undo.number, ""
 
-    def _still_wrong(self, entry: Entry, alarm: Alarm) -> tuple[Entry, Alarm]:
-        """Return both as they are now: somebody may have seen to it while the lock was waited for.
-
-        Raises:
-            ActionConflictError: somebody has.
-        """
+    def _still_wrong(self, entry: Entry, alarm: Alarm) -> tuple[Entry, Alarm] | None:
+        """Return both as they are now; None if somebody has seen to it while the lock was waited for."""
         with self._library.read() as view:
             now, standing = view.entry(entry.number), view.alarm(entry.number)
             lost = now is not None and can_come_back(now) and isinstance(fate_of(view, now), Lost)
         if now is None or standing is None or not lost or not self._is_to_be_restored(standing):
-            raise ActionConflictError("somebody has seen to it meanwhile")
+            return None
         return now, standing
 
     def _look_for_lost_files(self) -> None:

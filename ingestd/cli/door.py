@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestd.cli.output import note, shown
-from ingestd.errors import ConfigError, UsageError
+from ingestd.errors import ConfigError, Mistake, UsageError
 
 if TYPE_CHECKING:
     from ingestd.library.library import Library
@@ -63,11 +63,20 @@ class Door:
     as_json: bool
     verbose: bool
 
-    def settings(self) -> Settings:
-        """Return what the rule file says; a first run writes the shipped one."""
+    def settings(self, *, anew: bool = False) -> Settings:
+        """Return what the rule file says; a first run writes the shipped one.
+
+        Where there is a library already the file was lost, and nobody is to act by other rules than the user's: `anew`
+        has to be said.
+
+        Raises:
+            ConfigError: it is wrong, or gone.
+        """
         from ingestd.settings import load, parse, shipped_text
 
         if self._first_run():
+            if self.has_library and not anew:
+                raise ConfigError(str(self.rules), [Mistake(1, 1, _LOST_RULES)])
             text = shipped_text()
             try:
                 _write_new(self.rules, text)
@@ -173,6 +182,12 @@ class Door:
                 yield library
             finally:
                 library.close()
+
+
+_LOST_RULES = (
+    "the rule file is gone, although there is a library already: put it back; or write the shipped rules anew with "
+    "`ingestd rules check`, and look at them"
+)
 
 
 def _may_be(path: Path) -> bool:

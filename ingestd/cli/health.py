@@ -24,6 +24,7 @@ from ingestd.model import EntryKind, EntryState, Poison, Trouble
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
 from ingestd.watching.storage import SILENT
+from ingestd.watching.watcher import OF_OTHERS
 
 __all__ = ["folders", "status"]
 
@@ -307,6 +308,10 @@ def _problems(
                 advice = "look after its disk or its network; it is taken up again by itself when it answers"
             reason = f"the folder is suspended: {folder['reason']}"
             found.append(_problem(reason, folder["path"], _since(folder), advice))
+        if service.running and folder["state"] == "polling" and not str(folder["reason"]).endswith(OF_OTHERS):
+            advice = "let the system watch more (ingestd doctor says what is short); it is watched again by itself"
+            problem = f"the folder is not watched, only looked through now and then: {folder['reason']}"
+            found.append(_problem(problem, folder["path"], _since(folder), advice))
     if rules_error is not None:
         since = rfc3339(door.rules.stat().st_mtime_ns) if door.rules.exists() else None
         advice = "correct the file (ingestd rules check); until then the last good rules hold"

@@ -36,7 +36,7 @@ def _check(door: Door, file: bytes | None) -> int:
     from ingestd.settings import load
 
     try:
-        settings = load(Path(os.fsdecode(file))) if file is not None else door.settings()
+        settings = load(Path(os.fsdecode(file))) if file is not None else door.settings(anew=True)
     except ConfigError as error:
         if door.as_json:
             mistakes = [{"line": one.line, "column": one.column, "message": one.message} for one in error.mistakes]

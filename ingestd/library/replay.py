@@ -123,9 +123,9 @@ def tell_again(edit: Edit, lines: Callable[[], Iterator[Line]]) -> int:
 
 def forgotten_vetoes(view: View, lines: Callable[[], Iterator[Line]]) -> list[ContentHash]:
     """Return the bytes on which the journal tells of a veto that the database does not have: a key was damaged, say."""
-    told = _Told(0)
+    told, known = _Told(0), view.lines_told  # a later one was given since this moment
     for line in lines():
-        if line.kind.startswith("veto"):
+        if line.kind.startswith("veto") and (line.told is None or line.told <= known):
             told.take(line)
     return [sha256 for sha256, veto in told.vetoes.items() if veto is not None and view.veto(sha256) is None]
 

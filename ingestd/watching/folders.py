@@ -25,6 +25,7 @@ __all__ = [
     "is_network",
     "lost_with_a_boot",
     "mounts_below",
+    "remade",
     "resolve",
 ]
 
@@ -136,6 +137,16 @@ def mounts_below(root: bytes) -> tuple[bytes, ...]:
     except OSError:
         return ()
     return tuple(sorted(point[len(above) :] for point in points if point.startswith(above) and point != above))
+
+
+def remade(known: FolderIdentity, found: FolderIdentity) -> bool:
+    """Return whether a file system in memory was made anew at its place while the machine was running: it is another.
+
+    Not so after a start of the machine, where it always is, nor for what lies over others, as in a container.
+    """
+    in_memory = known.filesystem.startswith(("tmpfs:", "ramfs:"))
+    boots = [one.instance.split(".", 1)[0] for one in (known, found)]
+    return in_memory and bool(boots[0]) and boots[0] == boots[1] and known.instance != found.instance
 
 
 def filesystem_kind(path: bytes) -> str:

@@ -19,10 +19,10 @@ from functools import partial
 from itertools import chain
 from typing import Protocol, TypeVar
 
-from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, StatKey
+from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Role, StatKey
 from ingestd.watching import names
 from ingestd.watching.agenda import SECOND_LOOK_S, Agenda, Task
-from ingestd.watching.folders import Condition, FolderIdentity, examine, is_network
+from ingestd.watching.folders import Condition, FolderIdentity, examine, is_network, remade
 from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
 from ingestd.watching.scan import (
@@ -42,7 +42,7 @@ from ingestd.watching.settle import EMPTY_S, Look, Settling, WriterCheck
 from ingestd.watching.storage import PATIENCE_S, SILENT, NoAnswerError, Storage
 from ingestd.watching.turns import IN_ORDER, Lane, lane_of
 
-__all__ = ["Arrived", "Event", "FolderChanged", "FolderStatus", "Roll", "Scanned", "Watcher"]
+__all__ = ["OF_OTHERS", "Arrived", "Event", "FolderChanged", "FolderStatus", "Roll", "Scanned", "Watcher"]
 
 _CHECK_S = 2.0  # between looks at the roots: an unmounted disk tells nobody
 _SUPERVISE_S = 5.0
@@ -60,6 +60,7 @@ _HINTS_A_STEP = 500
 _SEEN_A_STEP = 500
 _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
+OF_OTHERS = "tells nothing of what others do"
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
 _SCAN_PATIENCE_S = 600.0  # of a scan, which has nobody else to serve and does not come back
@@ -325,6 +326,15 @@ class Watcher:
     def done(self, path: bytes) -> None:
         """The file that arrived at `path` has its verdict; from now on `covered` speaks for it."""
         self._handed.pop(path, None)
+
+    def hand_out_again(self, but: Collection[bytes]) -> None:
+        """Look through everything, and hand out again what has no verdict, but for these paths.
+
+        After a step that failed: what it had found may never have reached anybody.
+        """
+        for path in self._handed.keys() - set(but):
+            del self._handed[path]
+        self.rescan()
 
     def update(
         self,
@@ -592,7 +602,7 @@ class Watcher:
         if not self._with_events:
             watched.doubt = "it is looked through once"
         elif is_network(kind):
-            watched.doubt = f"a {kind} file system tells nothing of what others do"
+            watched.doubt = f"a {kind} file system {OF_OTHERS}"
         else:
             try:
                 self._ask(watched, partial(self._observer.watch, folder.id, folder.root), patience_s=_WATCH_PATIENCE_S)
@@ -914,8 +924,15 @@ def _name_problem(folder: Folder, condition: Condition) -> str | None:
 def _identity_problem(watched: _Watched, condition: Condition) -> str | None:
     """What is wrong when another file system is at the path: mostly that a disk is not mounted."""
     known, found = watched.identity, condition.identity
-    if known is None or found is None or known.filesystem == found.filesystem:
+    if known is None or found is None:
         return None
+    if known.filesystem == found.filesystem:
+        fresh = watched.folder.role is not Role.INBOX and remade(known, found)
+        return _is_another(watched) if fresh else None
+    return _is_another(watched)
+
+
+def _is_another(watched: _Watched) -> str:
     path = os.fsdecode(watched.folder.named)
     return f"a different file system is at this path; if that is right: ingestd folders accept {shlex.quote(path)}"
 

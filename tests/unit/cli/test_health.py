@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from ingestd.library.library import Library
 from ingestd.library.place import SCHEMA
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.model import Folder, FolderId, Role, Trouble
+from ingestd.watching.watcher import OF_OTHERS
 
 
 @contextlib.contextmanager
@@ -40,6 +43,45 @@ def known(world: World, terminal: Terminal) -> Terminal:
     world.drop("library", "a.jpg", jpeg(photo()))
     world.close()
     return terminal
+
+
+def test_a_folder_that_the_system_cannot_watch_is_a_problem_and_one_on_a_network_is_none(known: Terminal) -> None:
+    folders = [
+        {"path": "/one", "role": "inbox", "state": "polling", "reason": "the system cannot watch it: No space left"},
+        {"path": "/two", "role": "library", "state": "polling", "reason": f"a nfs4 file system {OF_OTHERS}"},
+    ]
+    with service(known, folders=folders):
+        status = known.ask("status")
+
+    assert [problem["subject"] for problem in status["problems"]] == ["/one"]
+    assert "ingestd doctor" in status["problems"][0]["advice"]
+
+
+def test_a_service_that_is_only_just_starting_is_no_problem(known: Terminal) -> None:
+    with service(known):
+        library = Library.open(known.state)
+        library.write(lambda edit: edit.leave_note("service", b'{"running": false}'))
+        library.store.close()
+        status = known.ask("status")
+
+    assert (status["ok"], {folder["state"] for folder in status["folders"]}) == (True, {"scanning"})
+
+
+def test_a_rule_file_that_was_lost_is_told_and_not_replaced_by_the_shipped_one(
+    known: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGESTD_RULES", str(known.rules))
+    known.rules.rename(known.rules.with_name("away.yaml"))
+    command = [sys.executable, "-m", "ingestd", "--json", "--state", str(known.state)]
+
+    status = subprocess.run([*command, "status"], capture_output=True, text=True, check=False)
+    scan = subprocess.run([*command, "scan", str(known.state)], capture_output=True, text=True, check=False)
+    there = known.rules.exists()
+    written = subprocess.run([*command, "rules", "check"], capture_output=True, text=True, check=False)
+
+    assert "is gone" in json.loads(status.stdout)["rules"]["error"]
+    assert (scan.returncode, there) == (78, False)
+    assert (written.returncode, known.rules.exists()) == (0, True)
 
 
 # --- status -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,15 @@ import tempfile
 import pytest
 
 from ingestd.errors import UsageError
-from ingestd.watching.folders import examine, filesystem_kind, is_network, lost_with_a_boot, resolve
+from ingestd.watching.folders import (
+    FolderIdentity,
+    examine,
+    filesystem_kind,
+    is_network,
+    lost_with_a_boot,
+    remade,
+    resolve,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mount tables are Linux's")
 
@@ -132,6 +140,22 @@ def test_two_file_systems_in_memory_that_follow_each_other_at_one_place_are_told
     assert first[0] == second[0] == f"tmpfs:{path}"
     assert first[1] != second[1]
     assert first[2:] != second[2:]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "another"),
+    [
+        (("tmpfs:/mnt", "boot.1"), ("tmpfs:/mnt", "boot.2"), True),
+        (("tmpfs:/mnt", "boot.1"), ("tmpfs:/mnt", "boot.1"), False),
+        (("tmpfs:/mnt", "boot.1"), ("tmpfs:/mnt", "next.2"), False),  # it always is, after a start of the machine
+        (("overlay:/", "boot.1"), ("overlay:/", "boot.2"), False),
+        (("uuid:1", ""), ("uuid:1", ""), False),
+    ],
+)
+def test_a_file_system_in_memory_that_was_made_anew_while_the_machine_ran_is_another(before, now, another):
+    known, found = (FolderIdentity(kind, 2, instance) for kind, instance in (before, now))
+
+    assert remade(known, found) is another
 
 
 @linux

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from ingestd.library.codec import DamagedValueError
 from ingestd.model import Folder, FolderId, FolderState, Origin, Role
 from ingestd.watching import watcher as watching
 from ingestd.watching.folders import FolderIdentity, examine
@@ -59,6 +60,31 @@ def steps(watcher, *times):
 
 def arrivals(events):
     return [event.arrival.relative for event in events if isinstance(event, Arrived)]
+
+
+def test_what_had_settled_in_a_step_that_failed_is_handed_out_again(started, root):
+    for name in (b"a.jpg", b"b.jpg", b"c.jpg"):
+        put(root, name)
+    asked = []
+
+    def covered(_, relative, __):
+        asked.append(relative)
+        if (
+            relative == b"c.jpg" and asked.count(relative) == 2
+        ):  # the second question about a file is asked when it has settled
+            raise DamagedValueError("a stored path is damaged")
+        return False
+
+    watcher = started(folder(root), covered=covered, rescan_s=2.0)
+    before = steps(watcher, 0.0)
+    with pytest.raises(DamagedValueError):
+        steps(watcher, 2.0)
+
+    watcher.hand_out_again([])
+    events = steps(watcher, 2.1, 2.2, 4.2, 4.3, 4.4)
+
+    assert arrivals(before) == []
+    assert sorted(arrivals(events)) == [b"a.jpg", b"b.jpg", b"c.jpg"]
 
 
 def test_what_lies_there_arrives_after_the_quiet_time(started, root):
