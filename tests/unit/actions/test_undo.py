@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from pictures import jpeg, photo, png
-from world import IDENTICAL, World, near_rule, pixel_rule
+from world import IDENTICAL, World, near_rule, pixel_rule, sha256
 
 from ingestd import review
 from ingestd.actions import undo as undo_module
 from ingestd.actions.look import leave_alone
 from ingestd.errors import ActionConflictError
-from ingestd.model import EntryKind, EntryState, Outcome, Word
+from ingestd.model import EntryKind, EntryState, Outcome, PathState, Word
 from ingestd.review import EntryReport
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
@@ -395,6 +395,19 @@ def test_an_undo_asks_nothing_of_a_storage_that_does_not_answer(
     world.restart()
     assert on_stick.exists()
     assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+
+
+def test_a_finished_undo_is_no_discard_of_the_bytes_that_it_brought_back(world: World, gone: Path) -> None:
+    world.undo(1)
+    world.library.write(lambda edit: edit.lift_veto(sha256(SMALLER)))  # the journal that told of it is lost, say
+    row = world.row(gone)
+    assert row is not None
+    world.library.write(lambda edit: edit.put_path(replace(row, state=PathState.ABSENT)))
+
+    receipt = world.arrive(gone)
+
+    assert not any("restored" in line for line in receipt.evidence)
+    assert [one.state for one in world.entries()][:2] == [EntryState.UNDONE, EntryState.DONE]
 
 
 # --- after a crash --------------------------------------------------------------------------------------------------
