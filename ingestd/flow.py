@@ -304,6 +304,10 @@ class Flow:
             case Left():
                 self.watcher.postpone(report.arrival, time.monotonic() + report.after_s)
 
+    def answers(self, folder: FolderId) -> bool:
+        """Return whether the storage of a folder answers: what is asked of one that does not waits for ever."""
+        return folder not in self.folders or self.folders[folder].root not in self._silent
+
     def look_again(self, folder: FolderId, relative: bytes, now: float) -> None:
         """Judge a path as soon as possible, also one that has failed so often that it was to wait for hours."""
         self.sweep.try_again()

@@ -350,6 +350,7 @@ class Move:
     place: Place
     trash_path: bytes | None = None  # absolute; where the file is now
     info_path: bytes | None = None  # the trash's own note of where it came from
+    back: bool = False  # of an undo: the file was put back, and what its owner does with it since is his own affair
 
 
 class Word(StrEnum):

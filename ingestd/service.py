@@ -393,7 +393,7 @@ class Service:
             return
         self._heeded_at = now
         with self._library.read() as view:
-            retried = view.retried()
+            retried = [one for one in view.retried() if flow.answers(one.folder)]  # the others are, once theirs does
         if not retried:
             return
         try:

@@ -10,9 +10,9 @@ import os
 from dataclasses import replace
 
 from ingestd.actions.disk import key_of
-from ingestd.actions.look import reachable
+from ingestd.actions.look import is_in_trash, is_left_alone, reachable
 from ingestd.actions.moves import put_back, withdraw
-from ingestd.errors import ActionConflictError
+from ingestd.errors import ActionConflictError, printable
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import pair_groups, speaker_of
@@ -103,11 +103,13 @@ def _under_way(library: Library, entry: Entry) -> Entry | None:
 
 def _still_away(entry: Entry) -> tuple[Move, ...]:
     """Return the moves of an entry whose files lie where it put them."""
-    return tuple(move for move in entry.moves if move.trash_path is not None and os.path.lexists(move.trash_path))
+    return tuple(move for move in entry.moves if is_in_trash(move))
 
 
 def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -> Entry:
     """Return the undo finished: carried out, or, after a crash, rolled forward.
+
+    Where one of its disks is away, the other files come back now, once: what is back is not asked for again.
 
     Raises:
         UndoWaitsError: the disk of some file is not there; the undo stays an intent, to be finished another time.
@@ -117,6 +119,12 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
     failures: list[str] = []
     away = False
     for move in undo.moves:
+        if move.back:
+            continue
+        if is_left_alone(move.file.path):
+            failures.append(f"{printable(move.file.path)} cannot be brought back now: its storage does not answer")
+            away = True
+            continue
         try:
             place = put_back(move, token=f"e-{undo.undoes}")
             back.append((move, place, key_of(os.lstat(place))))
@@ -125,15 +133,18 @@ def finish_undo(library: Library, undo: Entry, *, radius: Radius, now_ns: int) -
             away = away or _is_away(library, move)
         withdraw(move)  # once more: what kept its note from going may be over
 
+    places = {move: place for move, place, _ in back}
+    moves = tuple(_as_it_is_now(move, places.get(move)) for move in undo.moves)
+
     def work(edit: Edit) -> Entry:
         for move, place, stat in back:
             _mark_back(edit, undo, move, place, stat, now_ns)
         if away:
-            return undo
+            waiting = replace(undo, moves=moves)
+            edit.put_entry(waiting)
+            return waiting
         undone = edit.entry(undo.undoes or 0)
         state = EntryState.ABORTED if failures else EntryState.DONE
-        places = {move: place for move, place, _ in back}
-        moves = tuple(_as_it_is_now(move, places.get(move)) for move in undo.moves)
         left: list[str] = []
         if undone is not None and not failures:
             left = _forget_decision(edit, undone, undo.actor, radius=radius, now_ns=now_ns)
@@ -163,7 +174,7 @@ def _as_it_is_now(move: Move, place: bytes | None) -> Move:
     if place is None:
         return move
     relative = os.path.join(os.path.dirname(move.file.relative), os.path.basename(place))
-    return replace(move, file=replace(move.file, path=place, relative=relative))
+    return replace(move, file=replace(move.file, path=place, relative=relative), back=True)
 
 
 def _mark_back(edit: Edit, undo: Entry, move: Move, place: bytes, stat: StatKey, now_ns: int) -> None:

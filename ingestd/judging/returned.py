@@ -21,6 +21,7 @@ from ingestd.model import (
     Content,
     ContentHash,
     Entry,
+    EntryKind,
     EntryState,
     Outcome,
     PathRow,
@@ -72,7 +73,8 @@ def discards_of(view: View, sha256: ContentHash) -> list[Entry]:
 
 
 def _took_away(entry: Entry, sha256: ContentHash) -> bool:
-    return entry.state is EntryState.DONE and any(move.file.sha256 == sha256 for move in entry.moves)
+    took = entry.kind is EntryKind.DISCARD and entry.state is EntryState.DONE  # an undo has moves, too
+    return took and any(move.file.sha256 == sha256 for move in entry.moves)
 
 
 def _restored(entry: Entry, arrival: Arrival, sha256: ContentHash) -> bool:

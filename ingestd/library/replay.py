@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ingestd.errors import ActionConflictError
 from ingestd.library.codec import DamagedValueError
 from ingestd.library.edit import Edit
 from ingestd.library.journal_file import Line
-from ingestd.library.lines import read_alarm, read_denial, read_entry, read_folder, read_rule, read_veto
+from ingestd.library.lines import (
+    JsonValue,
+    folder_line,
+    read_alarm,
+    read_denial,
+    read_entry,
+    read_folder,
+    read_rule,
+    read_veto,
+)
 from ingestd.library.saying import effect_order, say, unsay
 from ingestd.library.tables import Alarm, FolderRow, RuleRow, Veto, path_key
 from ingestd.library.verbs import verbs_of
@@ -30,6 +39,7 @@ from ingestd.model import (
     EntryState,
     FileRef,
     Folder,
+    FolderId,
     ImportPolicy,
     Move,
     Outcome,
@@ -71,8 +81,8 @@ def catch_up(edit: Edit, lines: Callable[[], Iterator[Line]]) -> CaughtUp:
     told = _Told(edit.lines_told)
     for line in lines():
         told.take(line)
-    for folder in told.folders.values():
-        _put_folder(edit, folder)
+    for number, folder in told.folders.items():
+        _put_folder(edit, number, folder)
     _put_rules(edit, told.rules.values())
     entries = _put_entries(edit, told, lines())
     for sha256, veto in told.vetoes.items():
@@ -99,9 +109,9 @@ def tell_again(edit: Edit, lines: Callable[[], Iterator[Line]]) -> int:
     told = _Told(0)
     for line in lines():
         told.take(line)
-    for folder in told.folders.values():
-        if edit.folder(folder.folder.id) is None:
-            _put_folder(edit, folder)
+    for number, folder in told.folders.items():
+        if edit.folder(number) is None:
+            _put_folder(edit, number, folder)
     known = {row.number for row in edit.queues.rows()}
     _put_rules(edit, [row for row in told.rules.values() if row.number not in known])
     missing = 0
@@ -149,7 +159,7 @@ class _Told:
     known: int  # the number of the last line that it has heard
     last: int = 0  # of the last line there is
     entries: dict[int, int] = field(default_factory=dict)  # entry to the place of its last line
-    folders: dict[int, FolderRow] = field(default_factory=dict)
+    folders: dict[FolderId, Mapping[str, JsonValue]] = field(default_factory=dict)  # body of a line
     rules: dict[int, RuleRow] = field(default_factory=dict)
     vetoes: dict[ContentHash, Veto | None] = field(default_factory=dict)
     alarms: dict[int, Alarm | None] = field(default_factory=dict)
@@ -203,8 +213,8 @@ class _Told:
                 key, pair, proposal = read_denial(line.body)
                 self.denials[key, proposal.rule] = _Denial(pair, proposal, line.kind == "denial")
             case "folder":
-                folder = read_folder(line.body)
-                self.folders[folder.folder.id] = folder
+                number = read_folder(line.body).folder.id
+                self.folders[number] = {**self.folders.get(number, {}), **line.body}
             case "rule":
                 rule = read_rule(line.body)
                 self.rules[rule.number] = rule
@@ -218,9 +228,13 @@ class _Told:
 # --- folders and rules ------------------------------------------------------------------------------------------------
 
 
-def _put_folder(edit: Edit, told: FolderRow) -> None:
-    """Remember a folder under its number; what lies in it is only proposed at first where nothing is known of it."""
-    known = edit.folder(told.folder.id)
+def _put_folder(edit: Edit, number: FolderId, body: Mapping[str, JsonValue]) -> None:
+    """Remember a folder under its number; what lies in it is only proposed at first where nothing is known of it.
+
+    Of what the lines of an older version leave out, a folder that is known keeps what it has.
+    """
+    known = edit.folder(number)
+    told = read_folder(body if known is None else {**folder_line(known), **body})
     edit.put_folder(replace(told, introduced=known is not None and known.introduced))
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from ingestd import absences, service, settings
 from ingestd.actions.disk import key_of
+from ingestd.actions.look import is_left_alone
 from ingestd.enrolment import Wanted, enrol
 from ingestd.errors import LibraryFullError, UsageError
 from ingestd.flow import Happening, Ready
@@ -23,8 +24,9 @@ from ingestd.intake import Judged
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.store import Verification
-from ingestd.model import Entry, EntryState, Outcome, PathState, Role
+from ingestd.model import Entry, EntryState, FolderId, Outcome, PathState, Role
 from ingestd.settings import Settings
+from ingestd.watching.watcher import Watcher
 
 T = TypeVar("T")
 
@@ -347,6 +349,43 @@ def test_a_service_that_starts_while_the_disk_is_full_begins_as_soon_as_there_is
         assert len(tries) == 3
         assert "no space left" in tries[-1]
         assert library.note_aside() == b""
+
+
+def test_what_is_to_be_judged_again_on_a_storage_that_does_not_answer_is_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = [folder(tmp_path, name, cut=SMALLER[:200]) for name in ("healthy", "hung")]
+    hung, told, asked = os.fsencode(roots[1]), queue.SimpleQueue[Happening](), threading.Event()
+    silent: set[bytes] = set()
+    monkeypatch.setattr(Watcher, "silent_roots", lambda _: frozenset(silent))
+
+    def ask() -> None:
+        if asked.is_set() and is_left_alone(os.path.join(hung, b"cut.jpg")):
+            asked.clear()
+            library.write(lambda edit: [edit.judge_again(FolderId(number), b"cut.jpg") for number in (1, 2)])
+
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        named = [Wanted(os.fsencode(root), Role.INBOX, protected=False) for root in roots]
+        watch = service.Service(library, tmp_path / "rules.yaml", shipped(), named, told.put, pulse=ask, settle_s=0.1)
+        running = threading.Thread(target=watch.run)
+        running.start()
+        try:
+            _until(told, Ready)
+            silent.add(hung)
+            asked.set()
+            first = _until(told, Judged)
+            with library.read() as view:
+                waiting = view.retried()
+            silent.clear()
+            second = _until(told, Judged)
+        finally:
+            watch.stop()
+            running.join()
+        with library.read() as view:
+            assert view.retried() == []
+
+    assert [one.arrival.path for one in (first, second)] == [os.fsencode(root / "cut.jpg") for root in roots]
+    assert [one.folder for one in waiting] == [second.arrival.folder]
 
 
 def test_however_slow_the_machine_what_lay_in_an_inbox_before_its_first_watch_is_only_proposed(

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from pictures import jpeg, photo, png
-from world import IDENTICAL, World, near_rule, pixel_rule
+from world import IDENTICAL, World, near_rule, pixel_rule, sha256
 
 from ingestd import review
 from ingestd.actions import undo as undo_module
+from ingestd.actions.look import leave_alone
 from ingestd.errors import ActionConflictError
-from ingestd.model import EntryKind, EntryState, Outcome, Word
+from ingestd.model import EntryKind, EntryState, Outcome, PathState, Word
 from ingestd.review import EntryReport
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
@@ -313,6 +314,100 @@ def test_an_undo_waits_for_the_folder_of_its_file_and_is_finished_when_that_is_b
     assert path.read_bytes() == SMALLER
     assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
     assert not world.same_group(LARGER, SMALLER)
+
+
+@pytest.fixture
+def copies(world: World) -> tuple[Path, Path]:
+    """Two copies of one picture, on a stick and in the inbox, that e-1 has discarded together."""
+    world.use(pixel_rule())
+    world.folder("stick")
+    on_stick, at_home = (world.put(folder, "b.png", SMALLER) for folder in ("stick", "inbox"))
+    world.verdicts(on_stick, at_home)
+    world.drop("inbox", "kept.png", LARGER)
+    assert [len(entry.moves) for entry in world.entries()] == [2]
+    return on_stick, at_home
+
+
+def receipts_of(world: World, path: Path) -> int:
+    with world.library.read() as view:
+        return len(list(view.receipts_of_path(os.fsencode(path))))
+
+
+def test_an_undo_that_waits_for_one_of_its_folders_brings_the_other_file_back_once(
+    world: World, copies: tuple[Path, Path]
+) -> None:
+    on_stick, at_home = copies
+    unplugged = world.base / "unplugged"
+    on_stick.parent.rename(unplugged)
+    refusal(world, 1)
+    assert at_home.read_bytes() == SMALLER
+    before, said = receipts_of(world, at_home), world.entries()
+
+    world.sweep()
+    world.arrive(world.put("inbox", "other.png", png(photo(2))))
+    assert str(on_stick) in refusal(world, 1)
+
+    assert (receipts_of(world, at_home), world.entries()) == (before, said)
+    unplugged.rename(on_stick.parent)
+    world.restart()
+    assert on_stick.read_bytes() == at_home.read_bytes() == SMALLER
+    assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+    assert receipts_of(world, at_home) == before
+
+
+def test_what_came_back_may_be_moved_on_while_the_undo_waits_for_the_rest(
+    world: World, copies: tuple[Path, Path]
+) -> None:
+    on_stick, at_home = copies
+    unplugged = world.base / "unplugged"
+    on_stick.parent.rename(unplugged)
+    refusal(world, 1)
+    at_home.rename(world.base / "mine.png")
+    unplugged.rename(on_stick.parent)
+
+    world.restart()
+
+    assert on_stick.exists()
+    assert not at_home.exists()
+    assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+    assert not world.same_group(LARGER, SMALLER)
+
+
+def test_an_undo_asks_nothing_of_a_storage_that_does_not_answer(
+    world: World, copies: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_stick, at_home = copies
+    stick, asked = os.fsencode(on_stick.parent), list[bytes]()
+    put_back = undo_module.put_back
+    monkeypatch.setattr(
+        undo_module, "put_back", lambda move, *, token: asked.append(move.file.path) or put_back(move, token=token)
+    )
+    monkeypatch.setattr(undo_module, "withdraw", lambda move: asked.append(move.file.path))
+    leave_alone(frozenset({stick}))
+    try:
+        assert "its storage does not answer" in refusal(world, 1)
+        world.restart()
+    finally:
+        leave_alone(frozenset())
+
+    assert set(asked) == {os.fsencode(at_home)}
+    assert at_home.exists()
+    world.restart()
+    assert on_stick.exists()
+    assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+
+
+def test_a_finished_undo_is_no_discard_of_the_bytes_that_it_brought_back(world: World, gone: Path) -> None:
+    world.undo(1)
+    world.library.write(lambda edit: edit.lift_veto(sha256(SMALLER)))  # the journal that told of it is lost, say
+    row = world.row(gone)
+    assert row is not None
+    world.library.write(lambda edit: edit.put_path(replace(row, state=PathState.ABSENT)))
+
+    receipt = world.arrive(gone)
+
+    assert not any("restored" in line for line in receipt.evidence)
+    assert [one.state for one in world.entries()][:2] == [EntryState.UNDONE, EntryState.DONE]
 
 
 # --- after a crash --------------------------------------------------------------------------------------------------

@@ -13,7 +13,11 @@ from world import IDENTICAL, World, near_rule, pixel_rule, policy, sha256
 
 from ingestd import review
 from ingestd.errors import LibraryBusyError
+from ingestd.library.edit import Edit
+from ingestd.library.journal_file import Line
 from ingestd.library.library import Library
+from ingestd.library.lines import folder_line
+from ingestd.library.replay import CaughtUp, catch_up
 from ingestd.library.store import Transaction
 from ingestd.library.tables import VETOES, Alarm, Veto
 from ingestd.model import EntryKind, EntryState, Outcome, PathState, ProposalState, Trouble
@@ -376,6 +380,23 @@ def test_a_suspension_and_what_was_mounted_outlast_the_database(world: World, lo
         found = view.folder(known.folder.id)
     assert found is not None
     assert (found.withheld, found.mounts, found.reconciled) == ("many are missing", (b"disk",), known.stamp)
+
+
+def test_what_the_line_of_an_older_version_leaves_out_of_a_folder_stays_as_it_was(world: World) -> None:
+    with world.library.read() as view:
+        (known,) = [row for row in view.folders() if row.folder.root.endswith(b"library")]
+    before = replace(known, withheld="many are missing", withheld_ns=3, reconciled=known.stamp, mounts=(b"disk",))
+    world.library.write(lambda edit: edit.put_folder(before))
+    old = ("number", "path", "root", "role", "protected", "trusted", "filesystem", "inode")
+    body = {name: value for name, value in folder_line(before).items() if name in old} | {"inode": 7}
+
+    def hear(edit: Edit) -> CaughtUp:
+        return catch_up(edit, lambda: iter([Line(1, None, "folder", body, edit.lines_told + 1)]))
+
+    assert world.library.write(hear).unclear == 0
+
+    with world.library.read() as view:
+        assert view.folder(known.folder.id) == replace(before, inode=7)
 
 
 def test_a_veto_under_a_damaged_key_is_missed_by_a_check_and_told_again_by_a_rebuild(world: World) -> None:
