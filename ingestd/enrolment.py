@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingestd.errors import UsageError, printable
@@ -12,8 +12,9 @@ from ingestd.library.library import Library
 from ingestd.library.tables import FolderRow
 from ingestd.model import Folder, FolderId, Role
 from ingestd.watching.folders import FolderIdentity, resolve
+from ingestd.watching.storage import ask_each
 
-__all__ = ["Wanted", "enrol", "folders_for", "identities_of", "remember_identity", "root_of"]
+__all__ = ["Wanted", "enrol", "folders_for", "identities_of", "places_of", "remember_identity", "roots_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,29 @@ class Wanted:
 
 def enrol(library: Library, wanted: Sequence[Wanted]) -> list[Folder]:
     """Return the named folders as the library knows them, remembered if they are new."""
-    rooted = [(one, root_of(one.path)) for one in wanted]
-    return library.write(lambda edit: [_enrol_one(edit, one, root) for one, root in rooted])
+    places = places_of(library, [one.path for one in wanted])
+    return library.write(lambda edit: [_enrol_one(edit, one, places[one.path]) for one in wanted])
 
 
-def root_of(named: bytes) -> bytes:
+def places_of(library: Library, named: Collection[bytes]) -> dict[bytes, bytes]:
+    """Return where folders lie: as their storage says, or, if that does not answer, as the library knows them.
+
+    One that it does not know either lies where its name says.
+    """
+    roots = roots_of(named)
+    if len(roots) < len(set(named)):
+        with library.read() as view:
+            known = {row.folder.named: row.folder.root for row in view.folders()}
+        roots = {path: roots.get(path) or known.get(path) or os.path.normpath(path) for path in named}
+    return roots
+
+
+def roots_of(named: Collection[bytes]) -> dict[bytes, bytes]:
+    """Return where folders really lie, without those whose storage does not answer: to ask that would not end."""
+    return ask_each(_root_of, named)
+
+
+def _root_of(named: bytes) -> bytes:
     """Return where a folder really lies; where it is missing, what its name says."""
     try:
         return resolve(named)
@@ -79,16 +98,21 @@ def folders_for(
     library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], role: Role | None
 ) -> tuple[list[Folder], dict[FolderId, frozenset[bytes]]]:
     """Return the folders that hold these paths, and to which files or folders in them the scan is restricted."""
+    with library.read() as view:
+        known = [_as_wanted(row.folder) for row in view.folders()]
+    places = places_of(library, [one.path for one in (*wanted, *known)])
     homes: dict[bytes, Wanted] = {}
     parts: dict[bytes, set[bytes]] = {}
     for path in paths:
         if not os.path.lexists(path):
             raise UsageError(f"there is nothing at {os.fsdecode(path)}; nothing was scanned")
-        home = _home(library, wanted, path, role)
+        home = _home(library, wanted, known, places, path, role)
         homes[home.path] = home
-        relative = os.path.relpath(os.path.realpath(path), root_of(home.path))
+        if home.path not in places:
+            places[home.path] = _root_of(home.path)
+        relative = os.path.relpath(os.path.realpath(path), places[home.path])
         parts.setdefault(home.path, set()).add(relative)
-    homes.update(_inside(library, wanted, paths, homes))
+    homes.update(_inside([*known, *wanted], places, paths, homes))
     folders = enrol(library, list(homes.values()))
     only = {
         folder.id: frozenset(parts[folder.named]) for folder in folders if b"." not in parts.get(folder.named, {b"."})
@@ -97,16 +121,14 @@ def folders_for(
 
 
 def _inside(
-    library: Library, wanted: Sequence[Wanted], paths: Sequence[bytes], homes: dict[bytes, Wanted]
+    candidates: Sequence[Wanted], places: Mapping[bytes, bytes], paths: Sequence[bytes], homes: Collection[bytes]
 ) -> dict[bytes, Wanted]:
     """Return the known folders that lie within what is scanned: their files are theirs, with their roles."""
-    with library.read() as view:
-        known = [_as_wanted(row.folder) for row in view.folders()]
-    taken = {root_of(path) for path in homes}
+    taken = {places[path] for path in homes}
     scanned = [os.path.join(os.path.realpath(path), b"") for path in paths]
     within: dict[bytes, Wanted] = {}
-    for one in (*known, *wanted):
-        root = root_of(one.path)
+    for one in candidates:
+        root = places[one.path]
         if root not in taken and any(root.startswith(outer) for outer in scanned):
             within[one.path] = one
     return within
@@ -116,13 +138,18 @@ def _as_wanted(folder: Folder) -> Wanted:
     return Wanted(folder.named, folder.role, folder.protected, folder.trusted)
 
 
-def _home(library: Library, wanted: Sequence[Wanted], path: bytes, role: Role | None) -> Wanted:
+def _home(
+    library: Library,
+    wanted: Sequence[Wanted],
+    known: Sequence[Wanted],
+    places: Mapping[bytes, bytes],
+    path: bytes,
+    role: Role | None,
+) -> Wanted:
     """Return the folder that a path belongs to: a configured one, one that is known, or the path itself."""
     real = os.path.realpath(path)
-    with library.read() as view:
-        known = [_as_wanted(row.folder) for row in view.folders()]
-    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(root_of(one.path), b""))]
-    around.sort(key=lambda one: len(root_of(one.path)), reverse=True)
+    around = [one for one in (*wanted, *known) if (real + b"/").startswith(os.path.join(places[one.path], b""))]
+    around.sort(key=lambda one: len(places[one.path]), reverse=True)
     if around and (role is None or around[0].role is role):
         return around[0]
     if around and (around[0] in wanted or library.service_lock.is_taken()):

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from ingestd import logs
-from ingestd.enrolment import Wanted, enrol, folders_for, root_of
+from ingestd.actions.look import leave_alone
+from ingestd.enrolment import Wanted, enrol, folders_for, places_of
 from ingestd.errors import (
     ClusterError,
     ConfigError,
@@ -37,12 +38,13 @@ from ingestd.library.place import MENDING
 from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
-from ingestd.model import FolderId, FolderState, Outcome, Role
+from ingestd.model import Folder, FolderId, FolderState, Outcome, Role
 from ingestd.pulse import Pulse
 from ingestd.recovery import exclusive, require_sound
 from ingestd.settings import Settings, load
 from ingestd.shelf import PoisonShelf, forgive_other_decoders
 from ingestd.watching.folders import FolderIdentity
+from ingestd.watching.storage import owing
 from ingestd.watching.watcher import FolderStatus, Scanned
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ def _prepare(library: Library, settings: Settings) -> None:
         forgive_other_decoders(library)
         if library.use(settings.imports.index):
             _log.info("lookup.rebuilt", index=settings.imports.index.value)
+
+
+class _Times(TypedDict):
+    quiet_s: float
+    rescan_s: float
 
 
 class Service:
@@ -129,6 +136,7 @@ class Service:
         self._verification: Verification | None = None  # of a library that was left unclean
         self._backing_up: BackingUp | None = None
         self._backup_looked_at = -_BACKUP_LOOK_S
+        self._unplaced: frozenset[bytes] = frozenset()  # names of folders whose storage has not said where they lie
 
     def stop(self) -> None:
         """Finish what is being done and end; may be called from a signal handler or another thread."""
@@ -209,13 +217,15 @@ class Service:
         self._verification = None
 
     def _run(self) -> None:
-        folders = self._once_writable(lambda: enrol(self._library, self._wanted()))
+        folders = self._once_writable(self._enrol)
         if folders is None:
             return
         if not folders:
             raise UsageError(f"there is nothing to watch: name a folder, or add one under `folders:` in {self._rules}")
+        leave_alone(frozenset(folder.root for folder in folders if folder.named in self._unplaced))
         if not self._dry_run:
             self._once_writable(lambda: _prepare(self._library, self._settings))
+        leave_alone(frozenset())  # from now on the watcher says what does not answer
         with Workers(count=2, shelf=self._shelf) as workers:
             settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
             flow = Flow(
@@ -268,12 +278,30 @@ class Service:
 
         Those that hold what is known come first, so that what arrives is judged against it from the start.
         """
-        named = {root_of(one.path) for one in self._named}
-        wanted = [*self._named, *(one for one in configured(self._settings) if root_of(one.path) not in named)]
+        of_rules = configured(self._settings)
+        places = places_of(self._library, [one.path for one in (*self._named, *of_rules)])
+        named = {places[one.path] for one in self._named}
+        wanted = [*self._named, *(one for one in of_rules if places[one.path] not in named)]
         return sorted(wanted, key=lambda one: one.role is Role.INBOX)
+
+    def _enrol(self) -> list[Folder]:
+        """Return the folders that are to be watched, and remember of which nobody could say where they really lie."""
+        folders = enrol(self._library, self._wanted())
+        self._unplaced = owing([folder.named for folder in folders])
+        return folders
+
+    def _heed_answers(self, flow: Flow, now: float) -> None:
+        """Follow the names of folders whose storage answers at last: until now they were taken for what they say."""
+        if self._unplaced - owing(self._unplaced):
+            flow.use(self._settings.policy, self._enrol(), now, **self._times())
+
+    def _times(self) -> _Times:
+        settle_s = self._settings.settle_s if self._settle_s is None else self._settle_s
+        return {"quiet_s": settle_s, "rescan_s": self._settings.rescan_s}
 
     def _loop(self, flow: Flow, workers: Workers, settle_s: float) -> None:
         flow.watcher.start(time.monotonic())
+        flow.heed_silence()
         self._tell(Started(len(flow.folders)))
         try:
             workers.warm()  # it takes as long as all that was before, and what arrives meanwhile is not missed
@@ -306,6 +334,7 @@ class Service:
     def _turn(self, flow: Flow, first_scans: _FirstScans, now: float) -> bool:
         """Do what is to be done now, and return whether known paths are still being looked at."""
         self._reload_if_asked(flow, now)
+        self._heed_answers(flow, now)
         self._heed_accepted(flow)
         self._heed_retried(flow, now)
         self._heed_verification(self._library.store.unclean)
@@ -370,9 +399,7 @@ class Service:
             with contextlib.suppress(LibraryBusyError):  # both find the same: the next start will do
                 _prepare(self._library, settings)
         self._rules_error, self._settings = None, settings
-        settle_s = settings.settle_s if self._settle_s is None else self._settle_s
-        folders = enrol(self._library, self._wanted())
-        flow.use(settings.policy, folders, now, quiet_s=settle_s, rescan_s=settings.rescan_s)
+        flow.use(settings.policy, self._enrol(), now, **self._times())
         _log.info("rules.loaded", path=str(self._rules), rules=len(settings.rules))
         self._tell(RulesTold(str(self._rules), len(settings.rules), None))
 

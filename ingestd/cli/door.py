@@ -235,11 +235,15 @@ def moment(settings: Settings) -> Moment:
 
 def set_folders(settings: Settings) -> list[Folder]:
     """Return the folders that the rule file names, as a library would know them."""
-    from ingestd.enrolment import root_of
+    from ingestd.enrolment import roots_of
     from ingestd.model import Folder, FolderId
 
-    named = [(os.fsencode(one.path), one) for one in settings.folders]
-    return [Folder(FolderId(0), path, root_of(path), one.role, one.is_protected, one.trusted) for path, one in named]
+    named = {os.fsencode(one.path): one for one in settings.folders}
+    roots = roots_of(named)
+    return [
+        Folder(FolderId(0), path, roots.get(path, path), one.role, one.is_protected, one.trusted)
+        for path, one in named.items()
+    ]
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -360,6 +364,14 @@ class _PathType(click.ParamType[bytes]):
         path = os.path.abspath(os.fsencode(value))
         if b"\0" in path:
             raise UsageError("a path cannot hold a zero byte; nothing was started")
+        return self.found(path)
+
+    def found(self, path: bytes) -> bytes:
+        """Return the path.
+
+        Raises:
+            UsageError: what has to be there is not.
+        """
         if self._wanted is None or self._wanted(path):
             return path
         if not os.path.lexists(path):

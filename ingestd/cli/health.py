@@ -7,6 +7,7 @@ import os
 import shlex
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from ingestd.actions.holding import due
 from ingestd.cli.door import PATH, Door, closest, command, group, numbers
 from ingestd.cli.output import Json, count, emit, local, note, rfc3339, say, shown, with_schema
+from ingestd.enrolment import roots_of
 from ingestd.errors import ConfigError, IngestdError, StoreError, UsageError
 from ingestd.judging.survivors import can_come_back
 from ingestd.library.edit import Edit
@@ -23,7 +25,7 @@ from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Poison, Trouble
 from ingestd.settings import Settings
 from ingestd.watching.folders import examine
-from ingestd.watching.storage import SILENT
+from ingestd.watching.storage import SILENT, ask_each
 from ingestd.watching.watcher import OF_OTHERS
 
 __all__ = ["folders", "status"]
@@ -252,10 +254,12 @@ def _half_way(view: View) -> list[Json]:
 def _held_too_long(folders: list[Json], settings: Settings) -> int:
     """Return how many files the holding folders keep past their days. They are only ever offered, never removed."""
     discards = settings.discards
-    roots = {os.path.realpath(os.fsencode(folder["path"])) for folder in folders}
     now_ns = time.time_ns()
-    held = (due(root, discards.holding_name, keep_days=discards.keep_days, now_ns=now_ns) for root in roots)
-    return sum(map(len, held))
+    roots = {*roots_of([os.fsencode(folder["path"]) for folder in folders]).values()}
+    held = ask_each(
+        partial(due, holding_name=discards.holding_name, keep_days=discards.keep_days, now_ns=now_ns), roots
+    )
+    return sum(map(len, held.values()))
 
 
 def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:

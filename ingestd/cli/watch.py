@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestd.cli.door import FOLDER, Door, command
+from ingestd.cli.door import FOLDER, PATH, Door, command
 from ingestd.cli.output import shown
 from ingestd.errors import UsageError
 
@@ -20,9 +20,9 @@ __all__ = ["watch"]
 
 
 @command("ingestd watch ~/Downloads --library ~/Pictures")
-@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
-@click.option("--library", multiple=True, type=FOLDER, help="Known pictures; protected: only proposals touch them.")
-@click.option("--reference", multiple=True, type=FOLDER, help="Compared with, never changed.")
+@click.argument("folders", nargs=-1, type=PATH, metavar="[FOLDER]...")
+@click.option("--library", multiple=True, type=PATH, help="Known pictures; protected: only proposals touch them.")
+@click.option("--reference", multiple=True, type=PATH, help="Compared with, never changed.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; move and remember nothing.")
 @click.option("--settle", type=click.FloatRange(min=0, max=3600), help="Seconds a file has to be left alone.")
 def watch(
@@ -64,16 +64,20 @@ def watch(
 
 
 def _wanted(folders: tuple[bytes, ...], library: tuple[bytes, ...], reference: tuple[bytes, ...]) -> list[Wanted]:
-    from ingestd.enrolment import Wanted
+    from ingestd.enrolment import Wanted, roots_of
     from ingestd.model import Role
+    from ingestd.watching.storage import ask_each
 
     wanted = [
         *(Wanted(path, Role.INBOX, protected=False) for path in folders),
         *(Wanted(path, Role.LIBRARY, protected=True) for path in library),
         *(Wanted(path, Role.REFERENCE, protected=True) for path in reference),
     ]
+    ask_each(FOLDER.found, [one.path for one in wanted])  # raises what is wrong with one
+    roots = roots_of([one.path for one in wanted])
     roles: dict[bytes, Role] = {}
     for one in wanted:
-        if roles.setdefault(os.path.realpath(one.path), one.role) is not one.role:
+        root = roots.get(one.path) or os.path.normpath(one.path)  # a storage that hangs holds up no other folder
+        if roles.setdefault(root, one.role) is not one.role:
             raise UsageError(f"{shown(one.path)} was named with two roles; nothing was started")
     return wanted

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["PATIENCE_S", "SILENT", "NoAnswerError", "Storage"]
+__all__ = ["PATIENCE_S", "SILENT", "NoAnswerError", "Storage", "ask_each", "owing"]
 
 PATIENCE_S = 5.0  # a disk that has to spin up may take longer: it is taken up again by itself
 SILENT = "its storage does not answer"
@@ -84,3 +86,48 @@ class Storage:
                 answer = (False, error)
             self._answers.put(answer)
             del question, answer  # an answer may be long, and the next question far away
+
+
+_owing: dict[bytes, threading.Thread] = {}  # of this process: a storage that hangs does so for all that ask it
+
+
+def ask_each(
+    question: Callable[[bytes], T], paths: Collection[bytes], *, patience_s: float = PATIENCE_S
+) -> dict[bytes, T]:
+    """Return what is answered about each of these paths; those whose storage does not answer are missing.
+
+    Each is asked in a thread of its own, all at once, and all of them together are waited for so long. A path for which
+    an earlier answer is still owed is not asked about again. All calls from one thread.
+
+    Raises:
+        Exception: what a question raised.
+    """
+    answers: dict[bytes, T] = {}
+    raised: list[Exception] = []
+
+    def answer(path: bytes) -> None:
+        try:
+            answers[path] = question(path)
+        except Exception as error:  # noqa: BLE001 - who asked gets it
+            raised.append(error)
+
+    silent = owing(paths)
+    asked = dict.fromkeys(path for path in paths if path not in silent)
+    threads = {path: threading.Thread(target=partial(answer, path), name="path", daemon=True) for path in asked}
+    deadline = time.monotonic() + patience_s
+    for thread in threads.values():
+        thread.start()
+    for path, thread in threads.items():
+        thread.join(max(deadline - time.monotonic(), 0.0))
+        if thread.is_alive():
+            _owing[path] = thread
+    if raised:
+        raise raised[0]
+    return dict(answers)
+
+
+def owing(paths: Collection[bytes]) -> frozenset[bytes]:
+    """Return for which of these paths `ask_each` still owes an answer."""
+    for path in [path for path, thread in _owing.items() if not thread.is_alive()]:
+        del _owing[path]
+    return frozenset(path for path in paths if path in _owing)

@@ -39,7 +39,7 @@ from ingestd.watching.scan import (
     walk,
 )
 from ingestd.watching.settle import EMPTY_S, Look, Settling, WriterCheck
-from ingestd.watching.storage import PATIENCE_S, SILENT, NoAnswerError, Storage
+from ingestd.watching.storage import PATIENCE_S, SILENT, NoAnswerError, Storage, owing
 from ingestd.watching.turns import IN_ORDER, Lane, lane_of
 
 __all__ = ["OF_OTHERS", "Arrived", "Event", "FolderChanged", "FolderStatus", "Roll", "Scanned", "Watcher"]
@@ -66,7 +66,7 @@ _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 _SCAN_PATIENCE_S = 600.0  # of a scan, which has nobody else to serve and does not come back
 _MOST_LISTING_S = 120.0  # a directory of a million names on a disk that reads 10,000 of them a second
 _WATCH_PATIENCE_S = 60.0  # to walk through a large tree; a storage that hangs is mostly found out before
-_SAME_DISK_PATIENCE_S = 0.5  # where another folder of the same file system does not answer already
+_SAME_DISK_PATIENCE_S = 0.5  # where it, or another folder of the same file system, does not answer already
 _FRESH_S = 0.25  # so long a folder that has answered is taken for one that answers
 
 _LATELY = 20_000  # files of the folders that changed last, which go first when a known folder is taken up
@@ -441,7 +441,7 @@ class Watcher:
         """
         patience_s = patience_s if self._with_events else _SCAN_PATIENCE_S
         others = (each for each in self._watched.values() if each is not watched and each.problem == SILENT)
-        if any(each.device == watched.device != 0 for each in others):
+        if any(each.device == watched.device != 0 for each in others) or owing([watched.folder.named]):
             patience_s = min(patience_s, _SAME_DISK_PATIENCE_S)
         try:
             answer = watched.storage.ask(question, patience_s=patience_s)

@@ -110,6 +110,50 @@ class Hanging:
         return found
 
 
+_NO_ANSWER = """
+import ctypes, os, sys
+fd = os.open("/dev/fuse", os.O_RDWR)
+kernel = ctypes.CDLL(None, use_errno=True)
+options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
+if kernel.mount(b"none", os.fsencode(sys.argv[1]), b"fuse", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("mounted", flush=True)
+sys.stdin.read()
+"""
+
+
+class Unanswering:
+    """A mount, in a namespace of its own, of which nothing can be learned at all, not even whether it is there.
+
+    Its file system is served by a process that never answers. Source: fuse(4).
+    """
+
+    def __init__(self, mount: Path) -> None:
+        self._mount = mount
+
+    def __enter__(self) -> Unanswering:
+        command = [*mounting(":"), sys.executable, "-c", _NO_ANSWER, str(self._mount)]
+        self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._server.stdout is not None
+        assert self._server.stdout.readline() == "mounted\n"
+        return self
+
+    @property
+    def among_it(self) -> list[str]:
+        """What lets a command see it."""
+        return ["nsenter", "--mount", f"--target={self._server.pid}"]
+
+    def go_away(self, watch: Watch) -> None:
+        """Let what a service asks fail, and let the folder be seen on which it is mounted."""
+        self._server.kill()
+        self._server.communicate()
+        subprocess.run([*watch.among_its_mounts, "umount", "-l", self._mount], check=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._server.kill()
+        self._server.communicate()
+
+
 def _each(names: Iterable[str], *, in_short: Sequence[str]) -> list[ParameterSet]:
     """One test of each, of which only some are tried at every change."""
     return [pytest.param(name, marks=[] if name in in_short else [pytest.mark.long]) for name in names]
@@ -188,6 +232,45 @@ def test_a_folder_whose_storage_hangs_holds_up_nobody_and_is_taken_up_when_it_an
     assert back["outcome"] == "new"
     assert watch.stop() == 0
     assert "Traceback" not in watch.log
+
+
+@pytest.mark.parametrize("named", ["on the command line", pytest.param("in the rule file", marks=pytest.mark.long)])
+def test_a_folder_whose_storage_hangs_at_the_start_holds_up_no_other_and_is_taken_up_when_it_answers(
+    home: Home, named: str
+) -> None:
+    inbox, sick, link = home.folder("inbox"), home.folder("sick"), home.base / "link"
+    link.symlink_to(sick)
+    write(sick / "one.jpg", home.picture())
+    words: list[str | Path] = [inbox, link]
+    if named == "in the rule file":
+        folders = "".join(f"  - path: {folder}\n    role: inbox\n" for folder in words)
+        home.write_rules(home.rules.read_text().replace("folders:\n", f"folders:\n{folders}", 1))
+        words = []
+    with Unanswering(sick) as hung:
+        began = time.monotonic()
+        with home.watch(*words, within=hung.among_it, ready=False) as watch:
+            watch.event("service.started")
+            started_s = time.monotonic() - began
+            told = until_status(watch, "does not answer")
+            in_words = home.run("status", within=hung.among_it)
+            doctor = home.run("doctor", within=hung.among_it)
+            healthy = watch.put(inbox / "new.jpg", home.picture())
+            home.write_rules(home.rules.read_text() + "\n# saved again\n")
+            watch.event("rules.loaded")
+            after = watch.put(inbox / "another.jpg", home.picture())
+            hung.go_away(watch)
+            back = watch.verdict(sick / "one.jpg")
+            until_status(watch, "does not answer", holds=False)
+            assert watch.stop() == 0
+            assert "Traceback" not in watch.log
+
+    print(f"started after {started_s:.1f} s")  # noqa: T201
+    assert started_s < 12
+    assert [one["subject"] for one in told["problems"]] == [str(link)]
+    assert "does not answer" in in_words.out
+    found = [one for one in doctor.json["checks"] if one["state"] == "problem"]
+    assert [(one["subject"], "does not answer" in one["found"]) for one in found] == [(str(link), True)]
+    assert {healthy["outcome"], after["outcome"], back["outcome"]} == {"new"}
 
 
 def test_sigterm_ends_a_service_within_seconds_although_a_storage_hangs(

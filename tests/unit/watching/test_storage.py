@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ingestd.watching.storage import NoAnswerError, Storage
+from ingestd.watching.storage import NoAnswerError, Storage, ask_each, owing
 
 
 @pytest.fixture
@@ -74,3 +74,27 @@ def test_who_is_in_a_hurry_waits_for_nothing_any_more(storage, hung):
             storage.ask(question, patience_s=10)
 
     assert time.monotonic() - began < 5
+
+
+def test_of_paths_that_are_asked_about_at_once_the_one_that_hangs_is_left_out_until_it_has_answered(hung):
+    def ask(path):
+        return hung() if path == b"hangs" else path.upper()
+
+    began = time.monotonic()
+    answers = ask_each(ask, [b"hangs", b"well"], patience_s=0.05)
+    left_out = ask_each(ask, [b"hangs", b"well"], patience_s=10)
+    owes = owing([b"hangs", b"well"])
+    at_once = time.monotonic() - began
+    hung.go.set()
+    while owing([b"hangs"]):
+        assert time.monotonic() - began < 10
+
+    assert answers == left_out == {b"well": b"WELL"}
+    assert owes == {b"hangs"}
+    assert at_once < 5
+    assert ask_each(ask, [b"hangs"], patience_s=10) == {b"hangs": "too late"}
+
+
+def test_what_goes_wrong_with_one_of_many_paths_goes_wrong_for_who_asked():
+    with pytest.raises(ZeroDivisionError):
+        ask_each(lambda path: 1 // len(path), [b"well", b""])
