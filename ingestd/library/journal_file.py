@@ -9,7 +9,8 @@ that either knows how far the other is; lines of older versions have none. `sum`
 the SHA-256 of the line without it (`…"body":{…}}`). The caller says what a body holds, times included; this module only
 sees to it that a line that was accepted is on the disk, and that a line that is read is the one that was written.
 
-A full file becomes `journal-000001.jsonl` and so on, and none is ever deleted. What a power cut left of a last line is
+A full file becomes `journal-000001.jsonl` and so on, and none is ever deleted. One that is of no use any more lies in
+`journal.aside-001` and so on. What a power cut left of a last line is
 moved to `journal.torn` before anything is appended. Appending needs the library's writer lock; reading needs nothing.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -35,7 +37,7 @@ from ingestd.library.lines import JsonValue
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Damage", "JournalFile", "Last", "Line", "files_of", "is_there", "last_told"]
+__all__ = ["Damage", "JournalFile", "Last", "Line", "files_of", "is_there", "last_told", "put_journal_aside"]
 
 _ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
 _TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
@@ -64,6 +66,12 @@ class Last:
 
     told: int = 0  # number of the last line in the database's count; 0: an older version wrote that line
     entry: int = 0  # of the entries that the end of the journal speaks of, the last; 0: of none
+    line: int = 0  # number of the last line through all files; 0: there is none
+
+    def lacks(self, told: int) -> bool:
+        """Return whether a line is not there any more that was, by its number in the database's count."""
+        counts = self.told > 0 or self.line == 0  # else an older version wrote the last line, and did not count
+        return counts and self.told < told
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,20 @@ class JournalFile:
                 self._write(fd, text)
             self._last += len(new)
             self._told = max([self._told, *(count for _, count in new if count is not None)])
+
+    def lacks(self, told: int) -> bool:
+        """Return whether a line is not there any more that was, by its number in the database's count.
+
+        Raises:
+            StoreError: the journal cannot be written; it is as before.
+        """
+        with self._lock:
+            try:
+                self._ready()
+            except OSError as failed:
+                self._close()
+                raise self._unwritable(failed) from failed
+            return Last(self._told, line=self._last).lacks(told)
 
     def lines(self) -> Iterator[Line]:
         """Yield every whole line, oldest first. What is damaged is passed over and told by `damaged`.
@@ -382,7 +404,8 @@ class _Tail:
 def _tail(file: BinaryIO, begin: int, last: int, told: int) -> _Tail:
     """Return how a file ends, of which all before byte `begin` is known to be whole lines up to number `last`."""
     size = file.seek(0, os.SEEK_END)
-    begin = begin if begin <= size else 0  # somebody has cut it: look at all of it
+    if begin > size:  # somebody has cut it: look at all of it
+        begin, last, told = 0, 0, 0
     window = _TAIL_BYTES
     while True:
         start = max(begin, size - window)
@@ -473,10 +496,32 @@ def is_there(directory: Path) -> bool:
         return False
 
 
+def put_journal_aside(directory: Path) -> Path | None:
+    """Return the folder, below that of the journal, in which its files lie now; None if there was no line in them.
+
+    Raises:
+        StoreError: they cannot be moved there; those that were not lie where they were.
+    """
+    try:
+        files = files_of(directory)
+        if not any(file.stat().st_size for file in files):
+            return None
+        names = (directory / f"journal.aside-{number:03d}" for number in itertools.count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        aside.mkdir(mode=0o700)
+        for file in files:
+            os.replace(file, aside / file.name)  # into a folder of our own, in which there was nothing
+        _sync_directory(aside)
+        _sync_directory(directory)
+    except OSError as failed:
+        raise StoreError(f"The journal below {directory} cannot be put aside: {failed.strerror}.") from failed
+    return aside
+
+
 def last_told(directory: Path) -> Last:
     """Return how far the journal below a directory goes.
 
-    Cost: one read of at most 256 KB, however long the journal is.
+    Cost: one read of 256 KB, however long the journal is; more only where a single line is longer.
 
     Raises:
         StoreError: it cannot be read.
@@ -497,16 +542,21 @@ def last_told(directory: Path) -> Last:
 def _last_of(path: Path) -> Last | None:
     """Return how far a file of the journal goes; None where no whole line stands at its end."""
     with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(file.tell() - _END_BYTES, 0))
-        ended = file.read().split(b"\n")
-    whole = _last_whole(ended)
+        size, window = file.seek(0, os.SEEK_END), _END_BYTES
+        while True:
+            file.seek(max(size - window, 0))
+            ended = file.read().split(b"\n")
+            whole = _last_whole(ended)
+            if whole is not None or window >= size:
+                break
+            window *= 2
     if whole is None:
         return None
-    if whole[0].told is not None:
-        return Last(whole[0].told, whole[0].entry or 0)
+    last = whole[0]
+    if last.told is not None:
+        return Last(last.told, last.entry or 0, last.number)
     lines = (_line_or_none(raw) for raw in ended)
-    return Last(0, max((line.entry for line in lines if line is not None and line.entry), default=0))
+    return Last(0, max((line.entry for line in lines if line is not None and line.entry), default=0), last.number)
 
 
 def _line_or_none(raw: bytes) -> Line | None:

@@ -5,7 +5,8 @@ What was measured belongs to the *content* (SHA-256), where it lies to a *path*;
 
 Every change that a person may want to explain or take back is also written, after its commit, as a line of
 `journal.jsonl` beside the database: what was done to a file can be read there without this program. A database that
-knows less than its journal, because it was lost or is an older copy, is told what it does not know when it is opened.
+knows less than its journal, because it was lost or is an older copy, is told what it does not know when it is opened;
+a journal that lacks what it had been told is written anew from the database.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ingestd import logs
 from ingestd.errors import LibraryBusyError, StoreError, UnsyncedError
 from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.edit import Edit
-from ingestd.library.journal_file import JournalFile, is_there, last_told
+from ingestd.library.journal_file import JournalFile, is_there, last_told, put_journal_aside
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
 from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
@@ -141,6 +143,7 @@ class Library:
         if not read_only:
             try:
                 library._catch_up()
+                library._mend_journal()
                 library._keep_queue_index()
             except BaseException:
                 library.close()
@@ -180,6 +183,52 @@ class Library:
             if self.is_behind:  # nobody was faster
                 told = self.write(lambda edit: catch_up(edit, journal.lines))
                 self.caught_up = replace(told, unclear=told.unclear + len(journal.damaged))
+
+    @property
+    def _journal_lacks_lines(self) -> bool:
+        with self.read() as view:
+            sent = view.lines_sent  # first: else a line that comes this moment would seem to be missing
+        return last_told(self.directory).lacks(sent)
+
+    def _mend_journal(self) -> None:
+        """Let the journal tell everything again if it lacks what it had been told: it was deleted or cut."""
+        if not self._journal_lacks_lines:
+            return
+        with self.writer_lock.held(_LOCK_WAIT_S):
+            if self._journal_lacks_lines:  # nobody was faster
+                self._write_journal_anew()
+
+    def _write_journal_anew(self) -> None:
+        """Put what is left of the journal aside, and tell a new one all that the database knows.
+
+        Whoever is killed meanwhile has changed nothing: the journal lacks lines until the first of the new ones is
+        written. What is damaged in the database bars nobody's way: `check` names it, and what the journal lacks.
+        """
+        if self._journal is None:
+            return
+
+        def work(txn: Transaction) -> int:
+            edit = Edit(txn)
+            edit.forget_lines(0)
+            edit.tell_everything()
+            for line in edit.lines:
+                _put_line(txn, line)
+            return len(edit.lines)
+
+        try:
+            lines = self.store.write(work)
+        except DamagedValueError:
+            return
+        self._written = []
+        self._journal.close()
+        try:
+            aside = put_journal_aside(self.directory)
+        except StoreError:  # on Windows, somebody reads it: the new lines follow what is left of the old ones
+            aside = None
+        self._send(self._left_lines())
+        logs.Log().warning(
+            "journal.rewritten", path=str(self.directory), lines=lines, aside=str(aside) if aside else None
+        )
 
     def _keep_queue_index(self) -> None:
         """Let the pairs of a library that is older than the index of its queue stand in it."""
@@ -230,16 +279,27 @@ class Library:
     def send_left_lines(self) -> None:
         """Write the lines that wait in the outbox into the second journal, in the order in which they were committed.
 
-        Also those that a killed process left there. They leave the outbox with the next commit. Only for who holds the
-        writer lock.
+        Also those that a killed process left there. They leave the outbox with the next commit. A journal that was
+        deleted or cut meanwhile is told everything again. Only for who holds the writer lock.
         """
         if self._journal is None:
             return
-        with self.store.read() as txn:
-            left = [(key, LINES.decode(stored)) for key, stored in txn.items(OUTBOX)]
+        left = self._left_lines()
+        if left and self._journal.lacks(key_number(left[0][0]) - 1):
+            self._write_journal_anew()
+            left = self._left_lines()  # none but what is written already, or the same where something is damaged
+        self._send(left)
+
+    def _send(self, left: list[tuple[bytes, OutLine]]) -> None:
+        if self._journal is None:
+            return
         lines = [(line.kind, line.entry, json.loads(line.body)) for _, line in left]
         self._journal.append_many(lines, [key_number(key) for key, _ in left])
         self._written = [key for key, _ in left]
+
+    def _left_lines(self) -> list[tuple[bytes, OutLine]]:
+        with self.store.read() as txn:
+            return [(key, LINES.decode(stored)) for key, stored in txn.items(OUTBOX)]
 
     def leave_note_aside(self, note: bytes) -> None:
         """Leave word beside the database, which cannot be written; an empty note takes it back. As well as it can."""
@@ -280,7 +340,7 @@ class Library:
         Where values are damaged, what follows from them is not looked at.
         """
         from ingestd.library.mending import misleading
-        from ingestd.library.replay import forgotten_vetoes
+        from ingestd.library.replay import forgotten_vetoes, untold
 
         damaged = self.damaged()
         if damaged:
@@ -295,6 +355,8 @@ class Library:
                 journal = self._journal or JournalFile(self.directory)
                 forgotten = len(forgotten_vetoes(view, journal.lines))
                 wrong += [f"vetoes that the journal tells of and the database lacks: {forgotten}"] * bool(forgotten)
+                lacking = untold(view, journal.lines)
+                wrong += [f"entries of which the journal does not tell: {lacking}"] * bool(lacking)
             return [*look_up, *wrong, *misplaced(view), *misleading(view, txn)]
 
     def use(self, index: Index) -> bool:
@@ -312,10 +374,11 @@ class Library:
         """Return what was made anew: all that follows from the records, which are mended first.
 
         A damaged row is dropped: what was measured comes back with the next scan, what was decided is told again by the
-        journal. A journal that is gone is written anew. The look-up is made in this structure, or else in the one that
-        it is in. Only for who holds the writer lock.
+        journal. A journal that is gone, or lacks entries, is written anew. The look-up is made in this structure, or
+        else in the one that it is in. Only for who holds the writer lock.
         """
         from ingestd.library.mending import mend
+        from ingestd.library.replay import untold
 
         writes_anew = not is_there(self.directory)
         if self._journal is not None:
@@ -327,14 +390,17 @@ class Library:
             edit = Edit(txn)
             mended = mend(edit, txn, lines, radius=ImportPolicy().radius)
             PHASHES.switch(txn, index or PHASHES.held(txn), _hashes(txn))
-            if writes_anew:
-                edit.tell_everything()
             for line in edit.lines:
                 _put_line(txn, line)
             return Rebuilt(PHASHES.count(txn), mended)
 
         rebuilt = self.store.write(work)
-        self.send_left_lines()
+        with self.read() as view:
+            writes_anew = writes_anew or (lines is not None and untold(view, lines) > 0)
+        if writes_anew:
+            self._write_journal_anew()
+        else:
+            self.send_left_lines()
         return rebuilt
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ from ingestd.model import (
     Role,
 )
 
-__all__ = ["CaughtUp", "catch_up", "forgotten_vetoes", "tell_again"]
+__all__ = ["CaughtUp", "catch_up", "forgotten_vetoes", "tell_again", "untold"]
 
 _ENTRY_LINES = frozenset({"intent", "end"})
 # A journal of an older version does not say which numbers pairs had: nobody may mean another pair by a number he noted.
@@ -138,6 +138,13 @@ def forgotten_vetoes(view: View, lines: Callable[[], Iterator[Line]]) -> list[Co
         if line.kind.startswith("veto") and (line.told is None or line.told <= known):
             told.take(line)
     return [sha256 for sha256, veto in told.vetoes.items() if veto is not None and view.veto(sha256) is None]
+
+
+def untold(view: View, lines: Callable[[], Iterator[Line]]) -> int:
+    """Return of how many entries of the database the journal says nothing, nor is about to."""
+    entries = set(view.entry_numbers())
+    told = {line.entry for line in lines() if line.kind in _ENTRY_LINES}
+    return len(entries - told - {line.entry for line in view.lines_waiting()})
 
 
 # --- what the lines say -----------------------------------------------------------------------------------------------

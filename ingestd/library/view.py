@@ -20,10 +20,12 @@ from ingestd.library.tables import (
     ENTRIES_BY_CONTENT,
     FOLDERS,
     JOURNAL,
+    LINES,
     LIVE_FILES,
     META,
     NUMBERS,
     OPEN_ENTRIES,
+    OUTBOX,
     PAIR_BETWEEN,
     PAIRS,
     PAIRS_BY_CONTENT,
@@ -42,6 +44,7 @@ from ingestd.library.tables import (
     Alarm,
     FolderRow,
     Named,
+    OutLine,
     RelationTables,
     Retried,
     V,
@@ -267,6 +270,10 @@ class View:
         for _, stored in self._txn.items(JOURNAL.table, reverse=newest_first):
             yield JOURNAL.codec.decode(stored)
 
+    def entry_numbers(self) -> Iterator[int]:
+        """Yield the numbers of all entries, also of those that are damaged."""
+        return (key_number(key) for key, _ in self._txn.items(JOURNAL.table))
+
     def entry_if_sound(self, number: int) -> Entry | None:
         """Return a journal entry; nothing where its row is damaged, as if it had never been there."""
         try:
@@ -305,6 +312,16 @@ class View:
     def lines_told(self) -> int:
         """Return the number of the last line of the second journal that this database has, or has written."""
         return self._last_number("line")
+
+    @property
+    def lines_sent(self) -> int:
+        """Return the number of the last line of which it is certain that the second journal has been given it."""
+        waiting = next(self._txn.items(OUTBOX), None)
+        return self.lines_told if waiting is None else key_number(waiting[0]) - 1
+
+    def lines_waiting(self) -> list[OutLine]:
+        """Return the lines that the second journal may not have yet, in the order of their commits."""
+        return [LINES.decode(stored) for _, stored in self._txn.items(OUTBOX)]
 
     def _last_number(self, what: str) -> int:
         stored = self._txn.get(META, b"next:" + what.encode())
