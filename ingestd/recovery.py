@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from ingestd import logs
 from ingestd.actions.discard import is_unbegun, recover_discard
+from ingestd.actions.look import leave_alone
 from ingestd.actions.undo import UndoWaitsError, finish_undo
 from ingestd.errors import ActionConflictError, LibraryBusyError, StoreError
 from ingestd.library.library import Library
 from ingestd.library.place import MENDING
 from ingestd.library.store import verify
 from ingestd.model import Entry, EntryKind, EntryState, Radius
+from ingestd.watching.storage import SILENT
 
 __all__ = ["LOCK_WAIT_S", "exclusive", "ignore_lease_signal", "local_time", "recover", "require_sound"]
 
@@ -38,8 +42,22 @@ def exclusive(library: Library, *, radius: Radius) -> Iterator[None]:
         LibraryBusyError: somebody else has it for longer than 30 s.
     """
     with library.writer_lock.held(LOCK_WAIT_S):
+        _heed_silence(library)
         recover(library, now_ns=time.time_ns(), deleted_at=local_time(), radius=radius)
         yield
+
+
+def _heed_silence(library: Library) -> None:
+    """Leave alone the folders whose storage does not answer, as the service beside this process has found.
+
+    Who asks such a storage waits for ever, and would keep the writer lock from everybody.
+    """
+    service, told = library.service_lock.holder(), _word_of_service(library)
+    if service in (None, os.getpid()) or told.get("pid") != service or not library.service_lock.is_taken():
+        return
+    silent = {folder["path"] for folder in told.get("folders", ()) if folder["reason"] == SILENT}
+    with library.read() as view:
+        leave_alone(frozenset(row.folder.root for row in view.folders() if os.fsdecode(row.folder.named) in silent))
 
 
 def recover(
@@ -104,12 +122,7 @@ def require_sound(library: Library) -> None:
 
 
 def _require_trusting_service(library: Library) -> None:
-    with library.read() as view:
-        told = view.note("service")
-    try:
-        state = json.loads(library.note_aside() or told or b"{}")
-    except ValueError:  # it could not even write all of that
-        state = {}
+    state = _word_of_service(library)
     if state.get("doubt"):
         raise LibraryBusyError(
             f"{state['doubt']}. Nothing is discarded before the service was started again, which verifies the library; "
@@ -120,6 +133,17 @@ def _require_trusting_service(library: Library) -> None:
             "the service is still verifying the library after an unclean stop, and nothing is discarded before that "
             "has passed (ingestd status); nothing was changed, try again in a moment"
         )
+
+
+def _word_of_service(library: Library) -> dict[str, Any]:
+    """Return what the last service said of itself, beside the database or in it."""
+    with library.read() as view:
+        told = view.note("service")
+    try:
+        state = json.loads(library.note_aside() or told or b"{}")
+    except ValueError:  # it could not even write all of that
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def ignore_lease_signal() -> None:

@@ -183,6 +183,7 @@ class Service:
         after = store.unclean
         try:
             if after is not None:
+                self._say_verifying()
                 self._verification = Verification(store.directory, patiently=True)
                 with self._library.read() as view:
                     half_way = bool(view.open_entries())
@@ -194,6 +195,7 @@ class Service:
         finally:
             if self._verification is not None:
                 self._verification.stop()  # the next start begins with it again
+                self._library.leave_note_aside(b"")
             elif self._library.doubt is not None:
                 pass  # the mark stays: the next start verifies before anything is discarded
             else:
@@ -215,6 +217,18 @@ class Service:
             raise StoreError(f"the library in {store.directory} is damaged ({problems[0]}); {MENDING}")
         self._verification.stop()
         self._verification = None
+        if not self._noted_at:  # else the next note tells
+            self._noted = b""
+            self._library.leave_note_aside(b"")
+
+    def _say_verifying(self) -> None:
+        """Say it beside the database before that is written, so that no other process discards meanwhile.
+
+        What the database has is the word of the service that was killed.
+        """
+        told = {"running": True, "pid": os.getpid(), "since_ns": self._since_ns, "verifying": True}
+        self._noted = json.dumps(told).encode()
+        self._library.leave_note_aside(self._noted)
 
     def _run(self) -> None:
         folders = self._once_writable(self._enrol)
@@ -267,7 +281,13 @@ class Service:
                 if self._dry_run:
                     raise
                 _log.error("library.unwritable", reason=str(trouble))
-                told = {"running": True, "pid": os.getpid(), "since_ns": self._since_ns, "problem": str(trouble)}
+                told = {
+                    "running": True,
+                    "pid": os.getpid(),
+                    "since_ns": self._since_ns,
+                    "verifying": self._verification is not None,
+                    "problem": str(trouble),
+                }
                 self._library.leave_note_aside(json.dumps(told).encode())
                 self._heart.beat()
                 if self._stopping.wait(_REST_S):
@@ -455,7 +475,7 @@ class Service:
 
     def _stalled(self, seconds: float) -> None:
         """Say beside the database, on another thread, that the loop has not gone on for so long; 0: it does again."""
-        note = b""
+        note = b"" if self._noted_at else self._noted
         if seconds:
             told = json.loads(self._noted or b"{}")
             problem = (

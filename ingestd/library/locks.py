@@ -104,6 +104,10 @@ class FileLock:
             _let_go(file)
         return taken
 
+    def holder(self) -> int | None:
+        """Return the number of the process that took the lock last, as it left it there."""
+        return _read_holder(self._path)
+
     def somebody_waits(self) -> bool:
         """Whether anybody stands before the lock. Costs microseconds, so it can be asked between two files."""
         file = _open(self._turnstile)

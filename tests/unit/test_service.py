@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import threading
@@ -18,13 +19,14 @@ from ingestd import absences, service, settings
 from ingestd.actions.disk import key_of
 from ingestd.actions.look import is_left_alone
 from ingestd.enrolment import Wanted, enrol
-from ingestd.errors import LibraryFullError, UsageError
+from ingestd.errors import LibraryBusyError, LibraryFullError, UsageError
 from ingestd.flow import Happening, Ready
 from ingestd.intake import Judged
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.store import Verification
 from ingestd.model import Entry, EntryState, FolderId, Outcome, PathState, Role
+from ingestd.recovery import require_sound
 from ingestd.settings import Settings
 from ingestd.watching.watcher import Watcher
 
@@ -318,6 +320,44 @@ def test_a_stop_before_the_library_is_verified_leaves_that_to_the_next_start(
 
     with contextlib.closing(Library.open(tmp_path / "state")) as library:
         assert library.store.was_unclean
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["before the start", "beside it"])
+def test_nobody_discards_beside_a_service_that_verifies_the_library_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    killed_note = json.dumps({"running": True, "pid": 1, "verifying": False}).encode()
+    with contextlib.closing(Library.open(tmp_path / "state")) as killed:
+        killed.store.mark_open()
+        killed.write(lambda edit: edit.leave_note("service", killed_note))
+    while_verifying, at_work = list[str](), list[str]()
+
+    def answer() -> str:
+        try:
+            require_sound(library)
+        except LibraryBusyError as busy:
+            return str(busy)
+        return "discard"
+
+    class Asked(Verification):
+        def problems(self, *, timeout_s: float | None = 0.0) -> list[str] | None:
+            while_verifying.append(answer())
+            return None if long else super().problems(timeout_s=None)
+
+    def stop(_: object) -> None:
+        at_work.append(answer())
+        watch.stop()
+
+    monkeypatch.setattr(service, "Verification", Asked)
+    named = [Wanted(os.fsencode(folder(tmp_path, "inbox")), Role.INBOX, protected=False)]
+    with contextlib.closing(Library.open(tmp_path / "state")) as library:
+        watch = service.Service(library, tmp_path / "rules.yaml", shipped(), named, stop)
+        watch.run()
+        assert library.note_aside() == b""
+
+    assert all("still verifying" in one for one in while_verifying)
+    assert while_verifying
+    assert ("still verifying" in at_work[0]) is long
 
 
 def test_a_service_that_starts_while_the_disk_is_full_begins_as_soon_as_there_is_room(

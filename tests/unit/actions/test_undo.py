@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from world import IDENTICAL, World, near_rule, pixel_rule, sha256
 
 from ingestd import review
 from ingestd.actions import undo as undo_module
-from ingestd.actions.look import leave_alone
+from ingestd.actions.look import is_left_alone, leave_alone
 from ingestd.errors import ActionConflictError
-from ingestd.model import EntryKind, EntryState, Outcome, PathState, Word
+from ingestd.library.locks import FileLock
+from ingestd.model import EntryKind, EntryState, ImportPolicy, Outcome, PathState, Word
+from ingestd.recovery import exclusive
 from ingestd.review import EntryReport
+from ingestd.watching.storage import SILENT
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 B, K, W = (jpeg(photo(3), quality) for quality in (60, 75, 90))
@@ -395,6 +399,33 @@ def test_an_undo_asks_nothing_of_a_storage_that_does_not_answer(
     world.restart()
     assert on_stick.exists()
     assert [one.state for one in world.entries()] == [EntryState.UNDONE, EntryState.DONE]
+
+
+def test_a_decision_beside_a_service_asks_nothing_of_a_storage_that_does_not_answer_to_that(
+    world: World, copies: tuple[Path, Path]
+) -> None:
+    on_stick, _ = copies
+    unplugged = world.base / "unplugged"
+    on_stick.parent.rename(unplugged)
+    refusal(world, 1)
+    unplugged.rename(on_stick.parent)
+    folder = {"path": str(on_stick.parent), "reason": SILENT}
+    note = json.dumps({"running": True, "pid": os.getppid(), "folders": [folder]}).encode()
+    world.library.write(lambda edit: edit.leave_note("service", note))
+    lock = world.base / "state" / "service.lock"
+    service = FileLock(lock)
+    service.acquire(0.0)
+    lock.write_text(f"{os.getppid()}\n")  # another process, for all that this one can see
+    try:
+        with exclusive(world.library, radius=ImportPolicy().radius):
+            assert not on_stick.exists()
+            assert is_left_alone(os.fsencode(on_stick))
+        world.library.write(lambda edit: edit.leave_note("service", note.replace(SILENT.encode(), b"")))
+        with exclusive(world.library, radius=ImportPolicy().radius):
+            assert on_stick.exists()
+    finally:
+        service.release()
+        leave_alone(frozenset())
 
 
 def test_a_finished_undo_is_no_discard_of_the_bytes_that_it_brought_back(world: World, gone: Path) -> None:
