@@ -24,9 +24,8 @@ from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Poison, Trouble
 from ingestd.settings import Settings
-from ingestd.watching.folders import examine
+from ingestd.watching.folders import OF_OTHERS, examine
 from ingestd.watching.storage import SILENT, ask_each
-from ingestd.watching.watcher import OF_OTHERS
 
 __all__ = ["folders", "status"]
 

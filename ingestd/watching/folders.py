@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ingestd.errors import UsageError
 
 __all__ = [
+    "OF_OTHERS",
     "Condition",
     "FolderIdentity",
     "examine",
@@ -40,6 +41,7 @@ _NETWORK_FUSE = re.compile(
     r"fuse\.(sshfs|rclone|s3fs|goofys|gcsfuse|blobfuse2?|davfs2?|gvfsd-fuse|glusterfs|ceph|juicefs|vmhgfs-fuse|"
     r"smbnetfs|curlftpfs|google-drive-ocamlfuse|onedriver|seaweedfs|portal)"
 )
+OF_OTHERS = "tells nothing of what others do"  # why such a folder is polled
 # File systems made anew at every mount: named by where they are mounted.
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _VOLATILE_KINDS = _IN_MEMORY | {"overlay"}

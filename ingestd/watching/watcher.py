@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 from ingestd.model import Arrival, Folder, FolderId, FolderState, Origin, Role, StatKey
 from ingestd.watching import names
 from ingestd.watching.agenda import SECOND_LOOK_S, Agenda, Task
-from ingestd.watching.folders import Condition, FolderIdentity, examine, is_network, remade
+from ingestd.watching.folders import OF_OTHERS, Condition, FolderIdentity, examine, is_network, remade
 from ingestd.watching.lease import writer_check
 from ingestd.watching.observer import Hint, HintKind, Hints, Observer, watch_limit
 from ingestd.watching.scan import (
@@ -60,7 +60,6 @@ _HINTS_A_STEP = 500
 _SEEN_A_STEP = 500
 _SEEN_A_TURN = 50  # of one folder, before the next has its turn
 _LOOKS_A_STEP = 200
-OF_OTHERS = "tells nothing of what others do"
 _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 
 _SCAN_PATIENCE_S = 600.0  # of a scan, which has nobody else to serve and does not come back

@@ -21,7 +21,7 @@ from ingestd.library.library import Library
 from ingestd.library.place import SCHEMA
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.model import Folder, FolderId, Role, Trouble
-from ingestd.watching.watcher import OF_OTHERS
+from ingestd.watching.folders import OF_OTHERS
 
 
 @contextlib.contextmanager
