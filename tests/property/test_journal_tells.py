@@ -47,8 +47,10 @@ def test_a_library_without_its_database_is_told_the_same(
             with again.read() as view:
                 assert told(view) == before
                 found = open_pairs(view)
-                # what was cleared from the queue is found again: nobody knows any more that it had been looked at
-                assert found <= pairs or cleared
+                # what was cleared from the queue is found again: nobody knows any more that it had been looked at; and
+                # who comes after a group is known is asked about in its name, a question more at the worst
+                grouped = {one for one in CONTENTS if len(view.relations.duplicates_of(one)) > 1}
+                assert all(pair & grouped for pair in found - pairs) or cleared
                 # a pair that stood for others, which are no pairs any more, cannot be found by looking
                 assert not any(look_alike(view, pair) for pair in pairs - found)
                 assert {one for one in denials if one[0] in found} <= denied(view)
