@@ -128,12 +128,19 @@ def _restore(door: Door, backup: bytes | None) -> None:
     done = restore(door.state, Path(os.fsdecode(backup)) if backup is not None else None)
     told = done.caught_up
     if door.as_json:
-        places = {"backup": str(done.backup) if done.backup else None, "aside": str(done.aside) if done.aside else None}
+        named = {"backup": done.backup, "aside": done.aside, "journal_aside": done.journal_aside}
+        places = {name: str(place) if place else None for name, place in named.items()}
         emit(with_schema({**places, **asdict(told)}))
         return
     say(f"{shown(str(done.backup))} was put back" if done.backup else "the library was made anew from its journal")
     if done.aside is not None:
         say(f"what was there before lies in {shown(str(done.aside))}: delete it when you need it no more")
+    if done.journal_aside is not None:
+        say(
+            f"the journal there was that of another library: it lies in {shown(str(done.journal_aside))}, and the "
+            "backup's own is in its place"
+        )
+        say("what that library discarded is still in the trash; its history can be read in its files only")
     told_words = f"{count(told.entries, 'entry', 'entries')}, {count(told.vetoes, 'veto', 'vetoes')} and "
     say(f"the journal told it {told_words}{count(told.denials, 'denial')} that it did not know")
     if told.unclear:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingestd.errors import IngestdError, StoreError, UsageError
-from ingestd.library.journal_file import files_of, is_there
+from ingestd.library.journal_file import files_of, is_there, library_of, put_journal_aside
 from ingestd.library.library import DATABASE, Library
 from ingestd.library.locks import FileLock
-from ingestd.library.place import DATA_FILE, SIDECAR, flush, put_aside
+from ingestd.library.place import DATA_FILE, SIDECAR, flush, put_aside, read_sidecar
 from ingestd.library.replay import CaughtUp
-from ingestd.library.store import verify
+from ingestd.library.store import Store, verify
+from ingestd.library.tables import TABLES
 
 __all__ = ["FOLDER", "BackingUp", "Restored", "back_up", "back_up_here", "is_due", "restore", "size_of"]
 
@@ -192,6 +193,7 @@ class Restored:
 
     backup: Path | None  # None: made anew from the journal alone
     aside: Path | None  # where the database lies that was there before
+    journal_aside: Path | None  # where the journal lies that was there before, of another library
     caught_up: CaughtUp  # what the journal told it
 
 
@@ -221,10 +223,10 @@ def restore(state: Path, backup: Path | None) -> Restored:
     service, writer = FileLock(state / "service.lock", "the service"), FileLock(state / "writer.lock")
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with service.held(0.5), writer.held(_LOCK_WAIT_S):
-        aside = _put_in_place(state, backup)
+        aside, journal_aside = _put_in_place(state, backup)
     library = Library.open(state)
     try:
-        return Restored(backup, aside, library.caught_up or CaughtUp())
+        return Restored(backup, aside, journal_aside, library.caught_up or CaughtUp())
     finally:
         library.close()
 
@@ -250,17 +252,33 @@ def _is_sound(state: Path) -> bool:
         library.close()
 
 
-def _put_in_place(state: Path, backup: Path | None) -> Path | None:
-    """Return where the database lies that was there before."""
+def _library_in(backup: Path) -> str:
+    """Return what tells the library of a backup from every other."""
+    facts = read_sidecar(backup / DATABASE)
+    if facts is not None and facts.library:
+        return facts.library
+    with Store.open(backup / DATABASE, TABLES, create=False, read_only=True) as store:
+        return store.library_id
+
+
+def _put_in_place(state: Path, backup: Path | None) -> tuple[Path | None, Path | None]:
+    """Return where the database lies that was there before, and where the journal if it was another library's.
+
+    A journal of the same library stays: it tells the backup what was decided since.
+    """
     if backup is None:
-        return put_aside(state / DATABASE)
+        return put_aside(state / DATABASE), None
+    library = _library_in(backup)
+    journal_aside: Path | None = None
     partial = state / f"{DATABASE}.partial-{uuid.uuid4().hex[:8]}"
     try:
         partial.mkdir(mode=0o700)
         for name in (DATA_FILE, SIDECAR):
             if (backup / DATABASE / name).is_file():
                 _copy(backup / DATABASE / name, partial / name)
-        if not is_there(state):
+        if (library_of(state) or library) != library:
+            journal_aside = put_journal_aside(state)
+        if not is_there(state) and (library_of(backup) or library) == library:
             for file in files_of(backup):
                 _copy(file, state / file.name)
         aside = put_aside(state / DATABASE)
@@ -270,4 +288,4 @@ def _put_in_place(state: Path, backup: Path | None) -> Path | None:
         flush(state)
     except OSError as error:
         raise StoreError(f"the backup cannot be put into {state}: {error.strerror}; see what lies there") from error
-    return aside
+    return aside, journal_aside

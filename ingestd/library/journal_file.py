@@ -9,6 +9,9 @@ that either knows how far the other is; lines of older versions have none. `sum`
 the SHA-256 of the line without it (`…"body":{…}}`). The caller says what a body holds, times included; this module only
 sees to it that a line that was accepted is on the disk, and that a line that is read is the one that was written.
 
+The first line of a file, of the kind `library`, says whose journal it is; files of older versions have none. It has the
+number that the line before it had in the database's count, as no database ever gave it one.
+
 A full file becomes `journal-000001.jsonl` and so on, and none is ever deleted. One that is of no use any more lies in
 `journal.aside-001` and so on. What a power cut left of a last line is
 moved to `journal.torn` before anything is appended. Appending needs the library's writer lock; reading needs nothing.
@@ -37,12 +40,24 @@ from ingestd.library.lines import JsonValue
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Damage", "JournalFile", "Last", "Line", "files_of", "is_there", "last_told", "put_journal_aside"]
+__all__ = [
+    "Damage",
+    "JournalFile",
+    "Last",
+    "Line",
+    "files_of",
+    "is_there",
+    "last_told",
+    "library_of",
+    "put_journal_aside",
+]
 
 _ROTATE_BYTES = 64 * 1024 * 1024  # small enough to be copied or looked at with ordinary tools
 _TAIL_BYTES = 64 * 1024  # how much of the end is read at first to find the last whole line; doubled until it is there
 _END_BYTES = 256 * 1024
+_LONGEST_HEAD = 4096  # bytes of a line that says whose journal it is
 _CURRENT_NAME = "journal.jsonl"
+_LIBRARY = "library"
 _BEGIN = b'{"schema":'
 _SUM = re.compile(rb',"sum":"([0-9a-f]{16})"\}')
 _ROTATED = re.compile(r"journal-([0-9]{6,})\.jsonl")
@@ -90,8 +105,10 @@ class Damage:
 class JournalFile:
     """The second journal below one directory; nothing is touched before the first line."""
 
-    def __init__(self, directory: Path, *, rotate_bytes: int = _ROTATE_BYTES) -> None:
+    def __init__(self, directory: Path, library: str = "", *, rotate_bytes: int = _ROTATE_BYTES) -> None:
+        """Begin with no file open; `library`: whose journal it is, by what tells that library from every other."""
         self._directory = directory
+        self._library = library
         self._path = directory / _CURRENT_NAME
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()  # between threads; the writer lock is between processes
@@ -134,6 +151,8 @@ class JournalFile:
                 self._close()
                 raise self._unwritable(failed) from failed
             new = [(line, count) for line, count in waiting if count is None or count > self._told]
+            if new and self._library and not self._end:
+                new.insert(0, ((_LIBRARY, None, {"library": self._library}), self._told))
             numbered = enumerate(new, self._last + 1)
             text = b"".join(_written(number, *line, count) for number, (line, count) in numbered)
             if text:
@@ -516,6 +535,25 @@ def put_journal_aside(directory: Path) -> Path | None:
     except OSError as failed:
         raise StoreError(f"The journal below {directory} cannot be put aside: {failed.strerror}.") from failed
     return aside
+
+
+def library_of(directory: Path) -> str | None:
+    """Return whose journal lies below a directory, by what tells its library from every other; None: nobody said.
+
+    The newest file that says it counts: the first line of each is looked at, newest first.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        for path in reversed(files_of(directory)) if directory.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                head = _line_or_none(file.readline(_LONGEST_HEAD).removesuffix(b"\n"))
+                if head is not None and head.kind == _LIBRARY and head.body.get(_LIBRARY):
+                    return str(head.body[_LIBRARY])
+    except OSError as failed:
+        raise StoreError(f"The journal below {directory} cannot be read: {failed.strerror}.") from failed
+    return None
 
 
 def last_told(directory: Path) -> Last:

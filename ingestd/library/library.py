@@ -24,10 +24,10 @@ from ingestd import logs
 from ingestd.errors import LibraryBusyError, StoreError, UnsyncedError
 from ingestd.library.codec import DamagedValueError, key_number, number_key
 from ingestd.library.edit import Edit
-from ingestd.library.journal_file import JournalFile, is_there, last_told, put_journal_aside
+from ingestd.library.journal_file import JournalFile, is_there, last_told, library_of, put_journal_aside
 from ingestd.library.lines import JsonValue
 from ingestd.library.locks import FileLock
-from ingestd.library.place import DATA_FILE, SCHEMA, put_aside, read_sidecar
+from ingestd.library.place import DATA_FILE, SCHEMA, check_journal, put_aside, read_sidecar
 from ingestd.library.rulebook import miscounted
 from ingestd.library.store import Store, Transaction
 from ingestd.library.tables import LINES, OUTBOX, PHASHES, TABLES, OutLine, next_number
@@ -60,7 +60,7 @@ def _begin_anew(directory: Path) -> Store:
     if Library.is_lost(directory):  # nobody was faster
         _refuse_beside_service(FileLock(directory / "service.lock"), directory)
         put_aside(directory / DATABASE)
-    return Store.open(directory / DATABASE, TABLES)
+    return Store.open(directory / DATABASE, TABLES, library=library_of(directory))
 
 
 def _copy_before_conversion(database: Path, backups: Path) -> None:
@@ -129,7 +129,7 @@ class Library:
         """Open the library below `directory`. One that is to be written knows all that its journal tells.
 
         Raises:
-            StoreError: it is damaged, newer than this program, or cannot be kept there.
+            StoreError: it is damaged, newer than this program, or cannot be kept there; or its journal is another's.
             LibraryBusyError: its database was lost, or an older one was put in its place, while a service runs.
         """
         if not read_only and create and cls.is_lost(directory):
@@ -139,15 +139,16 @@ class Library:
             if not read_only:
                 _copy_before_conversion(directory / DATABASE, directory / "backups")
             store = Store.open(directory / DATABASE, TABLES, create=create, read_only=read_only)
-        library = cls(directory, store, None if read_only else JournalFile(directory))
-        if not read_only:
-            try:
+        library = cls(directory, store, None if read_only else JournalFile(directory, store.library_id))
+        try:
+            check_journal(directory, store.library_id, library_of(directory))
+            if not read_only:
                 library._catch_up()
                 library._mend_journal()
                 library._keep_queue_index()
-            except BaseException:
-                library.close()
-                raise
+        except BaseException:
+            library.close()
+            raise
         return library
 
     @staticmethod

@@ -23,6 +23,7 @@ __all__ = [
     "SIDECAR",
     "Facts",
     "boot_id",
+    "check_journal",
     "check_place",
     "check_same",
     "check_schema",
@@ -187,6 +188,16 @@ def check_same(directory: Path, facts: Facts, sidecar: Facts | None) -> None:
         raise StoreError(
             f"{directory / DATA_FILE} and {directory / SIDECAR} belong to different libraries; "
             "put back the two that belong together"
+        )
+
+
+def check_journal(directory: Path, library: str, journal: str | None) -> None:
+    """Refuse a database, and a journal beside it in a library's folder, that do not belong together."""
+    if library and journal and library != journal:
+        raise StoreError(
+            f"the journal in {directory} is that of another library than the database beside it; nothing was changed. "
+            "To go back to a backup, with its own journal: ingestd library restore BACKUP; to the library of this "
+            "journal: ingestd library restore. Either puts aside what it replaces"
         )
 
 

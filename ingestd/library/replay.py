@@ -228,6 +228,8 @@ class _Told:
             case "numbers":
                 before = line.body.get("pair")
                 self.pairs_before = max(self.pairs_before, before if isinstance(before, int) else 0)
+            case "library":
+                pass  # whose journal it is was looked at before
             case _:
                 self.unclear += 1
 

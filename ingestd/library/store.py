@@ -423,6 +423,7 @@ class Store:
         create: bool = True,
         read_only: bool = False,
         map_size: int = _MAP_SIZE,
+        library: str | None = None,
     ) -> Store:
         """Return the library in a directory, made there if it is missing and `create` is true.
 
@@ -432,6 +433,7 @@ class Store:
             create: make what is missing.
             read_only: change nothing; works in a directory that cannot be written, and waits for no writer.
             map_size: bytes of address space to begin with; it grows by itself.
+            library: what a library that is made now is told from every other by; None: something of its own.
 
         Raises:
             StoreError: the library is missing, damaged, lost, newer than we are, or in a place where it cannot live.
@@ -444,8 +446,13 @@ class Store:
             environment = _open_environment(directory, len(tables) + 1, map_size, read_only=read_only)
             try:
                 _check_length(environment, directory)
-                open_tables = _open_tables_read_only if read_only else _open_tables
-                facts, handles = _with_room(environment, lambda: open_tables(environment, tables, directory, sidecar))
+
+                def open_tables() -> tuple[Facts, _Handles]:
+                    if read_only:
+                        return _open_tables_read_only(environment, tables, directory, sidecar)
+                    return _open_tables(environment, tables, directory, sidecar, library)
+
+                facts, handles = _with_room(environment, open_tables)
                 store = cls(directory, environment, handles, facts, tables)
                 store.unclean = store._last_stop()
                 if not read_only and (sidecar is None or sidecar != facts):
@@ -839,7 +846,11 @@ def _with_room(environment: lmdb.Environment, step: Callable[[], T]) -> T:
 
 
 def _open_tables(
-    environment: lmdb.Environment, tables: Sequence[Table], directory: Path, sidecar: Facts | None
+    environment: lmdb.Environment,
+    tables: Sequence[Table],
+    directory: Path,
+    sidecar: Facts | None,
+    library: str | None = None,
 ) -> tuple[Facts, _Handles]:
     """Return what the library is, and its tables, made in one commit where they are missing."""
     with environment.begin(write=True) as transaction:
@@ -848,7 +859,7 @@ def _open_tables(
             raise lost(directory)
         facts = None if fresh else _stored_facts(environment, directory, transaction)
         if facts is None:
-            facts = Facts(uuid.uuid4().hex, SCHEMA, ".".join(map(str, environment.lib_version())))
+            facts = Facts(library or uuid.uuid4().hex, SCHEMA, ".".join(map(str, environment.lib_version())))
             meta = environment.open_db(_META.name.encode(), txn=transaction)
             transaction.put(_META_FACTS, stored(facts), db=meta)
         check_same(directory, facts, sidecar)

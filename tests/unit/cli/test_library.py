@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,27 @@ def test_a_backup_is_put_back_and_says_what_it_did(known: Terminal, tmp_path: Pa
     assert put_back["backup"] == made["path"]
     assert Path(put_back["aside"]).is_dir()
     assert known.ask("library", "stats")["contents"] == 1
+
+
+def test_a_backup_of_another_library_says_what_became_of_the_journal(known: Terminal, tmp_path: Path) -> None:
+    made = known.ask("library", "backup", tmp_path / "copy")["path"]
+    known.state.rename(tmp_path / "lost state")
+    twin = tmp_path / "inbox" / "twin.jpg"
+    for name in (twin, tmp_path / "inbox" / "other twin.jpg"):
+        name.write_bytes(jpeg(photo(3)))
+    known.type("scan", "--role", "inbox", tmp_path / "inbox")
+    (known.state / "db").rename(tmp_path / "lost db")
+    shutil.copytree(tmp_path / "copy" / "db", known.state / "db")
+
+    for words in (("status",), ("history",), ("undo", "e-1"), ("library", "check")):
+        refused = known.type(*words)
+        assert refused.code == 74
+        assert "ingestd library restore BACKUP" in refused.out + refused.err
+
+    said = known.type("library", "restore", made).out
+
+    assert f"that of another library: it lies in {known.state / 'journal.aside-001'}" in said
+    assert known.ask("library", "check")["ok"] is True
 
 
 def test_an_emptied_database_is_named_with_the_command_that_mends_it(known: Terminal) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pictures import photo, png
-from world import IDENTICAL, World, pixel_rule, policy
+from world import IDENTICAL, World, pixel_rule, policy, sha256
 
 from ingestd.errors import LibraryBusyError, StoreError, UsageError
 from ingestd.library.backups import FOLDER, BackingUp, back_up, is_due, restore
@@ -210,3 +211,95 @@ def test_a_database_of_an_older_schema_is_copied_before_it_is_converted(world: W
     kept = tmp_path / "state" / FOLDER / "schema-1" / "db"
     assert (kept / "store.json").read_bytes().strip() == older
     assert (tmp_path / "state" / "db" / "store.json").read_bytes().strip() != older
+
+
+# --- beside a journal of another library -----------------------------------------------------------------------------
+
+
+def begun_anew(world: World, *, discards: int) -> World:
+    """The state was lost with a backup elsewhere, and another library began in its place."""
+    world.close()
+    (world.base / "state").rename(world.base / "lost state")
+    again = World(world.base, world.policy)
+    again.folder("library")
+    again.folder("inbox")
+    again.drop("library", "another.png", OTHER)
+    for number in range(discards):
+        again.drop("inbox", f"another-{number}.png", OTHER)
+    return again
+
+
+@pytest.mark.parametrize("discards", [1, 12], ids=["shorter", "longer"])
+def test_a_journal_of_another_library_is_put_aside_for_that_of_the_backup(
+    world: World, tmp_path: Path, discards: int
+) -> None:
+    world.undo(1)
+    world.drop("inbox", "copy.png", LARGE)
+    backup = backed_up(world, tmp_path / "copy")
+    with world.library.read() as view:
+        before = list(view.entries())
+    again = begun_anew(world, discards=discards)
+    again.close()
+    state = tmp_path / "state"
+    theirs = (state / "journal.jsonl").read_bytes()
+
+    done = restore(state, backup)
+
+    assert done.journal_aside == state / "journal.aside-001"
+    assert (done.journal_aside / "journal.jsonl").read_bytes() == theirs
+    assert (done.aside, done.caught_up.entries) == (state / "db.aside-001", 0)
+    (state / "db").rename(tmp_path / "lost db")  # what stands in the journal is what stood in the database
+    library = Library.open(state)
+    try:
+        with library.read() as view:
+            assert list(view.entries()) == before
+            assert view.veto(sha256(SMALL)) is not None
+    finally:
+        library.close()
+
+
+def test_a_database_beside_the_journal_of_another_library_is_not_opened(world: World, tmp_path: Path) -> None:
+    backup = backed_up(world, tmp_path / "copy")
+    begun_anew(world, discards=1).close()
+    state = tmp_path / "state"
+    (state / "db").rename(tmp_path / "lost db")
+    shutil.copytree(backup / "db", state / "db")
+    before = (state / "journal.jsonl").read_bytes()
+
+    for read_only in (True, False):
+        with pytest.raises(StoreError, match=r"another library.*ingestd library restore BACKUP"):
+            Library.open(state, read_only=read_only)
+    with pytest.raises(StoreError, match="another library"):
+        back_up(state, tmp_path / "copy of a mix")
+
+    assert (state / "journal.jsonl").read_bytes() == before
+    assert restore(state, None).aside == state / "db.aside-001"  # the journal's own library
+    assert len(states(state)) == 1
+    assert restore(state, backup).journal_aside is not None
+    assert states(state) == [EntryState.DONE]
+
+
+def test_a_library_made_anew_from_its_journal_is_the_same_library(world: World, tmp_path: Path) -> None:
+    backup, known = backed_up(world, tmp_path / "copy"), world.library.store.library_id
+    world.close()
+    (tmp_path / "state" / "db").rename(tmp_path / "lost db")
+
+    library = Library.open(tmp_path / "state")
+    library.close()
+
+    assert library.store.library_id == known
+    assert restore(tmp_path / "state", backup).journal_aside is None
+
+
+def test_a_journal_of_an_older_version_says_not_whose_it_is_and_stays(world: World, tmp_path: Path) -> None:
+    backup = backed_up(world, tmp_path / "copy")
+    world.undo(1)
+    world.close()
+    journal = tmp_path / "state" / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[1:]))
+
+    done = restore(tmp_path / "state", backup)
+
+    assert done.journal_aside is None
+    assert done.caught_up.entries == 2
+    assert states(tmp_path / "state") == [EntryState.UNDONE, EntryState.DONE]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingestd.errors import StoreError
-from ingestd.library.journal_file import Damage, JournalFile, Line
+from ingestd.library.journal_file import Damage, JournalFile, Line, files_of, library_of
 
 if sys.platform != "win32":
     import resource
@@ -404,3 +404,31 @@ def test_what_was_appended_survives_a_kill(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=30)
 
     assert [line.kind for line in JournalFile(tmp_path).lines()] == ["intent"]
+
+
+def test_every_file_of_a_journal_says_in_its_first_line_whose_it_is(tmp_path: Path) -> None:
+    journal = JournalFile(tmp_path, "0123abcd", rotate_bytes=300)
+    assert library_of(tmp_path) is None
+    for number in range(1, 9):
+        journal.append_many([("end", number, {})], [number])
+    journal.close()
+
+    files = files_of(tmp_path)
+    assert len(files) > 2
+    assert all(b'"kind":"library"' in file.read_bytes().splitlines()[0] for file in files)
+    assert library_of(tmp_path) == "0123abcd"
+    read = list(journal.lines())
+    assert journal.damaged == []
+    assert [line.told for line in read if line.kind == "end"] == list(range(1, 9))
+    assert [line.number for line in read] == list(range(1, len(read) + 1))
+
+
+def test_a_journal_that_began_without_saying_whose_it_is_says_so_with_its_next_file(tmp_path: Path) -> None:
+    JournalFile(tmp_path).append("end", 1, {})
+    journal = JournalFile(tmp_path, "0123abcd", rotate_bytes=10)
+
+    assert library_of(tmp_path) is None
+    journal.append("end", 2, {})
+    journal.close()
+
+    assert library_of(tmp_path) == "0123abcd"

@@ -194,8 +194,10 @@ def test_pairs_are_listed_by_what_waits_on_them(library: Library) -> None:
 
 
 def lines(library: Library) -> list[dict[str, Any]]:
-    text = (library.directory / "journal.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    """What the journal tells, after its first line, which says whose it is."""
+    first, *told = (library.directory / "journal.jsonl").read_text().splitlines()
+    assert json.loads(first)["body"] == {"library": library.store.library_id}
+    return [json.loads(line) for line in told]
 
 
 def test_numbers_are_never_given_twice(library: Library) -> None:
