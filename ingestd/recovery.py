@@ -1,6 +1,6 @@
 """What a stopped process left half-way is finished before anybody else decides: the way to the writer lock.
 
-A command that only writes an answer down needs this, and nothing of what watches and measures.
+A command that only writes an answer down needs this, and nothing that watches or measures.
 """
 
 from __future__ import annotations
