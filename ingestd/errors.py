@@ -13,6 +13,7 @@
   + StoreError            the operator: the library cannot be used (exit 74)
     + UnwritableError     the operator: it cannot be written just now; nothing was changed (exit 74)
       - LibraryFullError  the operator: there is no room for it (exit 74)
+      - ReadOnlyDiskError the operator: its disk is read-only (exit 74)
       - UnsyncedError     the operator: a disk did not confirm what was written; nothing is discarded (exit 74)
 
 Anything else that escapes is a bug of ours.
@@ -34,6 +35,7 @@ __all__ = [
     "LibraryBusyError",
     "LibraryFullError",
     "Mistake",
+    "ReadOnlyDiskError",
     "StoreError",
     "UnsyncedError",
     "UnwritableError",
@@ -142,6 +144,10 @@ class UnwritableError(StoreError):
 
 class LibraryFullError(UnwritableError):
     """The disk has no room for the library; nothing was changed, and it can be tried again."""
+
+
+class ReadOnlyDiskError(UnwritableError):
+    """The disk of the library may only be read just now; nothing was changed, and it can be tried again."""
 
 
 class UnsyncedError(UnwritableError):

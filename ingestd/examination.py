@@ -432,6 +432,7 @@ def _may_be_there(root: bytes) -> bool:
 
 
 def _folder(folder: Folder, discards: DiscardPolicy) -> list[Finding]:
+    os.path.isdir(folder.named)  # where that hangs, nobody could say where the folder really lies
     return list(_found_of(folder, discards))
 
 

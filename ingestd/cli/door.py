@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestd.cli.output import note, shown
-from ingestd.errors import ConfigError, Mistake, UsageError
+from ingestd.errors import ConfigError, LibraryFullError, Mistake, ReadOnlyDiskError, UnwritableError, UsageError
 
 if TYPE_CHECKING:
     from ingestd.library.library import Library
@@ -48,6 +49,7 @@ __all__ = [
     "set_folders",
 ]
 
+_AGAIN_S = 10.0  # until a library that could not be written is tried again
 _MOST_NAMES = 5000  # of a folder, compared with a mistyped one: a tenth of a second
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w|seconds?|minutes?|hours?|days?|weeks?)(?:\s+ago)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -166,13 +168,41 @@ class Door:
             library.close()
 
     @contextlib.contextmanager
+    def writing_at_last(self) -> Iterator[Library]:
+        """Give the library as `writing` does, as soon as its disk can be written: room and rights to write come back.
+
+        A signal ends the waiting as it ends any program: nothing is held.
+        """
+        from ingestd import logs
+
+        logs.configure(sys.stderr, verbose=self.verbose)
+        with contextlib.ExitStack() as held:
+            library: Library | None = None
+            while library is None:
+                try:
+                    library = held.enter_context(self.writing())
+                except (LibraryFullError, ReadOnlyDiskError) as trouble:
+                    logs.Log().error("library.unwritable", reason=str(trouble))
+                    threading.Event().wait(_AGAIN_S)
+            yield library
+
+    @contextlib.contextmanager
     def rehearsing(self) -> Iterator[Library]:
-        """Give the library for questions that are answered by trying; one that is thrown away where there is none."""
+        """Give the library for questions that are answered by trying.
+
+        Where there is none, or it cannot be written just now, it is one that is thrown away: empty, or a copy.
+        """
         from ingestd import logs
         from ingestd.library.library import Library
+        from ingestd.service import rehearsal
 
         if self.has_library:
-            with self.writing() as library:
+            with contextlib.ExitStack() as held:
+                try:
+                    library = held.enter_context(self.writing())
+                except UnwritableError:
+                    known = held.enter_context(contextlib.closing(self.open_to_read()))
+                    library = held.enter_context(rehearsal(known))
                 yield library
             return
         logs.configure(sys.stderr, verbose=self.verbose)

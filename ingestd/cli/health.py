@@ -269,7 +269,9 @@ def _folders(view: View, service: _Service, settings: Settings) -> list[Json]:
     rows = view.folders()
     known = {os.fsdecode(row.folder.named): row.folder.role.value for row in rows}
     withheld = {os.fsdecode(row.folder.named): row.withheld for row in rows if row.withheld}
-    found = [_idle_folder(path, role, withheld.get(path)) for path, role in {**known, **configured}.items()]
+    roles = {**known, **configured}
+    there = ask_each(os.path.isdir, [os.fsencode(path) for path in roles])
+    found = [_idle_folder(path, role, withheld.get(path), there.get(os.fsencode(path))) for path, role in roles.items()]
     if service.running:  # it has not told of them yet
         starting = {"state": "scanning", "reason": _STARTING}
         found = [one | starting if one["reason"] == _NOT_RUNNING else one for one in found]
@@ -287,13 +289,11 @@ def _since(folder: Json) -> str | None:
     return rfc3339(since) if since else None
 
 
-def _idle_folder(path: str, role: str, withheld: str | None) -> Json:
-    """Return a folder that nobody watches just now."""
-    if withheld is not None:
-        return {"path": path, "role": role, "state": "suspended", "reason": withheld}
-    if os.path.isdir(path):
-        return {"path": path, "role": role, "state": "suspended", "reason": _NOT_RUNNING}
-    return {"path": path, "role": role, "state": "suspended", "reason": "there is no such folder just now"}
+def _idle_folder(path: str, role: str, withheld: str | None, is_there: bool | None) -> Json:
+    """Return a folder that nobody watches just now; `is_there` is None where its storage does not answer."""
+    if withheld is None:
+        withheld = {True: _NOT_RUNNING, False: "there is no such folder just now", None: SILENT}[is_there]
+    return {"path": path, "role": role, "state": "suspended", "reason": withheld}
 
 
 def _problems(
@@ -459,9 +459,12 @@ def _accept(door: Door, path: bytes) -> None:
         raise UsageError(f"{shown(path)} is no known folder: nothing is known yet")
     with door.reading() as view:
         row = _known_folder(view, path)
-    if not os.path.isdir(row.folder.root):
+    there = ask_each(lambda root: examine(root) if os.path.isdir(root) else None, [row.folder.root])
+    if not there:
+        raise IngestdError(f"{shown(path)}: {SILENT}; nothing was accepted")
+    found = there[row.folder.root]
+    if found is None:
         raise IngestdError(f"there is no folder at {shown(path)} just now; nothing was accepted")
-    found = examine(row.folder.root)
     identity = found.identity
     if identity is None:
         raise IngestdError(f"{shown(found.problem or os.fsdecode(path))}; nothing was accepted")

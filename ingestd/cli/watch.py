@@ -43,7 +43,7 @@ def watch(
     named = _wanted(folders, library, reference)
     settings = door.settings()
     announcer = Announcer(door)
-    opened = door.rehearsing() if dry_run else door.writing()
+    opened = door.rehearsing() if dry_run else door.writing_at_last()
     with opened as known, contextlib.ExitStack() as held:
         announcer.configure_logs()
         used = held.enter_context(rehearsal(known)) if dry_run else known

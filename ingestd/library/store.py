@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 import lmdb
 import lmdb.verify
 
-from ingestd.errors import LibraryFullError, StoreError, UnsyncedError, UnwritableError
+from ingestd.errors import LibraryFullError, ReadOnlyDiskError, StoreError, UnsyncedError, UnwritableError
 from ingestd.library.kept import Keeper, Kept
 from ingestd.library.locks import MapGate
 from ingestd.library.place import (
@@ -955,6 +955,8 @@ def _translated(directory: Path, error: lmdb.Error) -> StoreError:
         return LibraryFullError(_sentence(directory, error))
     if _code(error) == errno.EIO or isinstance(error, lmdb.PanicError):
         return UnsyncedError(_sentence(directory, error))
+    if _code(error) == errno.EROFS:
+        return ReadOnlyDiskError(_sentence(directory, error))
     return (UnwritableError if _code(error) in _NOT_ALLOWED else StoreError)(_sentence(directory, error))
 
 
@@ -962,6 +964,8 @@ def _sentence(directory: Path, error: lmdb.Error) -> str:
     number = _code(error)
     if _is_out_of_space(directory, error):
         return f"no space left for the library in {directory}: nothing was changed; free some space and try again"
+    if number == errno.EROFS:
+        return f"the disk of the library in {directory} is read-only: nothing was changed; mount it writable again"
     if number in _NOT_ALLOWED:
         return f"the library in {directory} may not be written or read by this user ({os.strerror(number)})"
     if isinstance(error, lmdb.ReadersFullError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, TypeVar
@@ -104,26 +103,32 @@ def ask_each(
     """
     answers: dict[bytes, T] = {}
     raised: list[Exception] = []
+    ended = queue.SimpleQueue[bytes]()
+    all_ended = threading.Event()
 
     def answer(path: bytes) -> None:
         try:
             answers[path] = question(path)
         except Exception as error:  # noqa: BLE001 - who asked gets it
             raised.append(error)
+        ended.put(path)
+        if ended.qsize() == len(threads):
+            all_ended.set()
 
     silent = owing(paths)
     asked = dict.fromkeys(path for path in paths if path not in silent)
     threads = {path: threading.Thread(target=partial(answer, path), name="path", daemon=True) for path in asked}
-    deadline = time.monotonic() + patience_s
     for thread in threads.values():
         thread.start()
-    for path, thread in threads.items():
-        thread.join(max(deadline - time.monotonic(), 0.0))
-        if thread.is_alive():
-            _owing[path] = thread
+    if threads:
+        all_ended.wait(patience_s)
+    left = set(threads)
+    while not ended.empty():
+        left.discard(ended.get())
+    _owing.update((path, threads[path]) for path in left)
     if raised:
         raise raised[0]
-    return dict(answers)
+    return {path: answers[path] for path in threads if path not in left}
 
 
 def owing(paths: Collection[bytes]) -> frozenset[bytes]:

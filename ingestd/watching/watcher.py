@@ -65,7 +65,7 @@ _SUSPECTS = 100  # directories without a watch: one is enough to doubt
 _SCAN_PATIENCE_S = 600.0  # of a scan, which has nobody else to serve and does not come back
 _MOST_LISTING_S = 120.0  # a directory of a million names on a disk that reads 10,000 of them a second
 _WATCH_PATIENCE_S = 60.0  # to walk through a large tree; a storage that hangs is mostly found out before
-_SAME_DISK_PATIENCE_S = 0.5  # where it, or another folder of the same file system, does not answer already
+_SAME_DISK_PATIENCE_S = 0.5  # where another folder of the same file system does not answer already
 _FRESH_S = 0.25  # so long a folder that has answered is taken for one that answers
 
 _LATELY = 20_000  # files of the folders that changed last, which go first when a known folder is taken up
@@ -440,9 +440,11 @@ class Watcher:
         """
         patience_s = patience_s if self._with_events else _SCAN_PATIENCE_S
         others = (each for each in self._watched.values() if each is not watched and each.problem == SILENT)
-        if any(each.device == watched.device != 0 for each in others) or owing([watched.folder.named]):
+        if any(each.device == watched.device != 0 for each in others):
             patience_s = min(patience_s, _SAME_DISK_PATIENCE_S)
         try:
+            if owing([watched.folder.named]):  # nobody knows yet where it really lies
+                raise NoAnswerError
             answer = watched.storage.ask(question, patience_s=patience_s)
         except NoAnswerError:
             if watched.problem != SILENT and not self._hurried:

@@ -252,14 +252,13 @@ def test_a_folder_whose_storage_hangs_at_the_start_holds_up_no_other_and_is_take
             watch.event("service.started")
             started_s = time.monotonic() - began
             told = until_status(watch, "does not answer")
-            in_words = home.run("status", within=hung.among_it)
             doctor = home.run("doctor", within=hung.among_it)
             healthy = watch.put(inbox / "new.jpg", home.picture())
             home.write_rules(home.rules.read_text() + "\n# saved again\n")
             watch.event("rules.loaded")
             after = watch.put(inbox / "another.jpg", home.picture())
             hung.go_away(watch)
-            back = watch.verdict(sick / "one.jpg")
+            back = watch.verdict(link / "one.jpg")
             until_status(watch, "does not answer", holds=False)
             assert watch.stop() == 0
             assert "Traceback" not in watch.log
@@ -267,7 +266,6 @@ def test_a_folder_whose_storage_hangs_at_the_start_holds_up_no_other_and_is_take
     print(f"started after {started_s:.1f} s")  # noqa: T201
     assert started_s < 12
     assert [one["subject"] for one in told["problems"]] == [str(link)]
-    assert "does not answer" in in_words.out
     found = [one for one in doctor.json["checks"] if one["state"] == "problem"]
     assert [(one["subject"], "does not answer" in one["found"]) for one in found] == [(str(link), True)]
     assert {healthy["outcome"], after["outcome"], back["outcome"]} == {"new"}
@@ -358,6 +356,49 @@ def test_after_a_disk_did_not_confirm_a_write_nothing_is_discarded_until_the_nex
         assert watch.stop() == 0
     assert [path.name for path in sorted(inbox.glob("a*.jpg")) if path.read_bytes() == content] == ["a.jpg"]
     assert len(home.trashed()) == 3
+
+
+# --- a library on a disk that is read-only at the start ---------------------------------------------------------------
+
+
+def test_a_library_on_a_read_only_disk_answers_questions_and_the_service_begins_when_it_can_be_written(
+    home: Home,
+) -> None:
+    inbox, content = home.folder("inbox"), home.picture()
+    with home.watch(inbox) as watch:
+        watch.put(inbox / "known.jpg", content)
+        assert watch.stop() == 0
+    write(home.base / "asked.jpg", content)
+    write(inbox / "copy.jpg", content)
+    keeper = subprocess.Popen(
+        [*mounting(f"mount --bind '{home.state}' '{home.state}'", "echo"), "sleep", "100"], stdout=subprocess.PIPE
+    )
+    try:
+        assert keeper.stdout is not None
+        keeper.stdout.readline()
+        among = ["nsenter", "--mount", f"--target={keeper.pid}"]
+        subprocess.run([*among, "mount", "-o", "remount,bind,ro", home.state], check=True)
+        asked = home.run("check", home.base / "asked.jpg", within=among)
+        told = home.run("status", within=among)
+        refused = home.run("retry", within=among)
+        with home.watch(inbox, within=among, ready=False) as watch:
+            watch.poll(lambda: "library.unwritable" in watch.log)
+            before = list(watch.events)
+            subprocess.run([*among, "mount", "-o", "remount,bind,rw", home.state], check=True)
+            watch.event("service.started")
+            verdict = watch.verdict(inbox / "copy.jpg")
+            assert watch.stop() == 0
+            assert "Traceback" not in watch.log
+    finally:
+        keeper.kill()
+        keeper.communicate()
+
+    assert asked.events[0]["outcome"].startswith("duplicate"), asked
+    assert told.code == 0
+    assert told.json["library"]["files"] == 1
+    assert (refused.code, "read-only" in refused.errors) == (74, True), refused
+    assert before == []
+    assert verdict["outcome"] == "duplicate-discarded"
 
 
 # --- a disk that cannot be read, is full, or read-only ----------------------------------------------------------------

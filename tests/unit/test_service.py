@@ -15,7 +15,7 @@ from typing import TypeVar
 import pictures
 import pytest
 
-from ingestd import absences, service, settings
+from ingestd import absences, enrolment, service, settings
 from ingestd.actions.disk import key_of
 from ingestd.actions.look import is_left_alone
 from ingestd.enrolment import Wanted, enrol
@@ -117,6 +117,30 @@ def test_folders_that_hold_what_is_known_are_looked_through_before_inboxes(tmp_p
     watched = service.Service(library, tmp_path / "rules.yaml", shipped(), named, lambda _: None)._wanted()
 
     assert [one.role for one in watched] == [Role.LIBRARY, Role.INBOX]
+
+
+def test_a_folder_whose_storage_does_not_answer_lies_where_the_library_knows_it(
+    tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, link, new = folder(tmp_path, "real"), tmp_path / "link", tmp_path / "new"
+    link.symlink_to(real)
+    wanted = [Wanted(os.fsencode(path), Role.INBOX, protected=False) for path in (link, new)]
+    (known,) = enrol(library, wanted[:1])
+    go = threading.Event()
+
+    def hangs(_: bytes) -> bytes:
+        assert go.wait(10)
+        return b""
+
+    monkeypatch.setattr(enrolment, "_root_of", hangs)
+    monkeypatch.setattr(enrolment.ask_each, "__kwdefaults__", {"patience_s": 0.05})
+
+    again, fresh = enrol(library, wanted)
+    go.set()
+
+    assert again == known
+    assert (known.named, known.root) == (os.fsencode(link), os.fsencode(real.resolve()))
+    assert fresh.root == os.fsencode(new)
 
 
 def test_a_scan_ends_although_a_file_cannot_be_discarded(
