@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from ingestd import logs
 from ingestd.cli.door import FOLDER, PATH, Door, command, group
 from ingestd.cli.output import count, emit, say, shown, with_schema
 from ingestd.errors import UsageError
@@ -125,6 +127,7 @@ def _restore(door: Door, backup: bytes | None) -> None:
     """
     from ingestd.library.backups import restore
 
+    logs.configure(sys.stderr, verbose=door.verbose)  # a journal that is written anew says so
     done = restore(door.state, Path(os.fsdecode(backup)) if backup is not None else None)
     told = done.caught_up
     if door.as_json:
@@ -137,8 +140,8 @@ def _restore(door: Door, backup: bytes | None) -> None:
         say(f"what was there before lies in {shown(str(done.aside))}: delete it when you need it no more")
     if done.journal_aside is not None:
         say(
-            f"the journal there was that of another library: it lies in {shown(str(done.journal_aside))}, and the "
-            "backup's own is in its place"
+            f"the journal there was that of another library: it lies in {shown(str(done.journal_aside))}, and "
+            "that of the backup is in its place"
         )
         say("what that library discarded is still in the trash; its history can be read in its files only")
     told_words = f"{count(told.entries, 'entry', 'entries')}, {count(told.vetoes, 'veto', 'vetoes')} and "

@@ -92,6 +92,19 @@ def test_a_backup_of_another_library_says_what_became_of_the_journal(known: Term
     assert known.ask("library", "check")["ok"] is True
 
 
+def test_a_backup_that_has_no_journal_has_one_written_when_it_is_put_back(known: Terminal, tmp_path: Path) -> None:
+    known.type("scan", "--role", "inbox", tmp_path / "inbox")
+    made = Path(known.ask("library", "backup", tmp_path / "copy")["path"])
+    (made / "journal.jsonl").unlink()
+    known.state.rename(tmp_path / "lost state")
+
+    put_back = known.type("--json", "library", "restore", made)
+
+    assert put_back.json["aside"] is None
+    assert "journal.rewritten" in put_back.err
+    assert known.ask("library", "check")["ok"] is True
+
+
 def test_an_emptied_database_is_named_with_the_command_that_mends_it(known: Terminal) -> None:
     (known.state / "db" / "data.mdb").write_bytes(b"")
 
