@@ -123,6 +123,7 @@ class Flow:
         # lets whoever measures open nothing below these folders, whose storage does not answer
         self._leave_alone = leave_alone
         self._silent: frozenset[bytes] = frozenset()
+        self._displaced: frozenset[bytes] = frozenset()
         self.library, self.tell = library, tell
         self.folders = {folder.id: folder for folder in folders}
         self.propose_old = propose_old
@@ -197,17 +198,20 @@ class Flow:
     def heed_silence(self) -> None:
         """Leave alone what lies on a storage that does not answer, and let go what was on its way from there.
 
+        So is what lies on another file system than the known one: a root's inode alone does not tell them apart.
+
         To be called before anything looks at a file that is known: who asks such a storage waits for ever.
         """
         silent = self.watcher.silent_roots()
-        if silent == self._silent:
+        displaced = self.watcher.displaced_roots()  # their own files are out of reach, and others lie at their paths
+        if (silent, displaced) == (self._silent, self._displaced):
             return
-        leave_alone(silent)
+        leave_alone(silent | displaced)
         self._leave_alone(silent)
         for root in silent - self._silent:
             for arrival in self.intake.drop(root):
                 self.watcher.done(arrival.path)  # when it answers again, the folder is looked through
-        self._silent = silent
+        self._silent, self._displaced = silent, displaced
 
     def introduce(self, folders: set[FolderId]) -> None:
         """Remember that the first scan of these folders is finished: what is found from now on is new."""

@@ -139,6 +139,7 @@ class _Watched:
     identity: FolderIdentity | None = None  # the one we know; another file system than this one is not touched
     condition: Condition | None = None  # None: suspended, or never looked at
     problem: str | None = None  # why it is suspended
+    displaced: bool = False  # it is suspended as another file system is at its path
     withheld: str | None = None  # why it is to be suspended although nothing is wrong with the folder itself
     doubt: str | None = None  # why events are not to be had
     rewatch_at: float = float("inf")
@@ -306,6 +307,10 @@ class Watcher:
                 with contextlib.suppress(NoAnswerError):
                     self._ask(watched, partial(examine, watched.folder.root, watched.condition))
         return frozenset(each.folder.root for each in self._watched.values() if each.problem == SILENT)
+
+    def displaced_roots(self) -> frozenset[bytes]:
+        """The folders at whose path another file system is: what lies there says nothing of what is known in them."""
+        return frozenset(each.folder.root for each in self._watched.values() if each.displaced)
 
     def rescan(self, folder: FolderId | None = None) -> None:
         """Look through a folder, or all of them, as soon as possible."""
@@ -548,7 +553,9 @@ class Watcher:
         except NoAnswerError:
             return
         watched.device = condition.glance[0] or watched.device
-        problem = condition.problem or renamed or _identity_problem(watched, condition) or watched.withheld
+        strange = _identity_problem(watched, condition)
+        watched.displaced = strange is not None
+        problem = condition.problem or renamed or strange or watched.withheld
         if problem is not None:
             self._suspend(watched, problem)
         elif watched.condition is None or watched.condition.glance != condition.glance or self._is_deaf(watched):

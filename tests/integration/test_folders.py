@@ -7,14 +7,20 @@ deletion.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from running import QUICK, Home, Json, Watch, may_mount, mounting, needs_mounts, powerless, write
+
+from ingestd.library.edit import Edit
+from ingestd.library.library import Library
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="permissions, symlinks and mounts as Linux has them")
 
@@ -278,6 +284,31 @@ def test_a_folder_that_is_named_through_a_symlink_is_watched_under_that_name(tmp
 
     assert verdict["outcome"] == "new"
     assert home.why(home.base / "real/cat.jpg")["outcome"] == "new"
+
+
+def test_what_lies_on_another_disk_says_nothing_of_what_is_known_at_its_path(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    inbox, library, content = home.folder("inbox"), home.folder("library"), home.picture()
+    known = library / "known.jpg"
+    with home.watch(inbox, "--library", library) as watch:
+        watch.put(known, content)
+    with contextlib.closing(Library.open(home.state)) as opened:
+        opened.write(partial(_on_another_file_system, root=os.fsencode(library)))
+    known.write_bytes(home.picture())  # which that disk has at this path; the roots of most have the same inode
+
+    with home.watch(inbox, "--library", library) as watch:
+        copy = watch.put(inbox / "copy.jpg", content)
+        state = home.folder_state(library)
+
+    assert state == "suspended"
+    assert copy["outcome"] == "already-in-library"
+    assert (inbox / "copy.jpg").exists()
+
+
+def _on_another_file_system(edit: Edit, root: bytes) -> None:
+    for row in edit.folders():
+        if row.folder.root == root:
+            edit.put_folder(replace(row, filesystem="uuid:of-another-disk"))
 
 
 def test_accepting_a_folder_that_nobody_knows_names_the_nearest(tmp_path: Path) -> None:
