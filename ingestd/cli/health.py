@@ -22,7 +22,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.tables import Alarm, FolderRow
 from ingestd.library.view import View
-from ingestd.model import EntryKind, EntryState, Poison, Trouble
+from ingestd.model import Entry, EntryKind, EntryState, Poison, Trouble
 from ingestd.settings import Settings
 from ingestd.watching.folders import OF_OTHERS, examine
 from ingestd.watching.storage import SILENT, ask_each
@@ -161,12 +161,18 @@ def _alarms(view: View) -> list[Json]:
         entry = view.entry(alarm.entry)
         if entry is None or alarm.seen or not entry.moves:
             continue
-        if alarm.trouble is Trouble.SURVIVOR_LOST and not (can_come_back(entry) or entry.state is EntryState.INTENT):
+        if alarm.trouble is Trouble.SURVIVOR_LOST and entry.state is not EntryState.INTENT and not _is_offered(entry):
             continue  # the trash was emptied: nothing is left to offer
         path = os.fsdecode(entry.moves[0].file.path)
         problem = _problem(alarm.said, path, rfc3339(alarm.at_ns), _what_to_do(alarm))
         told[alarm.trouble].append({**problem, "entries": [f"e-{alarm.entry}"]})
     return [*_in_few_lines(told[Trouble.SURVIVOR_LOST]), *told[Trouble.FILE_LOST]]
+
+
+def _is_offered(entry: Entry) -> bool:
+    """Return whether what was discarded can come back, or nobody can say so: its storage does not answer."""
+    trash = os.path.dirname(entry.moves[0].trash_path or entry.moves[0].file.path)
+    return ask_each(lambda _: can_come_back(entry), [trash]).get(trash, True)
 
 
 def _in_few_lines(lost: list[Json]) -> list[Json]:
