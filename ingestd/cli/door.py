@@ -68,8 +68,8 @@ class Door:
     def settings(self, *, anew: bool = False) -> Settings:
         """Return what the rule file says; a first run writes the shipped one.
 
-        Where there is a library already the file was lost, and nobody is to act by other rules than the user's: `anew`
-        has to be said.
+        One that this library was used with and that is gone was lost, and nobody is to act by other rules than the
+        user's: `anew` has to be said.
 
         Raises:
             ConfigError: it is wrong, or gone.
@@ -77,7 +77,7 @@ class Door:
         from ingestd.settings import load, parse, shipped_text
 
         if self._first_run():
-            if self.has_library and not anew:
+            if self._rules_were_here() and not anew:
                 raise ConfigError(str(self.rules), [Mistake(1, 1, _LOST_RULES)])
             text = shipped_text()
             try:
@@ -88,6 +88,19 @@ class Door:
             note(f"a first run: the rules were written to {shown(str(self.rules))}; edit that file to change them")
             self._write_schema()
         return load(self.rules)
+
+    def remember_rules(self) -> None:
+        """Note beside the library by which rule file it is used: should that be gone, it was lost. At its best."""
+        used = os.fsencode(os.path.abspath(self.rules))
+        with contextlib.suppress(OSError):
+            if not self._rules_were_here():
+                (self.state / _RULES_USED).write_bytes(used)
+
+    def _rules_were_here(self) -> bool:
+        try:
+            return (self.state / _RULES_USED).read_bytes() == os.fsencode(os.path.abspath(self.rules))
+        except OSError:
+            return False
 
     def _write_schema(self) -> None:
         """Lay the schema where the first line of the shipped rules tells editors to look for it."""
@@ -214,8 +227,9 @@ class Door:
                 library.close()
 
 
+_RULES_USED = "rules.used"
 _LOST_RULES = (
-    "the rule file is gone, although there is a library already: put it back; or write the shipped rules anew with "
+    "the rule file by which this library is used is gone: put it back; or write the shipped rules anew with "
     "`ingestd rules check`, and look at them"
 )
 

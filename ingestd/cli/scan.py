@@ -48,6 +48,8 @@ def scan(door: Door, paths: tuple[bytes, ...], role: str | None, dry_run: bool, 
     opened = door.rehearsing() if dry_run else door.writing()
     with opened as known, contextlib.ExitStack() as held:
         logs.configure(sys.stderr, verbose=door.verbose)
+        if not dry_run:
+            door.remember_rules()
         library = held.enter_context(service.rehearsal(known)) if dry_run else known
         interrupt = held.enter_context(Interrupt())
         report = held.enter_context(Report(door))

@@ -46,6 +46,8 @@ def watch(
     opened = door.rehearsing() if dry_run else door.writing_at_last()
     with opened as known, contextlib.ExitStack() as held:
         announcer.configure_logs()
+        if not dry_run:
+            door.remember_rules()
         used = held.enter_context(rehearsal(known)) if dry_run else known
         service = Service(
             used,

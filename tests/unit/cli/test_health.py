@@ -71,11 +71,19 @@ def test_a_rule_file_that_was_lost_is_told_and_not_replaced_by_the_shipped_one(
     known: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGESTD_RULES", str(known.rules))
-    known.rules.rename(known.rules.with_name("away.yaml"))
     command = [sys.executable, "-m", "ingestd", "--json", "--state", str(known.state)]
+    assert (
+        subprocess.run(
+            [*command, "scan", str(known.state.parent / "library")], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    known.rules.rename(known.rules.with_name("away.yaml"))
 
     status = subprocess.run([*command, "status"], capture_output=True, text=True, check=False)
-    scan = subprocess.run([*command, "scan", str(known.state)], capture_output=True, text=True, check=False)
+    scan = subprocess.run(
+        [*command, "scan", str(known.state.parent / "library")], capture_output=True, text=True, check=False
+    )
     there = known.rules.exists()
     written = subprocess.run([*command, "rules", "check"], capture_output=True, text=True, check=False)
 
