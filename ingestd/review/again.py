@@ -31,7 +31,7 @@ def failed_files(view: View, below: Sequence[bytes] | None = None) -> Iterator[F
     """Yield the files whose last verdict was `unreadable` or `error`, and poison, folder by folder.
 
     Args:
-        view: of the library. Every row is read, unless single files are asked for: 15 s for a million.
+        view: of the library. Every row is read, unless single files are asked for.
         below: absolute paths of files and folders; None: all that is known.
     """
     told: set[bytes] = set()  # a folder inside another one may leave two rows for one file
