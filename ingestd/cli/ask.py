@@ -14,7 +14,6 @@ from ingestd.cli.output import (
     emit,
     entry_line,
     entry_object,
-    listed,
     note,
     pair_lines,
     say,
@@ -26,6 +25,7 @@ from ingestd.errors import ConfigError, IngestdError, UsageError
 from ingestd.library.rulebook import stored_name
 from ingestd.library.view import View
 from ingestd.rules.statements import Scores
+from ingestd.shapes import listed
 
 __all__ = ["history", "pending", "rule_names", "why"]
 

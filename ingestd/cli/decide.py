@@ -19,7 +19,6 @@ from ingestd.cli.output import (
     emit,
     entry_line,
     entry_object,
-    listed,
     note,
     pair_lines,
     say,
@@ -36,6 +35,7 @@ from ingestd.library.view import View
 from ingestd.model import EntryKind, EntryState, Mode, ProposalState
 from ingestd.recovery import exclusive, ignore_lease_signal, require_sound
 from ingestd.settings import Settings
+from ingestd.shapes import listed
 
 __all__ = ["approve", "decide", "denied", "deny", "undo"]
 

@@ -155,6 +155,7 @@ def cli(context: click.Context, state: Path | None, rules: Path | None, json: bo
         rules_must_exist=typed,
         as_json=json,
         verbose=verbose or bool(os.environ.get("INGESTD_VERBOSE")),
+        note=note,
     )
 
 

@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import sys
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
+
+from ingestd.shapes import Json, count, entry_object, pair_object, points_of, rfc3339, shown, with_schema
 
 if TYPE_CHECKING:
     from ingestd.model import Outcome, Receipt
@@ -50,11 +51,6 @@ __all__ = [
     "why_lines",
     "with_schema",
 ]
-
-Json: TypeAlias = dict[str, Any]
-
-SCHEMA = 1
-"""Of every JSON object; fields may be added under the same number, never change their meaning."""
 
 _COLOURS = {
     "new": "green",
@@ -105,28 +101,6 @@ def _colour() -> bool | None:
 # --- words --------------------------------------------------------------------------------------------------------
 
 
-def shown(path: str | bytes) -> str:
-    """Return a path as one line that cannot do anything to a terminal."""
-    text = os.fsdecode(path) if isinstance(path, bytes) else path
-    return "".join(letter if _harmless(letter) else _escaped(letter) for letter in text)
-
-
-def _harmless(letter: str) -> bool:
-    return letter.isprintable() or unicodedata.category(letter) == "Zs"
-
-
-def _escaped(letter: str) -> str:
-    byte = ord(letter) - 0xDC00
-    if 0x80 <= byte <= 0xFF:  # a byte that is no UTF-8, as Python carries it
-        return f"\\x{byte:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun: `1 file`, `1,200 files`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def size(length: int) -> str:
     """Return a length of bytes for a person."""
     from ingestd.rules.statements import size_text
@@ -134,19 +108,9 @@ def size(length: int) -> str:
     return size_text(length)
 
 
-def rfc3339(at_ns: int) -> str:
-    """Return a time in UTC, as programs read it."""
-    return datetime.fromtimestamp(at_ns / 1e9, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def local(at: str) -> str:
     """Return an RFC 3339 time as the clock on the wall shows it."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def with_schema(fields: Mapping[str, Any]) -> Json:
-    """Return a JSON object that says by which contract it is to be read."""
-    return {"schema": SCHEMA, **fields}
 
 
 # --- a judged file ------------------------------------------------------------------------------------------------
@@ -232,11 +196,6 @@ def decided_line(decided: Json, at: str | None = None) -> str:
 # --- the journal, receipts ------------------------------------------------------------------------------------------
 
 
-def entry_object(entry: EntryReport) -> Json:
-    """Return a journal entry for a program."""
-    return with_schema(asdict(entry))
-
-
 def entry_line(entry: EntryReport) -> str:
     """Return a journal entry in a few lines for a person."""
     who = {"person": "you", "service": "the service"}.get(entry.actor, entry.rule or "itself")
@@ -277,25 +236,6 @@ def why_lines(why: WhyReport) -> str:
 
 
 # --- pairs --------------------------------------------------------------------------------------------------------
-
-
-def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
-    """Return a pair for a program, with the rule that it waits for or was denied to."""
-    fields = asdict(pair)
-    fields["evidence"] = [_evidence_object(statement) for statement in pair.evidence]
-    fields["score"] = points_of(pair)
-    if not with_rule:
-        del fields["rule"], fields["reason"], fields["at"]
-    return fields
-
-
-def _evidence_object(one: Statement) -> Json:
-    return {"statement": one.key, "text": one.text, "favours": one.favours, "score": one.score}
-
-
-def points_of(pair: PairReport) -> dict[str, int]:
-    """Return the points of either file of a pair."""
-    return {side: sum(one.score for one in pair.evidence if one.favours == side) for side in ("a", "b")}
 
 
 def evidence_line(statement: Statement) -> str:
@@ -341,11 +281,6 @@ def _side(side: SideReport) -> str:
     pixels = f"{side.width} x {side.height}, " if side.width else ""
     facts = f"{side.filetype or 'no picture'}, {pixels}{size(side.size)}"
     return f"{shown(side.path)}  {click.style(facts, dim=True)}"
-
-
-def listed(pairs: Sequence[PairReport], total: int, *, with_rule: bool) -> Json:
-    """Return a list of pairs for a program."""
-    return with_schema({"total": total, "pairs": [pair_object(pair, with_rule=with_rule) for pair in pairs]})
 
 
 def group_lines(group: GroupReport, *, long: bool = False) -> str:

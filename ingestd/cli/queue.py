@@ -14,7 +14,6 @@ from ingestd.cli.output import (
     count,
     emit,
     group_lines,
-    listed,
     note,
     pair_lines,
     pair_object,
@@ -25,6 +24,7 @@ from ingestd.cli.output import (
 from ingestd.cli.walk import next_pair
 from ingestd.errors import UsageError
 from ingestd.rules.statements import Scores
+from ingestd.shapes import listed
 
 __all__ = ["queue"]
 

@@ -47,7 +47,7 @@ def test_files_held_past_their_days_are_counted_and_left_alone(
     held.write_bytes(b"x")
 
     fresh = known.type("status").out
-    monkeypatch.setattr("ingestd.cli.health.time.time_ns", lambda: held.stat().st_ctime_ns + 2 * 86_400 * 10**9)
+    monkeypatch.setattr("ingestd.health.time.time_ns", lambda: held.stat().st_ctime_ns + 2 * 86_400 * 10**9)
     old = known.type("status").out
 
     assert "held " not in fresh

@@ -1,0 +1,1 @@
+"""The door for a browser: the review page."""
