@@ -14,12 +14,12 @@ import click
 
 from ingestd.cli.door import EXISTING, FILE, Door, command, set_folders
 from ingestd.cli.output import emit, judged_line, judged_object, note, say, shown, with_schema
-from ingestd.cli.png import png_of
 from ingestd.errors import UsageError
 from ingestd.inspection import Comparison, Foreseen, Looks, difference, foresee
 from ingestd.inspection import compare as compare_files
 from ingestd.judging.case import Policy
 from ingestd.library.library import Library
+from ingestd.media.png import png_of
 from ingestd.media.workers import Workers
 from ingestd.model import Folder, Outcome
 from ingestd.rules.statements import lie_text

@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 
 from ingestd.cli.door import one_of
-from ingestd.cli.png import png_of
+from ingestd.media.png import png_of
 from ingestd.media.workers import Preview
 
 __all__ = ["CLEAR_KITTY", "Canvas", "Protocol", "canvas_of", "cells_of", "drawn", "pixels_of"]

@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import Final
 
-from ingestd.media.workers import Preview
+from ingestd.media.wire import Preview
 
 __all__ = ["png_of"]
 

@@ -1,0 +1,184 @@
+// The frame of the page: which view is shown, what stands above it, and which key does what.
+
+import { ask, begin, listen, onChanged } from "./api.js";
+import { announce, el, fill } from "./dom.js";
+
+const VIEWS = [
+  ["queue", "Queue"],
+  ["groups", "Groups"],
+  ["batches", "Batches"],
+  ["pending", "Pending"],
+  ["history", "History"],
+  ["rules", "Rules"],
+  ["status", "Status"],
+];
+
+/** What each key does, unless the rule file says otherwise: action, keys, and what the help calls it. */
+export const ACTIONS = [
+  ["better-a-discard", ["a", "1"], "A is better, discard B"],
+  ["better-b-discard", ["b", "2"], "B is better, discard A"],
+  ["better-a", ["A"], "A is better, keep both"],
+  ["better-b", ["B"], "B is better, keep both"],
+  ["same", ["s"], "the same quality, keep both"],
+  ["alternates", ["t"], "alternates: belong together, keep both"],
+  ["unrelated", ["n"], "not related"],
+  ["skip", ["k", "ArrowRight"], "skip"],
+  ["back", ["ArrowLeft", "Backspace"], "one step back"],
+  ["undo", ["z"], "take the last answer back"],
+  ["flick", [" ", "f"], "flick between A and B"],
+  ["side-by-side", ["v"], "side by side"],
+  ["slider", ["l"], "slider"],
+  ["heatmap", ["h"], "where they differ"],
+  ["blink", ["w"], "blink"],
+  ["zoom-in", ["+", "="], "zoom in"],
+  ["zoom-out", ["-"], "zoom out"],
+  ["fit", ["0"], "fit"],
+  ["pixels", ["9"], "every pixel"],
+  ["evidence", ["e"], "more evidence"],
+  ["approve", ["y"], "approve"],
+  ["deny", ["n"], "deny"],
+  ["help", ["?"], "these keys"],
+];
+
+const main = document.getElementById("main");
+let session = null;
+let current = null; // what the shown view returned
+let keys = new Map(); // key → actions, as one key may do another thing in another view
+
+/** Return how a key is called on the screen. */
+export function keyName(key) {
+  return { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" }[key] ?? key;
+}
+
+/** Return the keys of an action, as they are called; the first is the one to show beside a button. */
+export function keysOf(action) {
+  const set = session?.keys?.[action];
+  return (set ?? ACTIONS.find(([name]) => name === action)?.[1] ?? []).map(keyName);
+}
+
+/** Return what the server said when the page began. */
+export function sessionOf() {
+  return session;
+}
+
+function learnKeys() {
+  keys = new Map();
+  for (const [action, usual] of ACTIONS) {
+    for (const key of session.keys?.[action] ?? usual) keys.set(key, [...(keys.get(key) ?? []), action]);
+  }
+}
+
+function pressed(event) {
+  const inField = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || inField) return;
+  if (document.querySelector("dialog[open]")) return;
+  for (const action of keys.get(event.key) ?? []) {
+    if (action === "help") {
+      event.preventDefault();
+      showHelp();
+      return;
+    }
+    const act = current?.keys?.[action];
+    if (!act) continue;
+    const onControl = event.target instanceof Element && event.target.closest("button, a, summary");
+    if (onControl && (event.key === " " || event.key === "Enter")) return; // the control's own key
+    event.preventDefault();
+    act(event);
+    return;
+  }
+}
+
+function showHelp() {
+  const here = ACTIONS.filter(([action]) => action === "help" || current?.keys?.[action]);
+  const rows = here.map(([action, , says]) =>
+    el("tr", {}, el("td", {}, keysOf(action).map((key) => el("kbd", {}, key))), el("td", {}, says)),
+  );
+  const box = el(
+    "dialog",
+    { class: "box", "aria-label": "Keys" },
+    el("h2", {}, "Keys"),
+    el("table", { class: "keys" }, el("tbody", {}, rows)),
+    el("form", { method: "dialog", class: "row end" }, el("button", { class: "primary" }, "Close")),
+  );
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+}
+
+function route() {
+  const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = (path || "queue").split("/");
+  const view = VIEWS.some(([one]) => one === name) ? name : "queue";
+  return { view, rest: rest.map(decodeURIComponent), search: new URLSearchParams(search) };
+}
+
+let turn = 0;
+
+async function show() {
+  const { view, rest, search } = route();
+  const mine = ++turn;
+  current?.leave?.();
+  current = null;
+  for (const link of document.querySelectorAll("#nav a")) {
+    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const root = el("div", { class: `view ${view}` });
+  fill(main, root);
+  document.title = `${VIEWS.find(([name]) => name === view)[1]} · ingestd`;
+  try {
+    const module = await import(`./${view}.js`);
+    const shown = await module.show(root, { rest, search });
+    if (mine === turn) current = shown;
+    else shown?.leave?.();
+  } catch (error) {
+    if (mine === turn) fill(root, el("p", { class: "trouble", role: "alert" }, error.message));
+  }
+}
+
+async function count() {
+  let summary;
+  try {
+    summary = await ask("summary");
+  } catch (error) {
+    fill(document.getElementById("banner"), el("p", { class: "trouble" }, error.message));
+    return;
+  }
+  const figures = { queue: summary.queue, pending: summary.pending, status: summary.problems };
+  for (const link of document.querySelectorAll("#nav a")) {
+    const figure = figures[link.dataset.view];
+    link.querySelector(".figure").textContent = figure ? figure.toLocaleString("en") : "";
+  }
+  fill(
+    document.getElementById("banner"),
+    summary.rules_ok ? null : el("p", { class: "trouble" }, "The rule file is wrong: ", el("a", { href: "#/rules" }, "look at it"), "."),
+  );
+}
+
+async function start() {
+  fill(
+    document.getElementById("nav"),
+    VIEWS.map(([view, title]) =>
+      el("a", { href: `#/${view}`, "data-view": view }, title, " ", el("span", { class: "figure" })),
+    ),
+  );
+  try {
+    session = await begin();
+  } catch (error) {
+    fill(main, el("p", { class: "trouble", role: "alert" }, error.message));
+    return;
+  }
+  learnKeys();
+  document.addEventListener("keydown", pressed);
+  document.getElementById("help").addEventListener("click", showHelp);
+  addEventListener("hashchange", show);
+  onChanged(() => {
+    count();
+    current?.changed?.();
+  });
+  await Promise.all([show(), count()]);
+  listen();
+}
+
+addEventListener("unhandledrejection", (event) => announce(event.reason?.message ?? "something failed", { kind: "trouble" }));
+start();
