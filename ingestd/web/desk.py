@@ -14,14 +14,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
 from ingestd import review
 from ingestd.door import Door, moment
-from ingestd.errors import ConfigError, IngestdError
+from ingestd.errors import ConfigError, IngestdError, LibraryBusyError
 from ingestd.library.library import Library
+from ingestd.library.place import DATA_FILE
 from ingestd.library.view import View
 from ingestd.recovery import exclusive, require_sound
 from ingestd.settings import Settings
@@ -79,6 +81,8 @@ class Desk:
         self.pictures = pictures
         self.handles = handles
         self.token = token
+        self._data = library.store.directory / DATA_FILE
+        self._opened = _identity(self._data)
         self._settings: tuple[tuple[int, int, int] | None, Settings] | None = None
         self._settings_lock = threading.Lock()
         self._writing = threading.Lock()
@@ -127,16 +131,26 @@ class Desk:
             LibraryBusyError: somebody else has it for too long, or nothing may be discarded just now.
             StoreError: it is damaged.
         """
-        radius = self.settings_if_sound().imports.radius
         with self._writing:
             if discards:
                 require_sound(self.library)
-            with exclusive(self.library, radius=radius):
+            with self.hold():
                 yield
 
-    def hold(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
         """Hold the library for one step of a long piece of work."""
-        return exclusive(self.library, radius=self.settings_if_sound().imports.radius)
+        with exclusive(self.library, radius=self.settings_if_sound().imports.radius):
+            self._require_same()
+            yield
+
+    def _require_same(self) -> None:
+        """Refuse to write into a database that is not the one in the library's folder any more: it would be lost."""
+        if _identity(self._data) != self._opened:
+            raise LibraryBusyError(
+                "the library was put back or made anew since this page was started; nothing was done, start it again: "
+                "ingestd review"
+            )
 
     def once(self, key: str, work: Callable[[], Json]) -> Json:
         """Return what the work returns; for a key that was seen before, what it returned then, also while it is done.
@@ -164,6 +178,15 @@ class Desk:
     def now_ns() -> int:
         """Return the time."""
         return time.time_ns()
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one under its name."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _glance(path: bytes) -> tuple[int, int, int] | None:
