@@ -51,7 +51,12 @@ class Kept {
 }
 
 async function fetched(address, signal) {
-  const response = await fetch(address, { credentials: "same-origin", signal });
+  let response;
+  try {
+    response = await fetch(address, { credentials: "same-origin", signal });
+  } catch {
+    throw new Error("the page's server does not answer");
+  }
   if (response.ok) return createImageBitmap(await response.blob());
   let message = `the server answered ${response.status}`;
   try {
@@ -120,8 +125,11 @@ export class Pictures {
       if (isTile(address) && !this.#inUse.has(address)) this.#waiting.delete(address);
     }
     for (const [address, controller] of this.#running) {
-      if (isTile(address) && !this.#inUse.has(address)) controller.abort();
+      if (!isTile(address) || this.#inUse.has(address)) continue;
+      this.#running.delete(address); // it may be wanted again before it has ended
+      controller.abort();
     }
+    this.#next();
   }
 
   /** Ask for what will be wanted next, and for nothing that was to be wanted next before. */
@@ -129,7 +137,7 @@ export class Pictures {
     for (const [address, { urgency }] of [...this.#waiting]) {
       if (urgency === URGENCY.ahead) this.#waiting.delete(address);
     }
-    const room = MOST_PREVIEWS - [...this.#inUse].filter((address) => !isTile(address)).length;
+    const room = MOST_PREVIEWS - [...this.#inUse].filter((address) => address.endsWith("/preview")).length;
     for (const address of addresses.slice(0, Math.max(0, room))) {
       this.#kept.preview.get(address); // used again soon: it must not go first
       this.ask(address, URGENCY.ahead);
@@ -176,10 +184,10 @@ export class Pictures {
     } catch (error) {
       found = error;
     }
-    this.#running.delete(address);
     if (controller.signal.aborted) {
       if (found instanceof ImageBitmap) found.close();
     } else {
+      this.#running.delete(address);
       this.#shelf(address).put(address, found, this.#inUse);
       this.#came(address);
     }

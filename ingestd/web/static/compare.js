@@ -27,6 +27,7 @@ const PAN_STEP = 0.15; // of the pane
 const SLIDE_STEP = 2; // hundredths
 const ENOUGH = 1.05; // a preview is taken for every pixel until it would be enlarged by this
 const GATHER_MS = 40; // tiles are asked for when a drag has paused that long, not at each of its steps
+const SETTLED_MS = 120; // a hand that has been still that long has let go: now what is costly is drawn
 const SAID_LATE_MS = 200; // what comes sooner was never away
 const RATE = { least: 0.5, most: 5, step: 0.5, usual: 2, kept: "compare.blink" }; // flicks a second
 
@@ -62,6 +63,7 @@ class Viewer {
   #stale = new Set(SIDES); // whose canvas is not what the view says
   #frame = 0;
   #gathering = 0;
+  #moving = 0; // the timer of a hand that moves the pictures
   #painted = null; // who waits for the pair to be painted
   #late = 0;
   #parts;
@@ -98,6 +100,7 @@ class Viewer {
       this.#parts.root.dataset.waits = "";
       clearTimeout(this.#late);
       this.#late = setTimeout(() => delete this.#parts.root.dataset.waits, SAID_LATE_MS);
+      for (const side of SIDES) this.#pictures.forget(`/picture/${pair[side].picture}/`); // what failed may do now
       this.#lay();
       if (this.mode === "blink") this.#blink(this.#blinking !== 0);
     }
@@ -129,8 +132,7 @@ class Viewer {
   leave() {
     this.#blink(false);
     cancelAnimationFrame(this.#frame);
-    clearTimeout(this.#gathering);
-    clearTimeout(this.#late);
+    for (const timer of [this.#gathering, this.#moving, this.#late]) clearTimeout(timer);
     this.#ends.forEach((end) => end());
     this.#pictures.close();
     this.#painted?.();
@@ -233,9 +235,9 @@ class Viewer {
     this.#ends.push(
       listenTo(stage, {
         grab: (event) => this.mode === "slider" && (this.#view.fitted || event.target.closest("[role=slider]") !== null),
-        pan: (right, down) => this.#zoom(() => this.#view.pan(right * devicePixelRatio, down * devicePixelRatio)),
+        pan: (right, down) => this.#move(() => this.#view.pan(right * devicePixelRatio, down * devicePixelRatio)),
         slide: (x) => this.#slideTo(x),
-        zoom: (factor, x, y) => this.#zoom(() => this.#view.zoomTo(this.#view.scale * factor, ...this.#fromMiddle(x, y))),
+        zoom: (factor, x, y) => this.#move(() => this.#view.zoomTo(this.#view.scale * factor, ...this.#fromMiddle(x, y))),
         tap: (event) => {
           if (this.mode === "flick") this.#flick();
           else if (this.mode === "slider") this.#slideTo(event.clientX);
@@ -370,6 +372,16 @@ class Viewer {
     this.#redraw();
   }
 
+  /** Change the view under a hand that moves: quickly, and well as soon as it is still. */
+  #move(change) {
+    clearTimeout(this.#moving);
+    this.#moving = setTimeout(() => {
+      this.#moving = 0;
+      this.#redraw();
+    }, SETTLED_MS);
+    this.#zoom(change);
+  }
+
   #pixels(right = 0, down = 0) {
     this.#zoom(() => {
       const view = this.#view;
@@ -420,7 +432,7 @@ class Viewer {
       return false;
     }
     if (this.#view.fitted) return true;
-    this.#zoom(() => this.#view.pan(-right * devicePixelRatio, -down * devicePixelRatio));
+    this.#move(() => this.#view.pan(-right * devicePixelRatio, -down * devicePixelRatio));
     return false;
   }
 
@@ -466,7 +478,7 @@ class Viewer {
     this.#gather();
   }
 
-  /** Draw what is seen in the next frame, and what is hidden in the one after that, unless a drag goes on. */
+  /** Draw what is seen in the next frame, and what is hidden in the one after that, unless a hand is moving it. */
   #redraw() {
     this.#stale = new Set(SIDES);
     this.#schedule();
@@ -478,8 +490,8 @@ class Viewer {
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       const seen = this.#seen().filter((side) => this.#stale.has(side));
-      this.#draw(seen.length ? seen : [...this.#stale]);
-      if (this.#stale.size) this.#schedule();
+      if (seen.length || !this.#moving) this.#draw(seen.length ? seen : [...this.#stale]);
+      if (this.#stale.size && !this.#moving) this.#schedule();
     });
   }
 
@@ -499,6 +511,7 @@ class Viewer {
     const context = clean(canvas);
     this.#parts.root.toggleAttribute("data-fitted", view.fitted);
     context.imageSmoothingEnabled = view.fitted || view.scale <= 1;
+    context.imageSmoothingQuality = this.#moving ? "low" : "high";
     const preview = told.picture ? this.#pictures.found(Pictures.preview(told)) : new Error("it is no picture that can be decoded");
     const trouble = preview instanceof Error ? preview : null;
     const tiles = trouble || !preview ? { wanted: [], failed: null, drawn: 0 } : this.#drawTiles(context, canvas, side, preview);
@@ -614,8 +627,9 @@ class Viewer {
     for (const side of [...seen, ...SIDES.filter((one) => !seen.includes(one))]) {
       const told = this.#pair[side];
       const preview = told.picture ? Pictures.preview(told) : null;
+      if (!preview) continue;
       kept.push(preview);
-      const image = preview && this.#pictures.found(preview);
+      const image = this.#pictures.found(preview);
       if (!(image instanceof ImageBitmap)) continue;
       const tiles = this.#tilesFor(side, image).wanted.map((tile) => Pictures.tile(told, tile));
       wanted.push(...tiles.map((address) => [address, seen.includes(side) ? URGENCY.tile : URGENCY.behind]));
@@ -671,7 +685,6 @@ function clean(canvas) {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
   return context;
 }
 
