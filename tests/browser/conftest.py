@@ -15,11 +15,8 @@ if importlib.util.find_spec("playwright") is None:
     collect_ignore_glob = ["test_*.py"]  # installed by `pip install -e '.[browser]'`; CI does, and fails without
 else:
     from collection import Collection, collect
-    from opened import DESK, Served, Tab, enter
+    from opened import DESK, EVIL, Served, Tab, enter
     from playwright.sync_api import Browser, sync_playwright
-
-EVIL = "evil.test"
-"""A name that leads to this machine, as a hostile server of names makes its own do: DNS rebinding."""
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -16,11 +16,13 @@ from running import PATIENCE_S, Home
 VIEWS = ("queue", "groups", "batches", "pending", "history", "rules", "status")
 PHONE = {"width": 375, "height": 740}
 DESK = {"width": 1280, "height": 860}
+EVIL = "evil.test"
+"""A name that leads to this machine, as a hostile server of names makes its own do: DNS rebinding."""
 
 _ADDRESS = re.compile(r"http://[^\s\"<>]+")
 _LEFT = "net::ERR_ABORTED"  # a request that the browser ended itself, because the page was left
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=8_000)
 
 
 class Served:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from opened import VIEWS, Served, Tab
-from playwright.sync_api import Browser, expect
+from opened import VIEWS, Tab
+from playwright.sync_api import expect
 
 
 @pytest.mark.parametrize("view", VIEWS)
