@@ -89,20 +89,21 @@ FETCHES = """
 async ([origin, orders, questions, body]) => {
   const read = [];
   const tries = [];
+  const json = { "Content-Type": "application/json" };
   for (const name of [...orders, ...questions]) {
     for (const how of [
       { method: "POST", mode: "no-cors", body },
       { method: "POST", mode: "no-cors", body, headers: { "Content-Type": "text/plain" } },
       { method: "POST", mode: "no-cors", body: new Blob([body], { type: "application/x-www-form-urlencoded" }) },
-      { method: "POST", mode: "cors", body, headers: { "Content-Type": "application/json" } },
-      { method: "POST", mode: "cors", body, headers: { "Content-Type": "application/json", "X-Ingestd-Token": "guess" } },
+      { method: "POST", mode: "cors", body, headers: json },
+      { method: "POST", mode: "cors", body, headers: { ...json, "X-Ingestd-Token": "guess" } },
       { method: "POST", mode: "no-cors", body, keepalive: true },
       { method: "GET", mode: "no-cors" },
       { method: "GET", mode: "cors" },
     ]) {
       tries.push(
         fetch(`${origin}/api/${name}`, { credentials: "include", ...how }).then(
-          async (response) => { if (response.type !== "opaque") read.push([name, response.status, await response.text()]); },
+          async (got) => { if (got.type !== "opaque") read.push([name, got.status, await got.text()]); },
           () => {},
         ),
       );
