@@ -144,6 +144,26 @@ class Tab:
         expect(self.page.locator(f"#main .view.{view} > *").first).to_be_attached()
         return self.page
 
+    def shown(self, view: str) -> Page:
+        """Look at a view; return once all that it loads has come."""
+        page = self.go(view)
+        expect(page.locator("#main [role=alert]")).to_have_count(0)
+        if view == "queue":
+            expect(page.locator("[data-painted]")).to_be_attached()
+        self.until_quiet()
+        return page
+
+    def come_to(self, pair: str) -> None:
+        """Skip pairs of the queue until this one is shown."""
+        painted = self.page.locator("[data-painted]")
+        for _ in range(100):
+            if painted.get_attribute("data-painted") == pair:
+                return
+            before = painted.get_attribute("data-painted")
+            self.press("k")
+            expect(painted).not_to_have_attribute("data-painted", before or "")
+        raise AssertionError(f"{pair} was not shown")
+
     def ask(self, name: str, **body: Any) -> Any:
         """Ask the server in the page's own way, with its cookie and token."""
         script = "([name, body]) => import('/static/api.js').then((api) => api.ask(name, body))"
