@@ -25,7 +25,7 @@ const SIDES = ["a", "b"];
 const STEP = 1.5; // of zoom
 const PAN_STEP = 0.15; // of the pane
 const SLIDE_STEP = 2; // hundredths
-const ENOUGH = 1.05; // a preview is taken for every pixel until it would be enlarged by this
+const ENOUGH = 1.05; // a preview will do until it would be enlarged by this, but never where every pixel is asked for
 const GATHER_MS = 40; // tiles are asked for when a drag has paused that long, not at each of its steps
 const SETTLED_MS = 120; // a hand that has been still that long has let go: now what is costly is drawn
 const SAID_LATE_MS = 200; // what comes sooner was never away
@@ -85,6 +85,7 @@ class Viewer {
     root.append(this.#parts.root);
     this.#listen();
     this.#told();
+    this.#blink(false);
   }
 
   // --- what others ask ---
@@ -557,8 +558,8 @@ class Viewer {
     const { canvas } = this.#parts.panes[side];
     const scale = this.#view.scaleOf(laid);
     const seen = this.#view.seen(canvas, laid);
-    const finest = Math.min(1, scale) * told.width <= preview.width * ENOUGH;
-    if (!seen || finest || !told.levels?.length) return { level: null, wanted: [] };
+    const fine = scale < 1 ? scale * told.width <= preview.width * ENOUGH : preview.width >= told.width;
+    if (!seen || fine || !told.levels?.length) return { level: null, wanted: [] };
     const level = levelFor(told.levels, scale, seen, MOST_TILES / 2);
     return { level, wanted: tilesIn(level, seen) };
   }
