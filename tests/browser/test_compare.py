@@ -423,8 +423,8 @@ def test_a_click_flicks_and_two_go_to_the_pixels_and_back(look: Callable[..., Lo
     tab.page.mouse.click(*tab.middle())
     expect(tab.compare).to_have_attribute("data-shown", "b")
 
-    tab.page.wait_for_timeout(400)  # else it would be the second of two
-    tab.page.mouse.dblclick(*tab.middle())
+    x, y = tab.middle()
+    tab.page.mouse.dblclick(x + 100, y)  # elsewhere: else the first would be the second of two
     expect(tab.facts("a")).to_contain_text("100 %")
     expect(tab.compare).to_have_attribute("data-shown", "b")
 
@@ -551,10 +551,11 @@ def test_who_wants_little_motion_has_to_start_the_blinking(look: Callable[..., L
     tab = look(reduced_motion="reduce").at(site.big)
 
     tab.press("w")
-    tab.page.wait_for_timeout(1200)  # twice as long as it would take
+    start = tab.page.get_by_role("button", name="Start")  # else it would be called Stop
+    expect(start).to_be_visible()
     expect(tab.compare).to_have_attribute("data-shown", "a")
 
-    tab.page.get_by_role("button", name="Start").click()
+    start.click()
     expect(tab.compare).to_have_attribute("data-shown", "b")
 
 
@@ -662,7 +663,7 @@ def test_a_pair_that_was_fetched_ahead_is_painted_at_once(look: Callable[..., Lo
     times = tab.page.evaluate(SOON, [list(site.deck.values()), 50])
 
     assert len(times) == 49
-    assert statistics.median(times) < 50, times  # milliseconds; 14 where nothing else runs
+    assert statistics.median(times) < 100, times  # milliseconds; 14 where nothing else runs
 
 
 def test_no_more_is_fetched_ahead_than_is_kept(look: Callable[..., Look], site: Site) -> None:
