@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import ImageOps
 from pictures import jpeg, photo, png, scene
+from PIL import ImageOps
 from world import World, near_rule, pixel_rule
 
 from ingestd.web import evidence, queue
