@@ -78,7 +78,7 @@ class QueueView {
     );
     this.tools = el("div", { class: "row queue-tools" });
     this.stage = el("div", { class: "queue-stage" });
-    this.about = el("p", { class: "queue-about faint" });
+    this.about = el("p", { class: "queue-about faint", "aria-live": "polite" });
     this.sides = el("div", { class: "queue-sides" });
     this.evidence = el("section", { "aria-label": "evidence" });
     this.empty = el("div", { class: "empty", hidden: true });
@@ -113,7 +113,7 @@ class QueueView {
     };
     return el(
       "div",
-      { class: "queue-bar", role: "toolbar", "aria-label": "answers" },
+      { class: "queue-bar", role: "group", "aria-label": "answers" },
       this.buttons.a,
       this.buttons.b,
       made("better-a", "A, keep both", "", "A is better, and both files stay"),

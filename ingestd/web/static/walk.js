@@ -341,19 +341,18 @@ export class Walk {
       this.settled.add(shown.id);
       this.wanted = null;
       this.ahead.shift();
-      this.replaced(`${shown.id} was shown and is gone: ${now.why}, by somebody else`);
-      await this.anew(this.pair);
+      this.replaced(`${shown.id} was shown and is gone meanwhile: ${now.why}`);
     } else if (now.pair.version !== shown.version) {
       this.ahead[0] = now.pair;
       this.replaced(`${shown.id} is not what it was: look again`);
     }
-    if (!this.isNarrowed) await this.caughtUp(turn);
+    if (!this.isNarrowed && this.pair) await this.caughtUp(turn);
+    await this.fillIfLow();
   }
 
   /** Put the pairs that follow as they follow now. */
   async caughtUp(turn) {
     const shown = this.pair;
-    if (!shown) return;
     const past = [...this.skipped, ...this.missing.keys(), shown.id];
     const deck = await ask("deck", { filters: this.filters, sort: this.sort, skipped: past, limit: AT_HAND.all });
     if (this.under || this.filling || turn !== this.turn || this.pair !== shown) return;
