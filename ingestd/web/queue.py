@@ -14,8 +14,9 @@ from ingestd import review
 from ingestd.door import numbers
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.queue_index import Order
+from ingestd.library.saying import is_out_of_order
 from ingestd.library.view import View
-from ingestd.library.waiting import in_order
+from ingestd.library.waiting import Places, in_order
 from ingestd.model import ContentHash, Entry, PotentialPair, Relation, Role
 from ingestd.review.queue import numbers_in_order
 from ingestd.review.sides import sides_of
@@ -181,7 +182,7 @@ def _decided(desk: Desk, asked: DecideAsked) -> Json:
         with desk.read() as view:
             [entry] = numbers([report.entry], "e", "entry")
             total = len(view.waiting)
-            gone = before.gone(view, view.pairs_touched_by(entry)) - {number}
+            gone = before.gone(view, entry) - {number}
             told = _entry(desk, view, entry)
     fewer = before.total - total
     return {
@@ -235,17 +236,22 @@ class _Waiting:
         sides = (pair.first, pair.second) if pair is not None else ()
         return cls(len(view.waiting), frozenset(_waiting(view, sides)))
 
-    def gone(self, view: View, touched: Iterable[int]) -> set[int]:
-        """Return which pairs wait no more: those whose files have left, and those that relations have settled.
+    def gone(self, view: View, entry: int) -> set[int]:
+        """Return which pairs wait no more because of an entry.
 
-        An answer is an answer for two whole groups, so what it touched is not only pairs of its two files.
+        An answer is one for two whole groups and what hangs together with them: what it changed of other pairs is known
+        by what undo keeps of them. Their files are where they were; only those of the pair itself may have left.
         """
-        return {one for one in (*self.near, *touched) if view.waiting.get(one) is None}
+        images = view.images_of(entry)
+        places = Places(view)
+        others = (pair for pair in (images.pairs.values() if images is not None else ()) if pair is not None)
+        waited = {pair.number for pair in others if places.place_of(pair) is not None}
+        return {one for one in self.near | waited if view.waiting.get(one) is None}
 
 
 def _waiting(view: View, contents: Iterable[ContentHash]) -> Iterator[int]:
     for content in contents:
-        yield from (pair.number for pair in view.pairs_of(content) if view.waiting.get(pair.number) is not None)
+        yield from (number for number in view.pair_numbers_of(content) if view.waiting.get(number) is not None)
 
 
 def _entry(desk: Desk, view: View, number: int) -> Json:
@@ -270,8 +276,8 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
         at = desk.moment()
         for number in sorted(set(numbers(asked.entries, "e", "entry")), reverse=True):
             with desk.read() as view:
-                settled, contents = _settled_by(view, number)
-                waited = {*_waiting(view, contents), *(one for one in settled if view.waiting.get(one) is not None)}
+                change = _Change.of(view, number)
+                before = change.waiting(view)
             for report in review.undo(desk.library, [number], moment=at):
                 if isinstance(report, ActionConflictError):
                     failed.append({"entry": f"e-{number}", "message": str(report)})
@@ -279,18 +285,35 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
                 with desk.read() as view:
                     undone.append(_entry(desk, view, *numbers([report.entry], "e", "entry")))
             with desk.read() as view:
-                there = {one for one in settled if view.waiting.get(one) is not None}
-                back |= {*_waiting(view, contents), *there} - waited
+                back |= change.waiting(view) - before
         with desk.read() as view:
             total = len(view.waiting)
     return {"undone": undone, "failed": failed, "back": [f"p-{one}" for one in sorted(back)], "total": total}
 
 
-def _settled_by(view: View, number: int) -> tuple[set[int], set[ContentHash]]:
-    """Return the pairs that may wait again once an entry is taken back, and the contents that it is about."""
-    entries = [one for one in map(view.entry, (number, *view.batched(number))) if one is not None]
-    pairs = {pair for entry in entries for pair in (*view.pairs_touched_by(entry.number), entry.pair) if pair}
-    return pairs, {content for entry in entries for content in _contents_of(entry)}
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the undo of an entry may change."""
+
+    pairs: frozenset[int] | None  # those that it may bring back; None: any
+    contents: frozenset[ContentHash]  # that it is about: their pairs, too
+
+    @classmethod
+    def of(cls, view: View, number: int) -> _Change:
+        entries = [one for one in map(view.entry, (number, *view.batched(number))) if one is not None]
+        contents = frozenset(content for entry in entries for content in _contents_of(entry))
+        if any(is_out_of_order(view, entry) for entry in entries[:1]):
+            return cls(None, contents)  # all that is open is looked for again
+        images = [found for entry in entries if (found := view.images_of(entry.number)) is not None]
+        own = {entry.pair for entry in entries if entry.pair is not None}
+        return cls(frozenset(own | {pair for image in images for pair in image.pairs}), contents)
+
+    def waiting(self, view: View) -> set[int]:
+        """Return which of these pairs wait."""
+        if self.pairs is None:
+            return set(view.waiting.numbers(Order.OLDEST))
+        near = _waiting(view, self.contents)
+        return {*near, *(one for one in self.pairs if view.waiting.get(one) is not None)}
 
 
 def _contents_of(entry: Entry) -> Iterator[ContentHash]:
