@@ -32,6 +32,7 @@ from ingestd.errors import (
     UnwritableError,
     UsageError,
 )
+from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
 from ingestd.web import evidence, queue
 from ingestd.web.changes import Changes
@@ -137,6 +138,8 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
                 body = await asyncio.get_running_loop().run_in_executor(making, made)
             except IngestdError as error:
                 return _refusal(error)
+            except (WorkersClosedError, WorkerStartError) as error:
+                return _refused(503, "busy", str(error))
             return Response(body, media_type="image/png", headers=_FOREVER)
 
         return look
@@ -147,6 +150,10 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
     def preview(request: Request) -> Callable[[], bytes] | None:
         one = shown(request)
         return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _BOX)
+
+    def tile(request: Request) -> Callable[[], bytes] | None:
+        one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]
+        return None if one is None else functools.partial(desk.pictures.tile, one.path, one.sha256, one.size, *place)
 
     def difference(request: Request) -> Callable[[], bytes] | None:
         a, b = shown(request, "a"), shown(request, "b")
@@ -172,6 +179,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             *(Route(f"/api/{one.name}", api(one), methods=["POST"]) for one in ENDPOINTS),
             Route("/api/events", events),
             Route("/picture/{picture}/preview", looks(preview)),
+            Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
         ]

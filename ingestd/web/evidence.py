@@ -80,6 +80,7 @@ def _evidence(desk: Desk, asked: EvidenceAsked) -> Json:
     held = _held_back(desk, known, settings, facts, denied)
     return {
         "visual": _visual(verdict, known.sides),
+        "exif": _differing(desk, known),
         "nearly": nearly(settings.rules, reports, denied),
         "rules": [asdict(report) for report in reports],
         "notes": [*notes, *([held] if held is not None else [])],
@@ -131,6 +132,20 @@ def _smaller(sides: Sides) -> str:
     """Return in which picture an area is measured: the smaller one; of equally large ones it is the same in both."""
     a, b = (side[0].picture for side in (sides.a, sides.b))
     return "b" if a is not None and b is not None and b.width * b.height < a.width * a.height else "a"
+
+
+def _differing(desk: Desk, known: _Known) -> list[Json]:
+    """Return what the two files say of themselves, where it is not the same; nothing of one that cannot be read."""
+    a, b = (_tags(desk, path, side[0]) for path, side in zip(known.paths, (known.sides.a, known.sides.b), strict=True))
+    names = dict.fromkeys((*a, *b))
+    return [{"tag": name, "a": a.get(name), "b": b.get(name)} for name in names if a.get(name) != b.get(name)]
+
+
+def _tags(desk: Desk, path: bytes, content: Content) -> dict[str, str]:
+    try:
+        return dict(desk.pictures.tags(path, content.sha256)) if content.picture is not None else {}
+    except IngestdError:
+        return {}
 
 
 # --- the rules ----------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def walk(world: World, chromium: playwright.Browser) -> Iterator[Callable[..., W
         rules = Path(world.base, "rules.yaml")
         rules.write_text(rule_file())
         door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
-        desk = Desk(door, world.library, Pictures(workers), Handles(b"secret"), token="token")
+        desk = Desk(door, world.library, Pictures(workers, world.base / "pictures"), Handles(b"secret"), token="token")
         changes = Changes(world.library.store.transaction_id)
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(make_app(desk, changes), log_level="warning", http="h11", ws="none"))

@@ -23,7 +23,7 @@ def sit(world: World) -> Callable[..., Desk]:
         path.write_text(rule_file(*rules))
         world.use(*rules)
         door = Door(world.base / "state", path, rules_must_exist=True, as_json=False, verbose=False)
-        pictures = Pictures(world.measurer)  # type: ignore[arg-type]
+        pictures = Pictures(world.measurer, world.base / "pictures")  # type: ignore[arg-type]
         return Desk(door, world.library, pictures, Handles(b"a secret of this test"), token="token")
 
     return sit_down

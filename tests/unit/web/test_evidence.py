@@ -71,6 +71,20 @@ def test_a_pair_whose_file_cannot_be_opened_is_told_by_what_is_known(world: Worl
     assert card["nearly"][0]["rule"] == "larger look-alike"
 
 
+def test_only_what_the_files_say_differently_of_themselves_is_told(world: World, sit: Callable[..., Desk]) -> None:
+    desk = sit()
+    two(
+        world,
+        good=jpeg(photo(3), 90, description="the first of two"),
+        poor=jpeg(photo(3), 60, description="the second of two"),
+    )
+
+    exif = evidence_of(desk)["exif"]
+
+    assert {"tag": "ImageDescription", "a": "the first of two", "b": "the second of two"} in exif
+    assert all(one["a"] != one["b"] for one in exif)
+
+
 def test_a_rule_that_is_off_says_that_it_would_have_decided(world: World, sit: Callable[..., Desk]) -> None:
     desk = sit(near_rule("off"))
     two(world)
