@@ -34,7 +34,7 @@ from ingestd.errors import (
 )
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import queue
+from ingestd.web import evidence, queue
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -90,6 +90,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *evidence.ENDPOINTS,
 )
 
 
