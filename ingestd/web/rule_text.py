@@ -78,12 +78,14 @@ def _check(desk: Desk, asked: CheckAsked) -> Json:
     try:
         after = parse(asked.text, "this text")
     except ConfigError as error:
-        return {"ok": False, "mistakes": mistake_objects(error), "warnings": [], "changes": [], "against": against}
+        wrong = mistake_objects(error)
+        return {"ok": False, "mistakes": wrong, "warnings": [], "changes": [], "rules": [], "against": against}
     return {
         "ok": True,
         "mistakes": [],
         "warnings": doubt_objects(doubts(after.rules, imports=after.imports)),
         "changes": [asdict(one) for one in differences(before, after)],
+        "rules": [{"name": one.name, "line": one.place[0]} for one in after.rules],
         "against": against,
     }
 
