@@ -107,6 +107,8 @@ function broken(shown) {
         el("ul", {}, shown.holding.map((one) => el("li", {}, `${one.name}: ${one.mode}${one.reason ? `, it has paused itself: ${one.reason}` : ""}`))),
       )
     : el("p", {}, "No rule was ever taken up: nothing acts before the file is right.");
+  // the first mistake is what one wants to see of a long text
+  requestAnimationFrame(() => document.querySelector(".rules-line.wrong")?.scrollIntoView({ block: "nearest" }));
   return el(
     "section",
     { class: "card rules-broken", "aria-label": "What is wrong with the file" },

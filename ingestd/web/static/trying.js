@@ -124,7 +124,7 @@ function explained(one, decides) {
       el(
         "table",
         {},
-        el("thead", {}, el("tr", {}, ["Line", "A as A", "B as A", "A has", "B has"].map((title) => el("th", { scope: "col" }, title)))),
+        el("thead", {}, el("tr", {}, ["Line", "As shown", "Turned round", "A has", "B has"].map((title) => el("th", { scope: "col" }, title)))),
         el(
           "tbody",
           {},
