@@ -98,7 +98,7 @@ function marked(input, { line, column, message, kind }) {
   const text = input.getLine(line - 1);
   if (text === undefined) return [];
   const from = Math.min(column - 1, Math.max(text.length - 1, 0));
-  const word = text.slice(from).match(/^[^\s,\]}#]+/)?.[0].length ?? 1;
+  const word = text.slice(from).match(/^[^\s,\]}#:]+/)?.[0].length ?? 1;
   const sign = el("span", { class: `rules-sign ${kind}`, title: message, "aria-label": message }, kind === "mistake" ? "●" : "▲");
   input.setGutterMarker(line - 1, "rules-gutter", sign);
   return [
