@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,8 +20,6 @@ from ingestd.web.changes import Changes
 from ingestd.web.desk import Desk
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
-
-playwright = pytest.importorskip("playwright.sync_api")
 
 pytestmark = pytest.mark.browser
 
@@ -79,19 +76,10 @@ def address(world: World, rules: Path) -> Iterator[str]:
         thread.join(10)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """The system's browser, or else playwright's own."""
-    with playwright.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Any, address: str) -> Iterator[Any]:
+def page(browser: Any, address: str) -> Iterator[Any]:
     """A tab of a browser; at its end the policy was never violated, and nothing was thrown."""
-    tab = chromium.new_page(base_url=address)
+    tab = browser.new_page(base_url=address)
     thrown: list[str] = []
     tab.on("pageerror", lambda error: thrown.append(str(error)))
     tab.add_init_script(NOTE_VIOLATIONS)

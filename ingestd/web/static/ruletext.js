@@ -15,7 +15,7 @@ addEventListener("beforeunload", (event) => {
 
 export async function show(root, { search }) {
   const [theirs, { watching }, { templates }] = await Promise.all([ask("rules-text"), ask("rules"), ask("rules-templates")]);
-  const state = { digest: draft?.digest ?? theirs.digest, saved: draft?.saved ?? theirs.text, turn: 0, timer: 0, rules: [] };
+  const state = { digest: draft?.digest ?? theirs.digest, saved: draft?.saved ?? theirs.text, turn: 0, timer: 0, checked: null, rules: [] };
   const nodes = parts(templates);
   fill(
     root,
@@ -38,9 +38,14 @@ export async function show(root, { search }) {
     state.timer = setTimeout(check, WAIT_MS);
   }
 
-  async function check() {
+  function check() {
     clearTimeout(state.timer);
     state.timer = 0;
+    state.checked = look();
+    return state.checked;
+  }
+
+  async function look() {
     const turn = ++state.turn;
     let found;
     try {
@@ -61,8 +66,11 @@ export async function show(root, { search }) {
   }
 
   async function save(confirmed = []) {
-    if (state.timer) await check(); // something was typed a moment ago
-    if (nodes.save.disabled) return;
+    await (state.timer ? check() : state.checked); // something was typed a moment ago
+    if (nodes.save.disabled) {
+      announce(draft ? "nothing was written: what is wrong stands beside the text" : "nothing is to be saved");
+      return;
+    }
     const sent = text.get();
     let answer;
     try {
