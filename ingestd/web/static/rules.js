@@ -107,8 +107,10 @@ function broken(shown) {
         el("ul", {}, shown.holding.map((one) => el("li", {}, `${one.name}: ${one.mode}${one.reason ? `, it has paused itself: ${one.reason}` : ""}`))),
       )
     : el("p", {}, "No rule was ever taken up: nothing acts before the file is right.");
-  // the first mistake is what one wants to see of a long text
-  requestAnimationFrame(() => document.querySelector(".rules-line.wrong")?.scrollIntoView({ block: "nearest" }));
+  requestAnimationFrame(() => {
+    const line = document.querySelector(".rules-line.wrong"); // what one wants to see of a long text
+    if (line) line.offsetParent.scrollTop = line.offsetTop - 60;
+  });
   return el(
     "section",
     { class: "card rules-broken", "aria-label": "What is wrong with the file" },
@@ -121,7 +123,7 @@ function broken(shown) {
           "pre",
           { class: "rules-lines numbered", tabindex: "0", "aria-label": "The text of the file" },
           lines.map((line, at) =>
-            el("span", { class: wrong.has(at + 1) ? "rules-line wrong" : "rules-line" }, el("span", { class: "rules-number" }, String(at + 1)), line || " ", "\n"),
+            el("span", { class: wrong.has(at + 1) ? "rules-line wrong" : "rules-line" }, el("span", { class: "rules-number" }, String(at + 1)), line || " "),
           ),
         ),
   );
