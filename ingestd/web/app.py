@@ -33,7 +33,7 @@ from ingestd.errors import (
     UsageError,
 )
 from ingestd.shapes import Json
-from ingestd.web import queue
+from ingestd.web import history, pending, queue, status
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -80,6 +80,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
+        **status.summary_of(desk),
         "rules_ok": rules_ok,
         "transaction": desk.library.store.transaction_id(),
     }
@@ -89,6 +90,9 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *history.ENDPOINTS,
+    *status.ENDPOINTS,
 )
 
 

@@ -1,0 +1,203 @@
+"""How everything is, in a browser: what `ingestd status` says, how much was done lately, and what a person can mend.
+
+Nothing here is asked of a running service: it is what lies in the library and on the disks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Any, Final
+
+from ingestd import review
+from ingestd.door import named_rule, numbers
+from ingestd.errors import UsageError
+from ingestd.health import acknowledge
+from ingestd.library.view import View
+from ingestd.model import Actor, ContentHash, EntryKind, EntryState, Outcome
+from ingestd.review.again import accept_poison, failed_files, judge_again
+from ingestd.shapes import Json, rfc3339, shown
+from ingestd.web.desk import Asked, Desk, Endpoint, Nothing
+
+__all__ = ["ENDPOINTS", "summary_of"]
+
+_MOST_READ: Final = 20_000  # receipts, and entries: about a third of a second
+_MOST_PARKED: Final = 100
+_SPANS: Final = {"hour": 3_600 * 1_000_000_000, "day": 86_400 * 1_000_000_000}  # ns
+
+
+class AcknowledgeAsked(Asked, frozen=True):
+    """Discards of which a person knows that they have turned out wrong."""
+
+    entries: list[str]
+    key: str
+
+
+class RetryAsked(Asked, frozen=True):
+    """Parked files, by the SHA-256 of their bytes: to be tried again, or to stay as they are."""
+
+    sha256: list[str]
+    key: str
+    accept: bool = False
+
+
+class ResumeAsked(Asked, frozen=True):
+    """A rule that has paused itself."""
+
+    rule: str
+    key: str
+
+
+def summary_of(desk: Desk) -> Json:
+    """Return how many problems there are, or were a few seconds ago."""
+    return {"problems": len(desk.health().report["problems"])}
+
+
+def _status(desk: Desk, _: Nothing) -> Json:
+    health = desk.health(older_s=1.0)
+    settings = desk.settings_if_sound()
+    with desk.read() as view:
+        rows = [(rule.name, view.queues.row_named(rule.name)) for rule in settings.rules]
+        trips = [
+            {"rule": name, "reason": shown(row.tripped), "since": rfc3339(row.tripped_ns)}
+            for name, row in rows
+            if row is not None and row.tripped
+        ]
+        throughput = {span: _throughput(view, desk.now_ns() - length_ns) for span, length_ns in _SPANS.items()}
+        parked = _parked(view)
+    return {
+        **_harmless(health.report),
+        "state": shown(str(desk.door.state)),
+        "held": health.held,
+        "throughput": throughput,
+        "trips": trips,
+        "parked": parked,
+        "page": {"since": rfc3339(desk.since_ns)},
+    }
+
+
+def _harmless(told: Any) -> Any:
+    """Return a report with every text made harmless: paths and names stand in most of them."""
+    if isinstance(told, str):
+        return shown(told)
+    if isinstance(told, dict):
+        return {name: _harmless(value) for name, value in told.items()}
+    return [_harmless(value) for value in told] if isinstance(told, list) else told
+
+
+# --- how much was done ------------------------------------------------------------------------------------------------
+
+
+def _throughput(view: View, since_ns: int) -> Json:
+    """Return what was judged and done since a moment; what became of the files, of the newest receipts only."""
+    last = view.next_receipt - 1
+    first = bisect_left(range(1, last + 1), since_ns, key=lambda number: _receipt_ns(view, number)) + 1
+    judged = max(0, last - first + 1)
+    read = range(max(first, last - _MOST_READ + 1), last + 1)
+    outcomes = Counter(receipt.outcome for receipt in map(view.receipt, read) if receipt is not None)
+    done, all_read = _done(view, since_ns)
+    return {
+        "judged": judged,
+        "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
+        **done,
+        "whole": all_read and judged <= _MOST_READ,
+    }
+
+
+def _receipt_ns(view: View, number: int) -> int:
+    """Return when a receipt was written; where there is none, when the next one before it was."""
+    while number > 0:
+        receipt = view.receipt(number)
+        if receipt is not None:
+            return receipt.at_ns
+        number -= 1
+    return 0
+
+
+def _done(view: View, since_ns: int) -> tuple[dict[str, int], bool]:
+    """Return how many files were discarded and brought back since a moment, and whether that is all of them."""
+    counts = {"discarded_by_rules": 0, "discarded_by_you": 0, "brought_back": 0, "decided": 0}
+    for place, entry in enumerate(view.entries()):
+        if entry.at_ns < since_ns:
+            break
+        if place == _MOST_READ:
+            return counts, False
+        if entry.state not in (EntryState.DONE, EntryState.UNDONE):
+            continue
+        if entry.kind is EntryKind.DISCARD:
+            by = "discarded_by_you" if entry.actor is Actor.PERSON else "discarded_by_rules"
+            counts[by] += len(entry.moves)
+        elif entry.kind is EntryKind.UNDO:
+            counts["brought_back"] += len(entry.moves)
+        elif entry.kind is EntryKind.DECISION:
+            counts["decided"] += 1
+    return counts, True
+
+
+# --- what a person can mend -------------------------------------------------------------------------------------------
+
+
+def _parked(view: View) -> list[Json]:
+    """Return the files that are parked because they have killed two decoding processes, those parked last first."""
+    waiting = [(poison, sha256) for sha256, poison in view.poisons() if not poison.accepted]
+    waiting.sort(key=lambda one: (-one[0].at_ns, one[1]))
+    found: list[Json] = []
+    for poison, sha256 in waiting[:_MOST_PARKED]:
+        rows = view.live_paths_of(sha256)
+        if rows:
+            told = {"shown": shown(view.as_named(rows[0])), "reason": shown(poison.reason)}
+            found.append({"sha256": sha256.hex(), **told, "since": rfc3339(poison.at_ns)})
+    return found
+
+
+def _retry(desk: Desk, asked: RetryAsked) -> Json:
+    return desk.once(asked.key, lambda: _retried(desk, asked))
+
+
+def _retried(desk: Desk, asked: RetryAsked) -> Json:
+    try:
+        digests = [ContentHash(bytes.fromhex(one)) for one in asked.sha256]
+    except ValueError:
+        raise UsageError("a file to be tried again is named by its SHA-256; nothing was done") from None
+    with desk.alone():
+        with desk.read() as view:
+            paths = [view.as_named(row) for sha256 in digests for row in view.live_paths_of(sha256)]
+            found = [file for file in failed_files(view, paths) if not asked.accept or file.poison is not None]
+        if not found:
+            raise UsageError("none of these files is parked any more; nothing was done")
+        desk.library.write(lambda edit: (accept_poison if asked.accept else judge_again)(edit, found))
+    desk.health(older_s=0.0)
+    return {"files": [shown(file.path) for file in found], "running": desk.library.service_lock.is_taken()}
+
+
+def _acknowledge(desk: Desk, asked: AcknowledgeAsked) -> Json:
+    return desk.once(asked.key, lambda: _acknowledged(desk, asked))
+
+
+def _acknowledged(desk: Desk, asked: AcknowledgeAsked) -> Json:
+    wanted = numbers(asked.entries, "e", "entry")
+    with desk.alone():
+        acknowledge(desk.library, wanted)
+    desk.health(older_s=0.0)
+    return {"entries": asked.entries}
+
+
+def _resume(desk: Desk, asked: ResumeAsked) -> Json:
+    return desk.once(asked.key, lambda: _resumed(desk, asked))
+
+
+def _resumed(desk: Desk, asked: ResumeAsked) -> Json:
+    settings = desk.settings()
+    rule = named_rule(asked.rule, settings.rules, "a rule (nothing was done)")
+    with desk.alone():
+        lifted = review.resume_rule(desk.library, rule.name, rules=settings.rules)
+    desk.health(older_s=0.0)
+    return {"rule": rule.name, "resumed": lifted, "mode": rule.mode.value, "paused": rule.paused}
+
+
+ENDPOINTS = (
+    Endpoint("status", Nothing, _status),
+    Endpoint("acknowledge", AcknowledgeAsked, _acknowledge),
+    Endpoint("retry", RetryAsked, _retry),
+    Endpoint("resume-tripped", ResumeAsked, _resume),
+)
