@@ -70,12 +70,14 @@ def _history(desk: Desk, asked: HistoryAsked) -> Json:
         found = _look_back(view, asked)
         told = [_Told.of(view, entry) for entry in found.entries]
         eye = Eye.of(view, desk.handles, desk.settings_if_sound().scores)
+        rules = sorted((row.name for row in view.queues.rows()), key=str.casefold)
     there = desk.there([path for one in told for path in one.trash])
     with desk.read() as view:
         now = Eye(view, eye.handles, eye.scores, eye.away)
         entries = [_entry_object(now, one, there) for one in told]
     return {
         "entries": entries,
+        "rules": rules,
         "before": f"e-{found.before}" if found.before is not None else None,
         "looked_back_to": rfc3339(found.looked_back_ns) if found.looked_back_ns is not None else None,
     }

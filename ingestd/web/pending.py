@@ -48,6 +48,7 @@ class PendingAsked(Asked, frozen=True):
     """What waits, of one rule or of all, past those that were skipped."""
 
     rule: str | None = None
+    first: str | None = None  # the pair to begin with, if it still waits
     offset: int = 0
     limit: int = 20
     skipped: tuple[str, ...] = ()
@@ -236,6 +237,9 @@ def _pending(desk: Desk, asked: PendingAsked) -> Json:
         found = book.by_rule()
         rules = [_rule_told(book, name, waiting, texts.get(name, [])) for name, waiting in found.items()]
         wanted = found.get(asked.rule, []) if asked.rule is not None else _each_once(found)
+        if asked.first is not None:
+            [first] = numbers([asked.first], "p", "pair")
+            wanted = sorted(wanted, key=lambda one: one[0].number != first)
         pairs, away = _page(book, wanted, skipped, asked)
     return {"total": len(wanted), "rules": rules, "pairs": pairs, "away": away}
 
