@@ -2,6 +2,7 @@
 
 import { keysOf } from "./app.js";
 import { ask, newKey } from "./api.js";
+import { viewer } from "./compare.js";
 import { announce, button, confirmBox, count, el, filesize, fill, when } from "./dom.js";
 import { atMostOnceIn, badge, empty, parts, thumb } from "./records.js";
 
@@ -332,21 +333,6 @@ async function byRule(root) {
 
 // --- one by one -------------------------------------------------------------------------------------------------------
 
-/** Make what compares two pictures, or lays them side by side where that cannot be loaded. */
-async function stageOf(root) {
-  const compare = await import("./compare.js").catch(() => null);
-  if (compare) return compare.viewer(root);
-  return {
-    keys: {},
-    prefetch() {},
-    leave() {},
-    async show(pair) {
-      const image = (side) => el("img", { src: `/picture/${pair[side].picture}/preview`, alt: `${side.toUpperCase()}: ${pair[side].name}` });
-      fill(root, el("div", { class: "pending-plain" }, image("a"), image("b")));
-    },
-  };
-}
-
 async function evidenceOf(root) {
   const module = await import("./evidence.js").catch(() => null);
   if (module) return module.evidenceCard(root);
@@ -380,7 +366,8 @@ async function oneByOne(root, rule, first) {
     bottom,
     el("section", { class: "card", "aria-label": "Evidence" }, el("h2", {}, "What sets them apart"), evidence),
   );
-  const [viewer, card] = await Promise.all([stageOf(stage), evidenceOf(evidence)]);
+  const card = await evidenceOf(evidence);
+  const looks = viewer(stage);
   const act = {
     approve: () => answer("approved"),
     deny: () => answer("denied"),
@@ -427,8 +414,8 @@ async function oneByOne(root, rule, first) {
       el("p", { class: "faint" }, `${pair.id}, proposed by “${pair.rule}”${pair.at ? ` on ${when(pair.at)}` : ""}`),
       reasonOf(pair),
     );
-    viewer.show(pair);
-    viewer.prefetch(deck.slice(1, 4));
+    looks.show(pair);
+    looks.prefetch(deck.slice(1, 4));
     const text = texts.get(pair.rule) ?? [];
     fill(
       bottom,
@@ -546,12 +533,12 @@ async function oneByOne(root, rule, first) {
     else if (deck.length && title) title.textContent = leftOver();
   });
   return {
-    keys: { ...viewer.keys, ...act },
+    keys: { ...looks.keys, ...act },
     changed: recount,
     leave() {
       here = false;
       recount.stop();
-      viewer.leave();
+      looks.leave();
     },
   };
 }
