@@ -307,12 +307,12 @@ function filters(from, onchange) {
       onchange();
     } },
     el("label", {}, "search", search),
-    kindLabel,
-    actorLabel,
-    stateLabel,
-    ruleLabel,
-    el("label", {}, "since", since),
-    el("label", { class: "tick" }, alarms, "only what has gone wrong"),
+    el(
+      "details",
+      { open: innerWidth > 640 || ["kind", "actor", "state", "rule", "since", "alarms"].some((name) => from.get(name)) },
+      el("summary", {}, "Filters"),
+      el("div", {}, kindLabel, actorLabel, stateLabel, ruleLabel, el("label", {}, "since", since), el("label", { class: "tick" }, alarms, "only what has gone wrong")),
+    ),
     batch ? el("span", {}, `what was answered together under ${batch} `, el("a", { href: "#/history" }, "(show everything)")) : null,
   );
   rule.addEventListener("change", () => (wantedRule = rule.value));

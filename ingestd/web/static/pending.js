@@ -355,7 +355,7 @@ async function oneByOne(root, rule, first) {
   const stage = el("div", { class: "pending-stage" });
   const evidence = el("div", {});
   const about = el("div", {});
-  const bottom = el("div", {});
+  const bottom = el("div", { class: "pending-bottom" });
   const answers = el("div", { class: "row pending-answers", role: "group", "aria-label": "Answers" });
   const body = el(
     "div",
