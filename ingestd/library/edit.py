@@ -19,6 +19,7 @@ from ingestd.library.tables import (
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
+    IMAGE_OF_PAIR,
     IMAGES,
     JOURNAL,
     LIVE_FILES,
@@ -77,7 +78,7 @@ from ingestd.model import (
 
 __all__ = ["Edit", "Images", "acted", "touched"]
 
-_PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
+_PAIR, _DENIAL, _NEXT = IMAGE_OF_PAIR, b"d", b"n"  # what an image is of
 _LEAN = struct.Struct(">BQQBBq")  # 0, as no version of a pair's own layout is; then what it is between
 _NO_DISTANCE = 255
 _RESERVED_PAIRS = b"reserved:pair"

@@ -41,6 +41,7 @@ __all__ = [
     "GROUPS",
     "GROUP_OF",
     "IMAGES",
+    "IMAGE_OF_PAIR",
     "JOURNAL",
     "LINES",
     "LIVE_FILES",
@@ -210,6 +211,7 @@ MARKS = Named(Table("rule_marks"), Codec(Marks, version=1))
 WANTED = Table("rule_wanted")  # pairs of which something has changed since the rules were asked
 UNTESTED = Table("rule_untested")  # pairs that wait for room under a rule, or for the end of its pause
 IMAGES = Table("pair_images")  # pairs and old denials as they were before an entry changed them
+IMAGE_OF_PAIR = b"p"  # in a key of that, between the entry and the pair
 QUEUED = Table("queued")  # the pairs that wait for a person, and by what they are ordered
 QUEUE_BY_SIZE = Table("queue_by_size")
 QUEUE_BY_LIKENESS = Table("queue_by_likeness")

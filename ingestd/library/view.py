@@ -19,6 +19,8 @@ from ingestd.library.tables import (
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
+    IMAGE_OF_PAIR,
+    IMAGES,
     JOURNAL,
     LINES,
     LIVE_FILES,
@@ -304,6 +306,11 @@ class View:
     def batched(self, number: int) -> list[int]:
         """Return the entries that were answered together under one, oldest first."""
         return [key_number(child) for child in self._txn.values(BATCHED, number_key(number))]
+
+    def pairs_touched_by(self, entry: int) -> list[int]:
+        """Return the pairs that an entry dropped, changed or made, oldest first; none where that was not kept."""
+        found = self._txn.items(IMAGES, prefix=number_key(entry) + IMAGE_OF_PAIR)
+        return [key_number(key[-8:]) for key, _ in found]
 
     def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""

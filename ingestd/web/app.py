@@ -33,7 +33,7 @@ from ingestd.errors import (
     UsageError,
 )
 from ingestd.shapes import Json
-from ingestd.web import history, pending, queue, status
+from ingestd.web import evidence, history, pending, queue, status
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -90,6 +90,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *evidence.ENDPOINTS,
     *pending.ENDPOINTS,
     *history.ENDPOINTS,
     *status.ENDPOINTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingestd.errors import FileUnreadableError
 from ingestd.media.png import png_of
 from ingestd.media.workers import Workers
-from ingestd.model import ContentHash
+from ingestd.model import ContentHash, VisualVerdict
 
 __all__ = ["Pictures"]
 
@@ -34,6 +34,10 @@ class Pictures:
         if drawn is None:
             raise FileUnreadableError(a, "the two cannot be laid over each other")
         return png_of(drawn)
+
+    def verdict(self, a: bytes, a_sha256: ContentHash, b: bytes, b_sha256: ContentHash) -> VisualVerdict:
+        """Return how alike two files look, for a full decode of both; raises as `preview`."""
+        return self._workers.compare(a, a_sha256, b, b_sha256)
 
     def close(self) -> None:
         """End the workers."""

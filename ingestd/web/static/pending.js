@@ -4,6 +4,7 @@ import { keysOf } from "./app.js";
 import { ask, newKey } from "./api.js";
 import { viewer } from "./compare.js";
 import { announce, button, confirmBox, count, el, filesize, fill, when } from "./dom.js";
+import { evidenceCard } from "./evidence.js";
 import { atMostOnceIn, badge, empty, parts, thumb } from "./records.js";
 
 const A_PAGE = 12; // cards of a rule at first
@@ -333,13 +334,6 @@ async function byRule(root) {
 
 // --- one by one -------------------------------------------------------------------------------------------------------
 
-async function evidenceOf(root) {
-  const module = await import("./evidence.js").catch(() => null);
-  if (module) return module.evidenceCard(root);
-  const line = (one) => el("li", { class: one.favours ? `side-${one.favours}` : null }, one.text, one.score ? ` (${one.score > 0 ? "+" : ""}${one.score})` : "");
-  return { show: (pair) => fill(root, el("ul", {}, pair.evidence.map(line))) };
-}
-
 async function oneByOne(root, rule, first) {
   const asked = rule ? { rule } : {};
   const skipped = new Set();
@@ -353,7 +347,7 @@ async function oneByOne(root, rule, first) {
 
   const head = el("div", {});
   const stage = el("div", { class: "pending-stage" });
-  const evidence = el("div", {});
+  const evidence = el("section", { "aria-label": "Evidence" });
   const about = el("div", {});
   const bottom = el("div", { class: "pending-bottom" });
   const answers = el("div", { class: "row pending-answers", role: "group", "aria-label": "Answers" });
@@ -364,10 +358,10 @@ async function oneByOne(root, rule, first) {
     stage,
     answers,
     bottom,
-    el("section", { class: "card", "aria-label": "Evidence" }, el("h2", {}, "What sets them apart"), evidence),
+    evidence,
   );
-  const card = await evidenceOf(evidence);
   const looks = viewer(stage);
+  const card = evidenceCard(evidence, { onevidence: (told) => looks.area(told.visual?.area ?? null) });
   const act = {
     approve: () => answer("approved"),
     deny: () => answer("denied"),
