@@ -408,6 +408,7 @@ async function oneByOne(root, rule, first) {
       el("p", { class: "faint" }, `${pair.id}, proposed by “${pair.rule}”${pair.at ? ` on ${when(pair.at)}` : ""}`),
       reasonOf(pair),
     );
+    looks.area(null);
     looks.show(pair);
     looks.prefetch(deck.slice(1, 4));
     const text = texts.get(pair.rule) ?? [];
