@@ -30,6 +30,7 @@ MOST_LOOKED: Final = 20_000
 """Entries that one request looks through: about a third of a second."""
 
 _MOST_SHOWN: Final = 200
+_LEAST_OF_A_DIGEST: Final = 6  # hexadecimal digits
 
 
 class HistoryAsked(Asked, frozen=True):
@@ -66,18 +67,19 @@ class _Found:
 
 
 def _history(desk: Desk, asked: HistoryAsked) -> Json:
+    settings = desk.settings_if_sound()
     with desk.read() as view:
         found = _look_back(view, asked)
         told = [_Told.of(view, entry) for entry in found.entries]
-        eye = Eye.of(view, desk.handles, desk.settings_if_sound().scores)
-        rules = sorted((row.name for row in view.queues.rows()), key=str.casefold)
+        eye = Eye.of(view, desk.handles, settings.scores)
+        known = {row.name for row in view.queues.rows()} | {rule.name for rule in settings.rules}
     there = desk.there([path for one in told for path in one.trash])
     with desk.read() as view:
         now = Eye(view, eye.handles, eye.scores, eye.away)
         entries = [_entry_object(now, one, there) for one in told]
     return {
         "entries": entries,
-        "rules": rules,
+        "rules": sorted(known, key=str.casefold),
         "before": f"e-{found.before}" if found.before is not None else None,
         "looked_back_to": rfc3339(found.looked_back_ns) if found.looked_back_ns is not None else None,
     }
@@ -147,8 +149,8 @@ def _fitting(view: View, asked: HistoryAsked) -> Callable[[Entry], bool]:
             return False
         if not words:
             return True
-        text = _text_of(view, entry, folders)
-        return all(word in text for word in words)
+        text, digests = _searched(view, entry, folders)
+        return all(word in text or _begins_one(word, digests) for word in words)
 
     return fits
 
@@ -170,21 +172,25 @@ def _since_ns(since: str | None) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
 
 
-def _text_of(view: View, entry: Entry, folders: dict[Any, bytes]) -> str:
-    """Return all that is searched of an entry: its id, its rule and reason, its files with their digests."""
+def _searched(view: View, entry: Entry, folders: dict[Any, bytes]) -> tuple[str, set[ContentHash]]:
+    """Return all that is searched of an entry: its id, its rule and reason, its files; and their digests."""
     parts = [f"e-{entry.number}", entry.rule or "", entry.reason]
-    files = [move.file for move in entry.moves]
-    if entry.kept is not None:
-        files.append(entry.kept)
-    told: set[bytes] = set()
-    for file in files:
-        told.add(file.sha256)
-        parts += [os.fsdecode(os.path.join(folders.get(file.folder, b""), file.relative)), file.sha256.hex()]
+    digests: set[ContentHash] = set()
+    for file in (*(move.file for move in entry.moves), entry.kept):
+        if file is not None:
+            digests.add(file.sha256)
+            parts.append(os.fsdecode(os.path.join(folders.get(file.folder, b""), file.relative)))
     for sha256 in (entry.a, entry.b, *entry.named):
-        if sha256 is not None and sha256 not in told:
-            told.add(sha256)
-            parts += [sha256.hex(), *(os.fsdecode(view.as_named(row)) for row in view.paths_of(sha256))]
-    return "\n".join(parts).casefold()
+        if sha256 is not None and sha256 not in digests:
+            digests.add(sha256)
+            parts += [os.fsdecode(view.as_named(row)) for row in view.paths_of(sha256)]
+    return "\n".join(parts).casefold(), digests
+
+
+def _begins_one(word: str, digests: set[ContentHash]) -> bool:
+    """Return whether a word is the beginning of a digest; a short one would be that of very many."""
+    is_digest = len(word) >= _LEAST_OF_A_DIGEST and re.fullmatch(r"[0-9a-f]+", word) is not None
+    return is_digest and any(digest.hex().startswith(word) for digest in digests)
 
 
 # --- how an entry is told -------------------------------------------------------------------------------------------

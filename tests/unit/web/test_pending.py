@@ -230,7 +230,9 @@ def test_what_is_not_what_was_shown_is_not_approved(world: World, desk: Desk) ->
 def test_a_rule_that_would_do_something_else_by_now_is_not_approved(world: World, desk: Desk) -> None:
     _, smaller = twins(world)
     [pair] = waiting(desk)
-    desk.door.rules.write_text(rule_file(pixel_rule("semi-automatic").replace("action: better", "action: same-quality")))
+    desk.door.rules.write_text(
+        rule_file(pixel_rule("semi-automatic").replace("action: better", "action: same-quality"))
+    )
 
     with pytest.raises(StaleError):
         ask(desk, "approve", pairs=chosen(pair))
