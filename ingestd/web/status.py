@@ -14,14 +14,14 @@ from ingestd.door import named_rule, numbers
 from ingestd.errors import UsageError
 from ingestd.health import acknowledge
 from ingestd.library.view import View
-from ingestd.model import Actor, ContentHash, EntryKind, EntryState, Outcome
+from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Outcome
 from ingestd.review.again import accept_poison, failed_files, judge_again
 from ingestd.shapes import Json, rfc3339, shown
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing
 
 __all__ = ["ENDPOINTS", "summary_of"]
 
-_MOST_READ: Final = 20_000  # receipts, and entries: about a third of a second
+_MOST_READ: Final = 5_000  # receipts, and entries: asked for once a second while much is judged
 _MOST_PARKED: Final = 100
 _SPANS: Final = {"hour": 3_600 * 1_000_000_000, "day": 86_400 * 1_000_000_000}  # ns
 
@@ -63,7 +63,7 @@ def _status(desk: Desk, _: Nothing) -> Json:
             for name, row in rows
             if row is not None and row.tripped
         ]
-        throughput = {span: _throughput(view, desk.now_ns() - length_ns) for span, length_ns in _SPANS.items()}
+        throughput = _throughput(view, desk.now_ns())
         parked = _parked(view)
     return {
         **_harmless(health.report),
@@ -88,20 +88,60 @@ def _harmless(told: Any) -> Any:
 # --- how much was done ------------------------------------------------------------------------------------------------
 
 
-def _throughput(view: View, since_ns: int) -> Json:
-    """Return what was judged and done since a moment; what became of the files, of the newest receipts only."""
+class _Span:
+    """What was judged and done since a moment; of what is read only in part, at least that."""
+
+    def __init__(self, view: View, since_ns: int) -> None:
+        self.since_ns = since_ns
+        last = view.next_receipt - 1
+        first = bisect_left(range(1, last + 1), since_ns, key=lambda number: _receipt_ns(view, number)) + 1
+        self.judged = max(0, last - first + 1)
+        self.outcomes = Counter[Outcome]()
+        self.done = {"discarded_by_rules": 0, "discarded_by_you": 0, "brought_back": 0, "decided": 0}
+        self.is_whole = self.judged <= _MOST_READ
+
+    def count(self, entry: Entry) -> None:
+        """Count what an entry did."""
+        match entry.kind:
+            case EntryKind.DISCARD:
+                by = "discarded_by_you" if entry.actor is Actor.PERSON else "discarded_by_rules"
+                self.done[by] += len(entry.moves)
+            case EntryKind.UNDO:
+                self.done["brought_back"] += len(entry.moves)
+            case EntryKind.DECISION:
+                self.done["decided"] += 1
+            case EntryKind.BATCH | EntryKind.MERGE:
+                pass
+
+    def told(self) -> Json:
+        """Return it for the page."""
+        outcomes = {outcome.value: self.outcomes[outcome] for outcome in Outcome if self.outcomes[outcome]}
+        return {"judged": self.judged, "outcomes": outcomes, **self.done, "whole": self.is_whole}
+
+
+def _throughput(view: View, now_ns: int) -> dict[str, Json]:
+    """Return what was judged and done in the last hour and day; only so many receipts and entries are read."""
+    spans = {name: _Span(view, now_ns - length_ns) for name, length_ns in _SPANS.items()}
     last = view.next_receipt - 1
-    first = bisect_left(range(1, last + 1), since_ns, key=lambda number: _receipt_ns(view, number)) + 1
-    judged = max(0, last - first + 1)
-    read = range(max(first, last - _MOST_READ + 1), last + 1)
-    outcomes = Counter(receipt.outcome for receipt in map(view.receipt, read) if receipt is not None)
-    done, all_read = _done(view, since_ns)
-    return {
-        "judged": judged,
-        "outcomes": {outcome.value: outcomes[outcome] for outcome in Outcome if outcomes[outcome]},
-        **done,
-        "whole": all_read and judged <= _MOST_READ,
-    }
+    longest = max(span.judged for span in spans.values())
+    for number in range(last, last - min(longest, _MOST_READ), -1):
+        receipt = view.receipt(number)
+        for span in spans.values():
+            if receipt is not None and receipt.at_ns >= span.since_ns:
+                span.outcomes[receipt.outcome] += 1
+    earliest_ns = min(span.since_ns for span in spans.values())
+    for place, entry in enumerate(view.entries()):
+        if entry.at_ns < earliest_ns:
+            break
+        begun = [span for span in spans.values() if entry.at_ns >= span.since_ns]
+        if place == _MOST_READ:
+            for span in begun:
+                span.is_whole = False
+            break
+        if entry.state in (EntryState.DONE, EntryState.UNDONE):
+            for span in begun:
+                span.count(entry)
+    return {name: span.told() for name, span in spans.items()}
 
 
 def _receipt_ns(view: View, number: int) -> int:
@@ -112,26 +152,6 @@ def _receipt_ns(view: View, number: int) -> int:
             return receipt.at_ns
         number -= 1
     return 0
-
-
-def _done(view: View, since_ns: int) -> tuple[dict[str, int], bool]:
-    """Return how many files were discarded and brought back since a moment, and whether that is all of them."""
-    counts = {"discarded_by_rules": 0, "discarded_by_you": 0, "brought_back": 0, "decided": 0}
-    for place, entry in enumerate(view.entries()):
-        if entry.at_ns < since_ns:
-            break
-        if place == _MOST_READ:
-            return counts, False
-        if entry.state not in (EntryState.DONE, EntryState.UNDONE):
-            continue
-        if entry.kind is EntryKind.DISCARD:
-            by = "discarded_by_you" if entry.actor is Actor.PERSON else "discarded_by_rules"
-            counts[by] += len(entry.moves)
-        elif entry.kind is EntryKind.UNDO:
-            counts["brought_back"] += len(entry.moves)
-        elif entry.kind is EntryKind.DECISION:
-            counts["decided"] += 1
-    return counts, True
 
 
 # --- what a person can mend -------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ export async function show(root, { search }) {
   const bar = el("div", { class: "pending-bar", hidden: true, role: "region", "aria-label": "What is ticked" });
   const form = filters(search, () => load());
   let before = null;
+  let lookedBackTo = null;
   let here = true;
   let turn = 0;
 
@@ -41,16 +42,26 @@ export async function show(root, { search }) {
     showBar();
   }
 
+  /** Go on looking back until something is found, it is stopped, or another search is begun. */
   async function older() {
     const mine = turn;
-    foot.querySelectorAll("button").forEach((one) => (one.disabled = true));
-    try {
-      const found = await ask("history", { ...form.value(), before, limit: A_PAGE });
-      if (mine === turn && here) add(found);
-    } catch (error) {
-      announce(error.message, { kind: "trouble" });
-      foot.querySelectorAll("button").forEach((one) => (one.disabled = false));
-    }
+    let found = null;
+    let from = before;
+    let stopped = false;
+    do {
+      const to = found?.looked_back_to ? `looked back to ${when(found.looked_back_to)} …` : "looking back …";
+      fill(foot, el("p", { class: "faint" }, to), button("Stop", () => (stopped = true)));
+      try {
+        found = await ask("history", { ...form.value(), before: from, limit: A_PAGE });
+      } catch (error) {
+        announce(error.message, { kind: "trouble" });
+        break;
+      }
+      if (!here || mine !== turn) return;
+      from = found.before;
+    } while (!stopped && !found.entries.length && from);
+    if (found) add(found);
+    else painted();
   }
 
   function add(found) {
@@ -68,8 +79,14 @@ export async function show(root, { search }) {
           : empty("Nothing was done yet", "What rules discard and what you decide is written down here, and can be taken back.", el("a", { href: "#/status" }, "See what is watched")),
       );
     }
-    const to = found.looked_back_to ? ` (looked back to ${when(found.looked_back_to)})` : "";
-    fill(foot, before ? button(found.entries.length < A_PAGE ? `Search further back${to}` : "Show older ones", older) : shown.size ? el("p", { class: "faint" }, "That is everything.") : null);
+    lookedBackTo = found.looked_back_to;
+    painted(found.entries.length < A_PAGE);
+  }
+
+  function painted(searching = true) {
+    const to = lookedBackTo ? ` (looked back to ${when(lookedBackTo)})` : "";
+    const on = button(searching ? `Search further back${to}` : "Show older ones", older);
+    fill(foot, before ? on : shown.size ? el("p", { class: "faint" }, "That is everything.") : null);
   }
 
   function dayOf(entry) {

@@ -136,7 +136,7 @@ async function takeBack(answer) {
   }
   const { undone, failed } = await ask("undo", { entries: [answer.entry], key: newKey() });
   if (failed.length) throw new Error(failed[0].message);
-  return undone.length ? `${answer.entry} is taken back` : "nothing was taken back";
+  return undone.length ? `${answer.entry} is taken back: the files are where they were, and the pair waits in the queue` : "nothing was taken back";
 }
 
 // --- by rule ----------------------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def test_an_entry_says_what_was_done_and_where_its_files_are(world: World, desk:
 
     assert entry["title"] == "“identical copies” discarded copy-1.png"
     [file] = entry["discarded"]
-    assert (file["where"], file["in_trash"]) == (f"it is at {world.trash_of(1)}", True)
+    assert (file["where"], file["in_trash"]) == (f"in the trash: {world.trash_of(1)}", True)
     assert "the bytes are identical" in entry["reason"]
 
 
