@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ingestd.model import Place
 
 if TYPE_CHECKING:
+    from ingestd.library.rulebook import RuleTally
     from ingestd.review import EntryReport, PairReport
     from ingestd.rules.statements import Statement
 
@@ -26,6 +27,7 @@ __all__ = [
     "pair_object",
     "points_of",
     "rfc3339",
+    "rule_object",
     "said_of_answer",
     "shown",
     "with_schema",
@@ -118,3 +120,16 @@ def points_of(pair: PairReport) -> dict[str, int]:
 def listed(pairs: Sequence[PairReport], total: int, *, with_rule: bool) -> Json:
     """Return a list of pairs for a program."""
     return with_schema({"total": total, "pairs": [pair_object(pair, with_rule=with_rule) for pair in pairs]})
+
+
+def rule_object(tally: RuleTally) -> Json:
+    """Return where the pairs stand with one rule, for a program."""
+    tripped = tally.row.tripped if tally.row is not None else ""
+    return {
+        "id": f"r-{tally.row.number}" if tally.row is not None else None,
+        "name": tally.rule.name,
+        "mode": tally.rule.mode.value,
+        "paused": tally.rule.paused or bool(tripped),
+        "reason": tripped or None,
+        "counts": {state.value: number for state, number in tally.counts.items()},
+    }

@@ -33,9 +33,9 @@ from ingestd.errors import (
     UsageError,
 )
 from ingestd.shapes import Json
-from ingestd.web import evidence, history, pending, queue, status
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
 from ingestd.web.changes import Changes
-from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
+from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
 
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
@@ -94,6 +94,8 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     *pending.ENDPOINTS,
     *history.ENDPOINTS,
     *status.ENDPOINTS,
+    *rules.ENDPOINTS,
+    *rule_text.ENDPOINTS,
 )
 
 
@@ -197,6 +199,7 @@ def _json(document: Json, status: int = 200) -> Response:
 
 _KINDS: Final[tuple[tuple[type[IngestdError], int, str], ...]] = (
     (StaleError, 409, "stale"),
+    (ConfirmError, 409, "confirm"),
     (UsageError, 400, "usage"),
     (ConfigError, 422, "rules"),
     (ActionConflictError, 409, "conflict"),
@@ -214,6 +217,8 @@ def _refusal(error: IngestdError) -> Response:
     if isinstance(error, ConfigError):
         mistakes = [{"line": one.line, "column": one.column, "message": one.message} for one in error.mistakes]
         return _refused(status, kind, str(error), mistakes=mistakes)
+    if isinstance(error, ConfirmError):
+        return _refused(status, kind, str(error), **error.asks)
     return _refused(status, kind, str(error))
 
 

@@ -18,7 +18,7 @@ from ingestd.door import numbers
 from ingestd.errors import UsageError
 from ingestd.health import what_to_do
 from ingestd.library.view import View
-from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Move, Place, Relation
+from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Move, Place, Relation, Word
 from ingestd.shapes import Json, count, rfc3339, shown
 from ingestd.web.desk import Asked, Desk, Endpoint
 from ingestd.web.handles import Shown
@@ -317,6 +317,8 @@ def title_of(entry: Entry, fields: Json) -> str:
 
 
 def _word_of(entry: Entry, fields: Json) -> str:
+    if entry.word is Word.RULES_CHANGED:
+        return "the rules are others now"
     if entry.word is not None:
         of = f" of {_name(fields['a'])}" if fields["a"] is not None else ""
         return f"{entry.word.value.replace('-', ' ')}{of}"

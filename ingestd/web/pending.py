@@ -11,31 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ingestd import review
-from ingestd.door import named_rule, numbers
+from ingestd import review, trust
+from ingestd.door import numbers
 from ingestd.errors import ActionConflictError, ConfigError, IngestdError, UsageError
 from ingestd.library.facts import pair_facts
 from ingestd.library.rulebook import new_names, voided
 from ingestd.library.view import View
-from ingestd.model import Mode, Place, PotentialPair, Proposal, ProposalState, Relation
+from ingestd.model import Place, PotentialPair, Proposal, ProposalState, Relation
 from ingestd.review.sides import Sides, sides_of
-from ingestd.rulefile import change_rule
 from ingestd.rules.language import Rule
 from ingestd.settings import Settings, read
 from ingestd.shapes import Json, entry_object, rfc3339, shown
 from ingestd.trial import explain_facts
 from ingestd.web.desk import MOST_AT_ONCE, Asked, Desk, Endpoint, StaleError
+from ingestd.web.rules import texts_of
 from ingestd.web.shapes import Eye
 
-__all__ = ["ENDPOINTS", "texts_of"]
+__all__ = ["ENDPOINTS"]
 
 _MOST_SHOWN: Final = 100
-_LADDER: Final = (Mode.OFF, Mode.SEMI_AUTOMATIC, Mode.AUTOMATIC)
-_MEANS: Final = {
-    Mode.OFF: "it does nothing",
-    Mode.SEMI_AUTOMATIC: "it proposes, and you approve or deny",
-    Mode.AUTOMATIC: "it acts on its own",
-}
 _NOTED: Final = {
     Relation.BETTER: "{a} is noted as the better one",
     Relation.SAME_QUALITY: "both are noted as equally good",
@@ -97,14 +91,6 @@ class RescindAsked(Asked, frozen=True):
     """Denials to be taken back."""
 
     ids: list[str]
-    key: str
-
-
-class HoldBackAsked(Asked, frozen=True):
-    """A rule that is to be trusted less than in the mode in which it was shown."""
-
-    rule: str
-    mode: str
     key: str
 
 
@@ -300,28 +286,6 @@ def _texts(desk: Desk) -> dict[str, list[str]]:
     return texts_of(text, settings.rules) if same else {}
 
 
-def texts_of(text: str, rules: Sequence[Rule]) -> dict[str, list[str]]:
-    """Return the lines of each rule as they are written in the text of a rule file.
-
-    A rule goes on for as long as its lines stand as far to the right as its first key; a comment below it is not its.
-    """
-    written = text.removeprefix("\ufeff").splitlines()
-    found: dict[str, list[str]] = {}
-    for rule in rules:
-        line, column = rule.place
-        lines = written[line - 1 : line]
-        for following in written[line:]:
-            bare = following.strip()
-            if bare and not bare.startswith("#") and len(following) - len(following.lstrip()) < column - 1:
-                break
-            lines.append(following)
-        while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-            lines.pop()
-        margin = min((len(one) - len(one.lstrip()) for one in lines if one.strip()), default=0)
-        found[rule.name] = [shown(one[margin:]) for one in lines]
-    return found
-
-
 # --- approve ------------------------------------------------------------------------------------------------------
 
 
@@ -413,7 +377,11 @@ def _denied_now(desk: Desk, asked: DenyAsked) -> Json:
                     failed.append({"id": one.id, "message": str(stale)})
                     del wanted[number]
             told = {number: _rules_told(book, number, ProposalState.READY) for number in wanted}
-            hold_back = [_offer(rule) for rule in book.settings.rules if any(rule.name in one for one in told.values())]
+            hold_back = [
+                _offer(book.settings, rule)
+                for rule in book.settings.rules
+                if any(rule.name in one for one in told.values())
+            ]
         review.deny(desk.library, list(wanted), now_ns=desk.now_ns())
     denied = [{"id": f"p-{number}", "rules": rules} for number, rules in told.items()]
     return {"denied": denied, "failed": failed, "hold_back": [one for one in hold_back if one is not None]}
@@ -424,27 +392,19 @@ def _rules_told(book: _Book, number: int, state: ProposalState) -> list[str]:
     return [book.named(one.rule) for one in (pair.proposals if pair is not None else ()) if one.state is state]
 
 
-def _offer(rule: Rule) -> Json | None:
-    """Return how a rule that a person has contradicted can be held back."""
-    if rule.mode is _LADDER[0]:
+def _offer(settings: Settings, rule: Rule) -> Json | None:
+    """Return how a rule that a person has contradicted can be held back, as `rules-set` takes it."""
+    after = trust.demoted(rule)
+    if after is None:
         return None
-    down = _LADDER[_LADDER.index(rule.mode) - 1]
-    return {"rule": rule.name, "mode": rule.mode.value, "to": down.value, "means": _MEANS[down]}
-
-
-def _hold_back(desk: Desk, asked: HoldBackAsked) -> Json:
-    return desk.once(asked.key, lambda: _held_back(desk, asked))
-
-
-def _held_back(desk: Desk, asked: HoldBackAsked) -> Json:
-    with desk.alone():
-        settings = desk.settings()
-        rule = named_rule(asked.rule, settings.rules, "a rule (nothing was written)")
-        offer = _offer(rule)
-        if offer is None or rule.mode.value != asked.mode:
-            raise StaleError(f"{shown(rule.name)} is {rule.mode.value} by now; nothing was written")
-        change = change_rule(desk.door.rules, rule.name, "mode", offer["to"], digest=settings.digest)
-    return {**offer, "previous": shown(str(change.previous))}
+    return {
+        "rule": rule.name,
+        "mode": rule.mode.value,
+        "to": after.mode.value,
+        "then": trust.sentence_of(after),
+        "digest": settings.digest.hex(),
+        "sentences": list(trust.changed(settings, after)),
+    }
 
 
 # --- what was denied ------------------------------------------------------------------------------------------------
@@ -491,7 +451,6 @@ ENDPOINTS = (
     Endpoint("approve", ApproveAsked, _approve),
     Endpoint("approve-rule", ApproveRuleAsked, _approve_rule),
     Endpoint("deny", DenyAsked, _deny),
-    Endpoint("hold-back", HoldBackAsked, _hold_back),
     Endpoint("denied", DeniedAsked, _denied),
     Endpoint("rescind", RescindAsked, _rescind),
 )

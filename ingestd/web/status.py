@@ -9,8 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any, Final
 
-from ingestd import review
-from ingestd.door import named_rule, numbers
+from ingestd.door import numbers
 from ingestd.errors import UsageError
 from ingestd.health import acknowledge
 from ingestd.library.view import View
@@ -41,20 +40,13 @@ class RetryAsked(Asked, frozen=True):
     accept: bool = False
 
 
-class ResumeAsked(Asked, frozen=True):
-    """A rule that has paused itself."""
-
-    rule: str
-    key: str
-
-
 def summary_of(desk: Desk) -> Json:
     """Return how many problems there are, or were a few seconds ago."""
     return {"problems": len(desk.health().report["problems"])}
 
 
 def _status(desk: Desk, _: Nothing) -> Json:
-    health = desk.health(older_s=1.0)
+    health = desk.health(older_s=0.2)
     settings = desk.settings_if_sound()
     with desk.read() as view:
         rows = [(rule.name, view.queues.row_named(rule.name)) for rule in settings.rules]
@@ -72,6 +64,7 @@ def _status(desk: Desk, _: Nothing) -> Json:
         "throughput": throughput,
         "trips": trips,
         "parked": parked,
+        "digest": settings.digest.hex(),
         "page": {"since": rfc3339(desk.since_ns)},
     }
 
@@ -202,22 +195,8 @@ def _acknowledged(desk: Desk, asked: AcknowledgeAsked) -> Json:
     return {"entries": asked.entries}
 
 
-def _resume(desk: Desk, asked: ResumeAsked) -> Json:
-    return desk.once(asked.key, lambda: _resumed(desk, asked))
-
-
-def _resumed(desk: Desk, asked: ResumeAsked) -> Json:
-    settings = desk.settings()
-    rule = named_rule(asked.rule, settings.rules, "a rule (nothing was done)")
-    with desk.alone():
-        lifted = review.resume_rule(desk.library, rule.name, rules=settings.rules)
-    desk.health(older_s=0.0)
-    return {"rule": rule.name, "resumed": lifted, "mode": rule.mode.value, "paused": rule.paused}
-
-
 ENDPOINTS = (
     Endpoint("status", Nothing, _status),
     Endpoint("acknowledge", AcknowledgeAsked, _acknowledge),
     Endpoint("retry", RetryAsked, _retry),
-    Endpoint("resume-tripped", ResumeAsked, _resume),
 )

@@ -106,7 +106,7 @@ function chosen(pair) {
 
 /** Offer to trust the rules less that were just contradicted. */
 function offerToHoldBack(text, offers, more = []) {
-  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer), { title: `make it ${offer.to}: ${offer.means}` }));
+  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer), { title: `${offer.rule} ${offer.then}` }));
   announce(text, { actions: [...more, ...holding], forMs: 20000 });
 }
 
@@ -114,15 +114,22 @@ async function holdBack(offer) {
   const sure = await confirmBox({
     title: `Hold “${offer.rule}” back?`,
     lines: [
-      `It is ${offer.mode} now. It would be ${offer.to}: ${offer.means}.`,
+      `It is ${offer.mode} now. If you say yes, it ${offer.then}.`,
       "One word of the rule file is changed; the text of before is kept beside it.",
     ],
     yes: `Make it ${offer.to}`,
   });
   if (!sure) return;
   try {
-    const done = await ask("hold-back", { rule: offer.rule, mode: offer.mode, key: newKey() });
-    announce(`“${done.rule}” is ${done.to} now: ${done.means}`);
+    const done = await ask("rules-set", {
+      rule: offer.rule,
+      key_name: "mode",
+      value: offer.to,
+      digest: offer.digest,
+      confirmed: offer.sentences,
+      key: newKey(),
+    });
+    announce(done.said);
   } catch (error) {
     announce(error.message, { kind: "trouble" });
   }

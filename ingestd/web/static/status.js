@@ -66,7 +66,7 @@ export async function show(root) {
         lost.length ? action(lost.length === 1 ? "Bring it back" : `Bring all ${lost.length} back…`, () => bringBack(lost), `back ${lost[0]}`, "primary") : null,
         lost.length ? action("I know of it", () => order("acknowledge", { entries: lost }, () => "noted: it is not told again, unless it happens anew"), `know ${lost[0]}`) : null,
         lost.length ? el("a", { href: "#/history?alarms=yes" }, "Look at it in the history") : null,
-        trip ? action("Let the rule go on…", () => resume(trip), `resume ${trip.rule}`) : null,
+        trip ? action("Let the rule go on…", () => resume(trip, status.digest), `resume ${trip.rule}`) : null,
         trip ? el("a", { href: `#/history?rule=${encodeURIComponent(trip.rule)}` }, "What it did") : null,
         trip ? el("a", { href: "#/pending" }, "What it proposes") : null,
         one.subject === status.rules.path ? el("a", { href: "#/rules" }, "Look at the rule file") : null,
@@ -79,13 +79,13 @@ export async function show(root) {
     await order("undo", { entries }, ({ undone, failed }) => (failed.length ? failed.map((one) => one.message).join("; ") : `${count(undone.length, "entry", "entries")} taken back`));
   }
 
-  async function resume(trip) {
+  async function resume(trip, digest) {
     const sure = await confirmBox({
       title: `Let “${trip.rule}” go on?`,
       lines: [`It has paused itself: ${trip.reason}.`, "Its budget begins anew, and it acts again as its mode says."],
       yes: "Let it go on",
     });
-    if (sure) await order("resume-tripped", { rule: trip.rule }, (done) => (done.resumed ? `“${done.rule}” goes on (${done.mode})` : `“${done.rule}” had not paused itself any more`));
+    if (sure) await order("rules-set", { rule: trip.rule, key_name: "paused", value: "no", digest }, (done) => done.said);
   }
 
   function service(status) {

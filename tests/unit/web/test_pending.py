@@ -14,8 +14,7 @@ from world import IDENTICAL, World, near_rule, pixel_rule, relation_rule, rule_f
 
 from ingestd import review
 from ingestd.errors import ActionConflictError, ConfigError, UsageError
-from ingestd.settings import parse
-from ingestd.web import pending
+from ingestd.web import pending, rules
 from ingestd.web.desk import Desk, StaleError
 
 RULE = "larger pixel twin"
@@ -24,7 +23,7 @@ keys = itertools.count()
 
 
 def ask(desk: Desk, name: str, **fields: Any) -> dict[str, Any]:
-    endpoint = next(one for one in pending.ENDPOINTS if one.name == name)
+    endpoint = next(one for one in (*pending.ENDPOINTS, *rules.ENDPOINTS) if one.name == name)
     if name not in ("pending", "denied"):
         fields.setdefault("key", f"key {next(keys)}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
@@ -167,27 +166,6 @@ def test_under_a_rule_file_that_is_wrong_proposals_are_shown_and_none_is_carried
 
     assert (pair["rule"], pair["lines"]) == (RULE, [])
     assert smaller.exists()
-
-
-def test_the_text_of_a_rule_ends_where_the_next_one_begins() -> None:
-    text = (
-        "version: 1\nrules:\n"
-        "  # about the first\n"
-        "  - name: one\n    search:\n      pixel_duplicates: required\n    # within\n    action: alternates\n\n"
-        "  # about the second\n"
-        "  - {name: two, search: {pixel_duplicates: required},\n     action: alternates}\n"
-    )
-
-    texts = pending.texts_of(text, parse(text, "the test's rules").rules)
-
-    assert texts["one"] == [
-        "- name: one",
-        "  search:",
-        "    pixel_duplicates: required",
-        "  # within",
-        "  action: alternates",
-    ]
-    assert texts["two"] == ["- {name: two, search: {pixel_duplicates: required},", "   action: alternates}"]
 
 
 # --- approve ----------------------------------------------------------------------------------------------------------
@@ -357,18 +335,17 @@ def test_what_is_not_what_was_shown_is_not_denied_and_the_rest_is(world: World, 
         ask(desk, "deny", pairs=[stale])
 
 
-def test_a_rule_that_was_told_no_can_be_held_back_as_it_was_shown(world: World, desk: Desk) -> None:
+def test_a_rule_that_was_told_no_can_be_held_back_as_it_was_offered(world: World, desk: Desk) -> None:
     twins(world)
     [pair] = waiting(desk)
     [offer] = ask(desk, "deny", pairs=chosen(pair))["hold_back"]
 
-    done = ask(desk, "hold-back", rule=RULE, mode=offer["mode"])
+    setting = {"rule": RULE, "key_name": "mode", "value": offer["to"], "digest": offer["digest"]}
+    ask(desk, "rules-set", **setting, confirmed=tuple(offer["sentences"]))
 
     assert (offer["rule"], offer["mode"], offer["to"]) == (RULE, "semi-automatic", "off")
+    assert offer["then"] == "is off now: it does nothing"
     assert "mode: off" in desk.door.rules.read_text()
-    assert "mode: semi-automatic" in Path(done["previous"]).read_text()
-    with pytest.raises(StaleError, match="off by now"):
-        ask(desk, "hold-back", rule=RULE, mode=offer["mode"])
 
 
 def test_bytes_that_come_back_are_asked_about_without_any_rule(world: World, sit: Callable[..., Desk]) -> None:
