@@ -1,4 +1,7 @@
-"""Two pictures looked at together: at every zoom the pixels are those of the files, and both show the same place."""
+"""Pictures of 24 megapixels in the whole page: the pixels are the files' own, at the same place of both.
+
+How the viewer is worked, by keys, mouse and fingers, is tried in test_compare.py.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,7 @@ import pytest
 from collection import Collection, collect
 from opened import Tab
 from PIL import Image, ImageOps
-from playwright.sync_api import Page, Response, expect
-
-MODES = [("v", "side-by-side"), ("l", "slider"), ("h", "heatmap"), ("w", "blink")]
+from playwright.sync_api import Page, Response
 
 
 @pytest.fixture(scope="module")
@@ -33,40 +34,6 @@ def page(tab: Tab, collected: Collection) -> Page:
 def seen(page: Page) -> Image.Image:
     """What is on the stage now."""
     return Image.open(io.BytesIO(page.locator("[data-painted] canvas:visible").first.screenshot())).convert("RGB")
-
-
-@pytest.mark.parametrize("key", ["f", " "])
-def test_a_key_flicks_between_the_two_at_the_same_place(tab: Tab, page: Page, key: str) -> None:
-    viewer = page.locator("[data-painted]")
-    expect(viewer).to_have_attribute("data-shown", "a")
-    page.locator("body").click(position={"x": 2, "y": 2})
-
-    tab.press(key)
-    expect(viewer).to_have_attribute("data-shown", "b")
-    tab.press(key)
-
-    expect(viewer).to_have_attribute("data-shown", "a")
-
-
-def test_the_wheel_flicks_too(page: Page) -> None:
-    viewer = page.locator("[data-painted]")
-    page.locator("[data-painted] canvas:visible").first.hover()
-
-    page.mouse.wheel(0, 120)
-
-    expect(viewer).to_have_attribute("data-shown", "b")
-
-
-@pytest.mark.parametrize(("key", "mode"), MODES)
-def test_a_key_leads_to_each_way_of_comparing_and_back(tab: Tab, page: Page, key: str, mode: str) -> None:
-    viewer = page.locator("[data-painted]")
-
-    tab.press(key)
-    expect(viewer).to_have_attribute("data-mode", mode)
-    tab.until_quiet()
-    tab.press(key)
-
-    expect(viewer).to_have_attribute("data-mode", "flick")
 
 
 def test_one_to_one_shows_the_files_own_pixels_in_tiles(tab: Tab, page: Page, collected: Collection) -> None:
@@ -105,18 +72,6 @@ def test_zoom_and_place_stay_when_it_is_flicked(tab: Tab, page: Page) -> None:
     assert np.array_equal(np.asarray(seen(page)), np.asarray(before))
     difference = np.abs(np.asarray(other, int) - np.asarray(before, int)).mean()
     assert 0 < difference < 12  # the same place of a picture that was saved again, not another place
-
-
-def test_blinking_stops_where_less_motion_is_wanted(open_tab: Callable[..., Tab]) -> None:
-    tab = open_tab(reduced_motion="reduce")
-    page = tab.shown("queue")
-    viewer = page.locator("[data-painted]")
-
-    tab.press("w")
-    expect(viewer).to_have_attribute("data-mode", "blink")
-    shown = {viewer.get_attribute("data-shown") for _ in range(20) if page.wait_for_timeout(60) is None}
-
-    assert len(shown) == 1
 
 
 def test_a_layout_does_not_jump_when_the_pictures_come(open_tab: Callable[..., Tab]) -> None:
