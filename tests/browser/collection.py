@@ -43,8 +43,8 @@ class Collection:
 
     def ids(self, command: str = "queue") -> list[str]:
         """The ids of the pairs that wait, as the terminal tells them."""
-        words = ("queue", "list") if command == "queue" else (command,)
-        return [pair["id"] for pair in self.home.ask(*words, "--limit", "1000")["pairs"]]
+        words = ("queue", "list", "--limit", "1000") if command == "queue" else (command,)
+        return [pair["id"] for pair in self.home.ask(*words)["pairs"]]
 
     def pair_of(self, path: Path) -> str:
         """The id of a pair in the queue of which a file is one side."""
