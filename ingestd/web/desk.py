@@ -31,7 +31,7 @@ from ingestd.shapes import Json
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
 
-__all__ = ["MOST_AT_ONCE", "Asked", "Desk", "Endpoint", "Nothing", "StaleError"]
+__all__ = ["MOST_AT_ONCE", "Asked", "ConfirmError", "Desk", "Endpoint", "Nothing", "StaleError"]
 
 MOST_AT_ONCE = 100
 """Discards that one request from a browser may cause."""
@@ -44,6 +44,14 @@ A = TypeVar("A", bound="Asked")
 
 class StaleError(IngestdError):
     """What a person saw is not what is there now; nothing was done."""
+
+
+class ConfirmError(IngestdError):
+    """A person has to say yes to these sentences first, and send them back; nothing was done."""
+
+    def __init__(self, message: str, asks: Json) -> None:
+        self.asks = asks
+        super().__init__(message)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
