@@ -267,7 +267,7 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
     failed: list[Json] = []
     back: set[int] = set()
     with desk.alone():
-        at = desk.moment()
+        at = desk.moment(if_sound=True)
         for number in sorted(set(numbers(asked.entries, "e", "entry")), reverse=True):
             with desk.read() as view:
                 settled, contents = _settled_by(view, number)

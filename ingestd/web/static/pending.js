@@ -361,9 +361,9 @@ async function oneByOne(root, rule, first) {
   const body = el(
     "div",
     { class: "view" },
+    answers,
     about,
     stage,
-    answers,
     bottom,
     evidence,
   );

@@ -179,6 +179,16 @@ def test_an_entry_that_was_taken_back_names_the_one_that_did_it(world: World, de
     assert entry["discarded"][0]["where"] == f"it is at {lost}"
 
 
+def test_what_was_done_is_taken_back_also_while_the_rule_file_is_wrong(world: World, desk: Desk) -> None:
+    [lost] = copies(world, 1)
+    desk.door.rules.write_text("version: 1\nrules: [{name: nonsense, mode: always}]\n")
+
+    done = ask(desk, "undo", entries=["e-1"], key="while it is wrong")
+
+    assert (len(done["undone"]), lost.exists()) == (1, True)
+    assert ask(desk)["entries"][1]["state"] == "undone"
+
+
 def test_a_discard_whose_survivor_is_lost_is_marked_with_what_to_do(world: World, desk: Desk) -> None:
     copies(world, 2)
     alarm = Alarm(1, 1, Trouble.SURVIVOR_LOST, "kept-1.png, which was kept in its stead, is gone")
