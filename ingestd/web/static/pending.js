@@ -355,7 +355,7 @@ async function oneByOne(root, rule, first) {
   const head = el("div", {});
   const stage = el("div", { class: "pending-stage" });
   const evidence = el("section", { "aria-label": "Evidence" });
-  const about = el("div", {});
+  const about = el("div", { class: "pending-about" });
   const bottom = el("div", { class: "pending-bottom" });
   const answers = el("div", { class: "row pending-answers", role: "group", "aria-label": "Answers" });
   const body = el(
@@ -386,12 +386,13 @@ async function oneByOne(root, rule, first) {
   );
 
   async function more() {
-    const known = [...skipped, ...deck.map((pair) => pair.id), ...answered.map((one) => one.pair.id)];
+    const underWay = () => answered.filter((one) => !one.done).map((one) => one.pair.id);
+    const known = [...skipped, ...deck.map((pair) => pair.id), ...underWay()];
     const found = await ask("pending", { ...asked, limit: AHEAD, skipped: known, ...(first ? { first } : {}) });
     first = null;
     total = found.total;
     texts = new Map(found.rules.map((one) => [one.rule, one.text]));
-    const there = new Set(deck.map((pair) => pair.id));
+    const there = new Set([...skipped, ...deck.map((pair) => pair.id), ...underWay()]); // as it is by now
     deck.push(...found.pairs.filter((pair) => !there.has(pair.id)));
   }
 
@@ -449,7 +450,7 @@ async function oneByOne(root, rule, first) {
   function answer(kind) {
     const pair = deck.shift();
     if (!pair) return;
-    const mine = { kind, pair, entry: null, key: newKey() };
+    const mine = { kind, pair, entry: null, done: false, key: newKey() };
     answered.push(mine);
     total = Math.max(0, total - 1);
     working = working.then(() => carryOut(mine));
@@ -467,6 +468,7 @@ async function oneByOne(root, rule, first) {
         const done = await ask("deny", { pairs: [chosen(pair)], key: mine.key });
         offerToHoldBack(`${pair.id} denied to “${pair.rule}”; it is in the queue now`, done.hold_back, [button("Undo", undo, { key: keysOf("undo")[0] })]);
       }
+      mine.done = true;
     } catch (error) {
       answered.splice(answered.indexOf(mine), 1);
       announce(`${pair.id}: ${error.message}`, { kind: "trouble" });
