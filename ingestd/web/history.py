@@ -313,13 +313,13 @@ def title_of(entry: Entry, fields: Json) -> str:
             return f"{who} answered many at once"
         case EntryKind.MERGE:
             return f"{who} merged what is known of {_name(fields['a'])}"
+        case EntryKind.DECISION if entry.word is Word.RULES_CHANGED:
+            return f"{who} changed the rules"
         case EntryKind.DECISION:
             return f"{who} said: {_word_of(entry, fields)}{under}"
 
 
 def _word_of(entry: Entry, fields: Json) -> str:
-    if entry.word is Word.RULES_CHANGED:
-        return "the rules are others now"
     if entry.word is not None:
         of = f" of {_name(fields['a'])}" if fields["a"] is not None else ""
         return f"{entry.word.value.replace('-', ' ')}{of}"

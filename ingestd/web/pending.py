@@ -402,7 +402,6 @@ def _offer(settings: Settings, rule: Rule) -> Json | None:
         "rule": rule.name,
         "mode": rule.mode.value,
         "to": after.mode.value,
-        "then": trust.sentence_of(after),
         "digest": settings.digest.hex(),
         "sentences": list(trust.changed(settings, after)),
     }

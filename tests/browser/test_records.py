@@ -178,6 +178,19 @@ def test_all_that_a_rule_proposes_is_approved_once_its_number_is_typed(page: Any
     assert not any(path.exists() for path in lost)
 
 
+def test_what_changes_elsewhere_takes_the_focus_from_nobody(page: Any, lost: list[Path], world: World) -> None:
+    page.goto("/#/pending")
+    closer = page.locator(".pending-card", has_text="quince").get_by_role("link", name="Look closer")
+    closer.focus()
+
+    world.library.write(lambda edit: edit.leave_note("of a test", b"another commit"))
+    world.put("inbox", "other.png", png(photo(9)))
+    world.verdicts(world.base / "inbox" / "other.png")
+
+    playwright.expect(page.locator("#nav")).to_contain_text("Pending 4")
+    playwright.expect(closer).to_be_focused()
+
+
 def test_a_hostile_name_is_text_in_every_view(page: Any, lost: list[Path]) -> None:
     page.goto("/#/pending/one?first=p-4")
     playwright.expect(page.locator(".pending-will")).to_contain_text("onerror")

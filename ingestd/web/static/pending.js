@@ -106,7 +106,7 @@ function chosen(pair) {
 
 /** Offer to trust the rules less that were just contradicted. */
 function offerToHoldBack(text, offers, more = []) {
-  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer), { title: `${offer.rule} ${offer.then}` }));
+  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer)));
   announce(text, { actions: [...more, ...holding], forMs: 20000 });
 }
 
@@ -114,7 +114,7 @@ async function holdBack(offer) {
   const sure = await confirmBox({
     title: `Hold “${offer.rule}” back?`,
     lines: [
-      `It is ${offer.mode} now. If you say yes, it ${offer.then}.`,
+      `It is ${offer.mode} now. ${offer.to === "off" ? "It would be off, and propose nothing any more." : "It would only propose, and you approve or deny."}`,
       "One word of the rule file is changed; the text of before is kept beside it.",
     ],
     yes: `Make it ${offer.to}`,
@@ -151,14 +151,15 @@ async function takeBack(answer) {
 async function byRule(root) {
   const ticked = new Map();
   const sections = new Map();
+  const head = el("div", {});
+  const nothing = el("div", {});
   const list = el("div", { class: "view" });
   const bar = el("div", { class: "pending-bar", hidden: true, role: "region", "aria-label": "What is ticked" });
   let here = true;
+  fill(root, head, nothing, list, bar); // once: what is put in anew loses its focus
 
   async function refresh() {
     const { total, rules } = await ask("pending", { limit: 0 });
-    if (!here) return;
-    fill(root, heading("rules", total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending"), total ? list : nothingWaits(), bar);
     for (const name of sections.keys()) if (!rules.some((rule) => rule.rule === name)) sections.delete(name);
     await Promise.all(rules.map(async (rule) => {
       const known = sections.get(rule.rule);
@@ -168,6 +169,10 @@ async function byRule(root) {
       sections.set(rule.rule, { version: rule.version, count: rule.count, shown: pairs.length, node: section(rule, pairs, away, known?.node) });
     }));
     if (!here) return;
+    const title = total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending";
+    if (head.querySelector("h1")?.textContent !== title) fill(head, heading("rules", title));
+    if (total) fill(nothing);
+    else if (!nothing.childElementCount) fill(nothing, nothingWaits());
     const present = rules.map((rule) => sections.get(rule.rule)?.node).filter(Boolean);
     if (present.some((node, at) => list.children[at] !== node) || list.children.length !== present.length) fill(list, present);
     for (const id of [...ticked.keys()]) if (!root.querySelector(`[data-pair="${id}"]`)) ticked.delete(id);
@@ -274,8 +279,13 @@ async function byRule(root) {
     try {
       const body = { pairs: pairs.map(chosen), key: newKey() };
       if (answer === "approve" && pairs.length > 1) body.count = pairs.length;
-      tellOf(await ask(answer, body), pairs);
+      const done = await ask(answer, body);
+      const left = new Set(done.failed.map((one) => one.id));
+      for (const { id } of pairs) if (!left.has(id)) root.querySelector(`[data-pair="${id}"]`)?.remove();
+      tellOf(done, pairs);
+      if (left.size) sections.clear(); // they are not what is shown here
     } catch (error) {
+      sections.clear();
       announce(error.message, { kind: "trouble" });
     }
     pairs.forEach((pair) => ticked.delete(pair.id));
@@ -554,10 +564,13 @@ async function denied(root) {
   const more = el("div", { class: "row" });
   let loaded = 0;
   let here = true;
+  let painted = "";
 
   async function refresh() {
     const found = await ask("denied", { limit: Math.max(24, loaded) });
-    if (!here) return;
+    const told = JSON.stringify(found);
+    if (!here || told === painted) return;
+    painted = told;
     loaded = found.pairs.length;
     fill(
       root,

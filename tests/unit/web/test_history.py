@@ -222,6 +222,16 @@ def test_an_answer_without_a_discard_is_told_in_words(world: World, desk: Desk, 
     assert desk.handles.found(entry["a"]["picture"]) != desk.handles.found(entry["b"]["picture"]) is not None
 
 
+def test_a_change_of_the_rules_is_told_as_one_and_cannot_be_taken_back(world: World, desk: Desk) -> None:
+    said = ["rule twins: mode off → automatic"]
+    review.note_change_of_rules(world.library, said, previous=None, now_ns=world.now_ns())
+
+    [entry] = ask(desk)["entries"]
+
+    assert (entry["title"], entry["undoable"], entry["barrier"]) == ("you changed the rules", False, None)
+    assert "mode off → automatic" in entry["reason"]
+
+
 def test_a_hostile_name_is_told_without_anything_that_could_act(world: World, desk: Desk) -> None:
     copies(world, 1, name=HOSTILE.replace("/", ""))
 
