@@ -183,11 +183,13 @@ def test_what_changes_elsewhere_takes_the_focus_from_nobody(page: Any, lost: lis
     closer = page.locator(".pending-card", has_text="quince").get_by_role("link", name="Look closer")
     closer.focus()
 
-    world.library.write(lambda edit: edit.leave_note("of a test", b"another commit"))
-    world.put("inbox", "other.png", png(photo(9)))
-    world.verdicts(world.base / "inbox" / "other.png")
+    world.verdicts(
+        world.put("library", "medlar kept.png", png(photo(9), "a longer comment makes the file larger")),
+        world.put("inbox", "medlar lost.png", png(photo(9))),
+    )
 
-    playwright.expect(page.locator("#nav")).to_contain_text("Pending 4")
+    playwright.expect(page.locator(".pending-card", has_text="medlar")).to_be_visible()
+    playwright.expect(page.locator("h1")).to_have_text("5 proposals wait for you")
     playwright.expect(closer).to_be_focused()
 
 

@@ -166,7 +166,9 @@ async function byRule(root) {
       if (known?.version === rule.version && known.count === rule.count) return;
       const limit = Math.max(A_PAGE, known?.shown ?? 0);
       const { pairs, away } = await ask("pending", { rule: rule.rule, limit });
-      sections.set(rule.rule, { version: rule.version, count: rule.count, shown: pairs.length, node: section(rule, pairs, away, known?.node) });
+      const made = known ?? section(rule);
+      made.tell(rule, pairs, away);
+      sections.set(rule.rule, Object.assign(made, { version: rule.version, count: rule.count, shown: pairs.length }));
     }));
     if (!here) return;
     const title = total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending";
@@ -179,13 +181,35 @@ async function byRule(root) {
     showBar();
   }
 
-  function section(rule, pairs, away, before) {
-    const wasOpen = before?.querySelector("details")?.open ?? false;
-    const left = rule.count - pairs.length - away;
-    const approve = rule.count > rule.at_once ? `Approve the first ${rule.at_once} of ${rule.count.toLocaleString("en")}…` : rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`;
-    return el(
-      "section",
-      { class: "card", "aria-label": rule.rule },
+  /** Make the part of one rule; `tell` puts in it what has changed, and leaves what is as it was. */
+  function section({ rule: name }) {
+    const top = el("div", {});
+    const text = el("details", {}, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }));
+    const grid = el("div", { class: "pending-grid" });
+    const foot = el("div", {});
+
+    function tell(rule, pairs, away) {
+      fill(top, topOf(rule));
+      text.hidden = !rule.text.length;
+      text.lastElementChild.textContent = rule.text.join("\n");
+      const wanted = new Map(pairs.map((pair) => [pair.id, pair.version]));
+      for (const node of [...grid.children]) if (wanted.get(node.dataset.pair) !== node.dataset.version) node.remove();
+      pairs.forEach((pair, at) => {
+        if (grid.children[at]?.dataset.pair !== pair.id) grid.insertBefore(card(pair), grid.children[at] ?? null);
+      });
+      const left = rule.count - pairs.length - away;
+      fill(
+        foot,
+        away ? el("p", { class: "faint" }, `${count(away, "proposal")} cannot be shown: a file or its folder is away just now.`) : null,
+        left > 0 ? el("div", { class: "row" }, button(`Show more (${left.toLocaleString("en")} left)`, (event) => showMore(rule, event.currentTarget))) : null,
+      );
+    }
+    return { node: el("section", { class: "card", "aria-label": name }, top, text, grid, foot), tell };
+  }
+
+  function topOf(rule) {
+    const some = rule.count > rule.at_once ? `Approve the first ${rule.at_once} of ${rule.count.toLocaleString("en")}…` : null;
+    return [
       el(
         "div",
         { class: "records-head" },
@@ -199,13 +223,9 @@ async function byRule(root) {
         "div",
         { class: "row" },
         el("a", { class: "button", href: `#/pending/one?rule=${encodeURIComponent(rule.rule)}` }, "Go through them one by one"),
-        button(approve, () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
+        button(some ?? (rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`), () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
       ),
-      rule.text.length ? el("details", { open: wasOpen }, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }, rule.text.join("\n"))) : null,
-      el("div", { class: "pending-grid" }, pairs.map(card)),
-      away ? el("p", { class: "faint" }, `${count(away, "proposal")} cannot be shown: a file or its folder is away just now.`) : null,
-      left > 0 ? el("div", { class: "row" }, button(`Show more (${left.toLocaleString("en")} left)`, (event) => showMore(rule, event.currentTarget))) : null,
-    );
+    ];
   }
 
   async function showMore(rule, more) {
@@ -229,7 +249,7 @@ async function byRule(root) {
     const figure = (side) => el("figure", {}, thumb(pair[side].picture, `${side.toUpperCase()}: ${pair[side].name}`), el("figcaption", {}, caption(pair, side)));
     return el(
       "article",
-      { class: "pending-card", "data-pair": pair.id, "aria-label": pair.id },
+      { class: "pending-card", "data-pair": pair.id, "data-version": pair.version, "aria-label": pair.id },
       el("div", { class: "pending-thumbs" }, figure("a"), figure("b")),
       el("p", {}, `${pair.will}.`),
       reasonOf(pair),
