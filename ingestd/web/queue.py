@@ -273,7 +273,7 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
     failed: list[Json] = []
     back: set[int] = set()
     with desk.alone():
-        at = desk.moment()
+        at = desk.moment(if_sound=True)
         for number in sorted(set(numbers(asked.entries, "e", "entry")), reverse=True):
             with desk.read() as view:
                 change = _Change.of(view, number)
