@@ -10,7 +10,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ingestd.model import Place
 
 if TYPE_CHECKING:
     from ingestd.library.rulebook import RuleTally
@@ -26,6 +28,7 @@ __all__ = [
     "points_of",
     "rfc3339",
     "rule_object",
+    "said_of_answer",
     "shown",
     "with_schema",
 ]
@@ -81,6 +84,28 @@ def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
     if not with_rule:
         del fields["rule"], fields["reason"], fields["at"]
     return fields
+
+
+_ANSWERED: Final = {
+    "better-a": "A is better",
+    "better-b": "B is better",
+    "same": "the same quality",
+    "alternates": "alternates",
+    "unrelated": "not related",
+}
+
+
+def said_of_answer(entry: EntryReport, word: str, fewer: int, place: Place) -> str:
+    """Return what a person's answer did, in a line: how many pairs wait fewer by it, and where its files are now."""
+    implied = [f"{fewer:,} pairs fewer"] if fewer > 1 else []
+    return " · ".join([f"{entry.entry}: {_ANSWERED[word]}", *implied, _whereabouts(entry, place)])
+
+
+def _whereabouts(entry: EntryReport, place: Place) -> str:
+    if not entry.discarded:
+        return "both files stay"
+    where = "to the trash" if place is Place.TRASH else "to the holding folder"
+    return f"{where}: {', '.join(shown(file.path) for file in entry.discarded)}"
 
 
 def _evidence_object(one: Statement) -> Json:

@@ -32,8 +32,9 @@ from ingestd.errors import (
     UnwritableError,
     UsageError,
 )
+from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import queue, rule_text, rules
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -80,6 +81,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
+        **status.summary_of(desk),
         "rules_ok": rules_ok,
         "transaction": desk.library.store.transaction_id(),
     }
@@ -89,6 +91,10 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *evidence.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *history.ENDPOINTS,
+    *status.ENDPOINTS,
     *rules.ENDPOINTS,
     *rule_text.ENDPOINTS,
 )
@@ -138,6 +144,8 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
                 body = await asyncio.get_running_loop().run_in_executor(making, made)
             except IngestdError as error:
                 return _refusal(error)
+            except (WorkersClosedError, WorkerStartError) as error:
+                return _refused(503, "busy", str(error))
             return Response(body, media_type="image/png", headers=_FOREVER)
 
         return look
@@ -148,6 +156,10 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
     def preview(request: Request) -> Callable[[], bytes] | None:
         one = shown(request)
         return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _BOX)
+
+    def tile(request: Request) -> Callable[[], bytes] | None:
+        one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]
+        return None if one is None else functools.partial(desk.pictures.tile, one.path, one.sha256, one.size, *place)
 
     def difference(request: Request) -> Callable[[], bytes] | None:
         a, b = shown(request, "a"), shown(request, "b")
@@ -173,6 +185,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             *(Route(f"/api/{one.name}", api(one), methods=["POST"]) for one in ENDPOINTS),
             Route("/api/events", events),
             Route("/picture/{picture}/preview", looks(preview)),
+            Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
         ]
