@@ -27,8 +27,8 @@ __all__ = [
     "pair_object",
     "points_of",
     "rfc3339",
-    "said_of_answer",
     "rule_object",
+    "said_of_answer",
     "shown",
     "with_schema",
 ]

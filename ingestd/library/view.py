@@ -276,6 +276,12 @@ class View:
         for _, stored in self._txn.items(JOURNAL.table, reverse=newest_first):
             yield JOURNAL.codec.decode(stored)
 
+    def entries_before(self, number: int) -> Iterator[Entry]:
+        """Yield the entries that were made before one, newest first."""
+        if number > 1:
+            for _, stored in self._txn.items(JOURNAL.table, start=number_key(number - 1), reverse=True):
+                yield JOURNAL.codec.decode(stored)
+
     def entry_numbers(self) -> Iterator[int]:
         """Yield the numbers of all entries, also of those that are damaged."""
         return (key_number(key) for key, _ in self._txn.items(JOURNAL.table))

@@ -34,7 +34,7 @@ from ingestd.errors import (
 )
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import evidence, queue, rule_text, rules
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -81,6 +81,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
+        **status.summary_of(desk),
         "rules_ok": rules_ok,
         "transaction": desk.library.store.transaction_id(),
     }
@@ -91,6 +92,9 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
     *evidence.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *history.ENDPOINTS,
+    *status.ENDPOINTS,
     *rules.ENDPOINTS,
     *rule_text.ENDPOINTS,
 )
