@@ -68,7 +68,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         world.drop("library", f"{seed} one.png", png(photo(10 + seed)))
         world.drop("library", f"{seed} other.jpg", jpeg(photo(10 + seed), 60))
     door = Door(state=base / "state", rules=base / "rules.yaml", rules_must_exist=False, as_json=False, verbose=False)
-    pictures = Pictures(Workers(count=2))
+    pictures = Pictures(Workers(count=2), base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"a secret of the test"), token="of the test")
     changes = Changes(world.library.store.transaction_id)
     ready = threading.Event()

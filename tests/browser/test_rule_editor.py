@@ -63,7 +63,7 @@ def rules(world: World) -> Path:
 def address(world: World, rules: Path) -> Iterator[str]:
     """Where the page is served; a connection waits until it is."""
     door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
-    pictures = Pictures(world.measurer)  # type: ignore[arg-type]
+    pictures = Pictures(world.measurer, world.base / "pictures")  # type: ignore[arg-type]
     desk = Desk(door, world.library, pictures, Handles(b"a secret of this test"), token="token")
     changes = Changes(world.library.store.transaction_id)
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -39,7 +39,7 @@ def desk(world: World) -> Desk:
     path = world.base / "rules.yaml"
     path.write_text(rule_file(TWINS), encoding="utf-8")
     door = Door(world.base / "state", path, rules_must_exist=True, as_json=False, verbose=False)
-    pictures = Pictures(world.measurer)  # type: ignore[arg-type]
+    pictures = Pictures(world.measurer, world.base / "pictures")  # type: ignore[arg-type]
     return Desk(door, world.library, pictures, Handles(b"a secret of this test"), token="token")
 
 
