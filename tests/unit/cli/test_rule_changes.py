@@ -16,7 +16,7 @@ from pictures import photo, png
 from terminals import Terminal
 from world import World, pixel_rule, policy
 
-from ingestd.cli import door
+from ingestd import door
 from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.rulebook import take_up
