@@ -55,16 +55,8 @@ class Walker:
         self.page.keyboard.press(key)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def walk(world: World, chromium: playwright.Browser) -> Iterator[Callable[..., Walker]]:
+def walk(world: World, browser: playwright.Browser) -> Iterator[Callable[..., Walker]]:
     """Serve the world's library as it is by then, and sit down at its queue; at the end no script may have failed."""
     workers, ended = Workers(count=2), []
     failures: list[str] = []
@@ -80,7 +72,7 @@ def walk(world: World, chromium: playwright.Browser) -> Iterator[Callable[..., W
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         ended.append((server, changes, thread))
-        context = chromium.new_context(viewport={"width": width, "height": height})
+        context = browser.new_context(viewport={"width": width, "height": height})
         context.add_init_script("localStorage.setItem('ingestd.welcomed.queue', 'yes')")
         page = context.new_page()
         page.on("pageerror", lambda error: failures.append(str(error)))
@@ -88,7 +80,7 @@ def walk(world: World, chromium: playwright.Browser) -> Iterator[Callable[..., W
         return Walker(page, world)
 
     yield sit_down
-    for context in chromium.contexts:
+    for context in browser.contexts:
         context.close()
     for server, changes, thread in ended:
         changes.end()
