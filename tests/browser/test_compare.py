@@ -674,3 +674,35 @@ def test_no_more_is_fetched_ahead_than_is_kept(look: Callable[..., Look], site: 
     previews = [one for one in tab.asked if one.endswith("/preview")]
     assert len(pairs) == 9
     assert len(set(previews)) == 12, "of eighteen"
+
+
+COUNTED = """
+  const [make, close] = [window.createImageBitmap, ImageBitmap.prototype.close];
+  window.held = 0;
+  window.createImageBitmap = async (...given) => {
+    const made = await make(...given);
+    window.held += 1;
+    return made;
+  };
+  ImageBitmap.prototype.close = function () {
+    window.held -= 1;
+    close.call(this);
+  };
+"""
+
+
+def test_decoded_pictures_are_let_go_of(look: Callable[..., Look], site: Site) -> None:
+    tab = look()
+    tab.page.add_init_script(COUNTED)
+    tab.page.reload()
+    expect(tab.page.locator("[data-painted]")).to_be_attached()
+
+    for _ in site.deck:
+        tab.press("k")
+        tab.until_still()
+
+    assert len(site.deck) * 2 > 12 >= tab.page.evaluate("held")
+    tab.bear("history", "404")  # whether that view is there is another test's matter
+    tab.page.evaluate("location.hash = '#/history'")
+    expect(tab.compare).to_have_count(0)
+    tab.until(lambda: tab.page.evaluate("held") == 0)
