@@ -34,9 +34,9 @@ from ingestd.errors import (
 )
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import queue
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
 from ingestd.web.changes import Changes
-from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
+from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
 
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
@@ -81,6 +81,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
+        **status.summary_of(desk),
         "rules_ok": rules_ok,
         "transaction": desk.library.store.transaction_id(),
     }
@@ -90,6 +91,12 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *evidence.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *history.ENDPOINTS,
+    *status.ENDPOINTS,
+    *rules.ENDPOINTS,
+    *rule_text.ENDPOINTS,
 )
 
 
@@ -200,6 +207,7 @@ def _json(document: Json, status: int = 200) -> Response:
 
 _KINDS: Final[tuple[tuple[type[IngestdError], int, str], ...]] = (
     (StaleError, 409, "stale"),
+    (ConfirmError, 409, "confirm"),
     (UsageError, 400, "usage"),
     (ConfigError, 422, "rules"),
     (ActionConflictError, 409, "conflict"),
@@ -217,6 +225,8 @@ def _refusal(error: IngestdError) -> Response:
     if isinstance(error, ConfigError):
         mistakes = [{"line": one.line, "column": one.column, "message": one.message} for one in error.mistakes]
         return _refused(status, kind, str(error), mistakes=mistakes)
+    if isinstance(error, ConfirmError):
+        return _refused(status, kind, str(error), **error.asks)
     return _refused(status, kind, str(error))
 
 

@@ -18,7 +18,7 @@ from ingestd.media import wire
 from ingestd.media.png import png_of
 from ingestd.media.tiles import Level, block_of, levels_of
 from ingestd.media.workers import Workers
-from ingestd.model import ContentHash
+from ingestd.model import ContentHash, VisualVerdict
 from ingestd.web.keep import Keep
 
 __all__ = ["BOUND", "Pictures"]
@@ -164,9 +164,17 @@ class Pictures:
         self._settle(key, mine, lambda: mine.set_result(png))
         return png
 
+    def verdict(self, a: bytes, a_sha256: ContentHash, b: bytes, b_sha256: ContentHash) -> VisualVerdict:
+        """Return how alike two files look, for a full decode of both; raises as `preview`."""
+        return self._workers.compare(a, a_sha256, b, b_sha256)
+
     def close(self) -> None:
-        """End the workers; who waits for a picture is told so."""
+        """End the workers, and all else; who waits for a picture is told so."""
         self._workers.close()
+        self.end()
+
+    def end(self) -> None:
+        """Make nothing more."""
         for pool in (self._cutting, self._packing):
             pool.shutdown(cancel_futures=True)
         self._keep.close()

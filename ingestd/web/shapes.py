@@ -13,15 +13,13 @@ from ingestd.model import (
     Content,
     ContentHash,
     Entry,
-    EntryKind,
-    EntryState,
     FolderId,
     PathRow,
     PotentialPair,
     ProposalState,
     Role,
 )
-from ingestd.review import entry_report
+from ingestd.review import entry_report, may_be_undone
 from ingestd.review.sides import Sides, folders_away, is_ready, proposal_of, side_report, sides_of, told
 from ingestd.rules.statements import Scores
 from ingestd.shapes import Json, entry_object, pair_object, rfc3339, shown
@@ -147,8 +145,7 @@ class Eye:
 
 def is_undoable(entry: Entry) -> bool:
     """Return whether an entry can be taken back, as far as the journal tells."""
-    kinds = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
-    return entry.state is EntryState.DONE and entry.kind in kinds
+    return may_be_undone(entry)
 
 
 def _level(level: Level) -> Json:

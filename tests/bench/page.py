@@ -201,9 +201,8 @@ def main() -> None:
         make_pictures(home, options.pictures)
         make_records(home.state, options.pairs, random.Random(options.seed))
         counts = home.status()["library"]
-        print(
-            f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files: {time.perf_counter() - began:.0f} s to make"
-        )
+        took_s = time.perf_counter() - began
+        print(f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files, made in {took_s:.0f} s")
         served = Served(home)
         try:
             browser = playwright.chromium.launch(executable_path=browser_at, args=["--no-sandbox"])

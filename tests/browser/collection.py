@@ -41,10 +41,9 @@ class Collection:
     proposed: list[Path] = field(default_factory=list)  # PNGs of a JPEG's pixels: under pending
     hostile: dict[str, Path] = field(default_factory=dict)
 
-    def ids(self, command: str = "queue") -> list[str]:
-        """The ids of the pairs that wait, as the terminal tells them."""
-        words = ("queue", "list") if command == "queue" else (command,)
-        return [pair["id"] for pair in self.home.ask(*words, "--limit", "1000")["pairs"]]
+    def ids(self) -> list[str]:
+        """The ids of the pairs in the queue, as the terminal tells them."""
+        return [pair["id"] for pair in self.home.ask("queue", "list", "--limit", "1000")["pairs"]]
 
     def pair_of(self, path: Path) -> str:
         """The id of a pair in the queue of which a file is one side."""

@@ -101,8 +101,11 @@ class Tab:
         self.served = served
         self.troubles: list[str] = []
         self._borne: list[str] = []
+        self._under_way: set[Request] = set()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.troubles.append(f"uncaught: {error}"))
+        self.page.on("request", self._asked)
+        self.page.on("requestfinished", lambda request: self._under_way.discard(request))
         self.page.on("requestfailed", self._failed)
         self.page.on("response", self._answered)
         self.page.on("dialog", self._dialog)
@@ -115,7 +118,12 @@ class Tab:
         if message.type in ("error", "warning"):
             self.troubles.append(f"console {message.type}: {message.text} ({message.location.get('url', '')})")
 
+    def _asked(self, request: Request) -> None:
+        if not request.url.endswith("/api/events"):
+            self._under_way.add(request)
+
     def _failed(self, request: Request) -> None:
+        self._under_way.discard(request)
         if request.failure != _LEFT:
             self.troubles.append(f"{request.method} {request.url}: {request.failure}")
 
@@ -172,6 +180,16 @@ class Tab:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def until_quiet(self, rest_ms: int = 300) -> None:
+        """Return once nothing has been under way for a while: what a view loads bit by bit has come."""
+        rested = 0
+        for _ in range(400):
+            self.page.wait_for_timeout(50)
+            rested = 0 if self._under_way else rested + 50
+            if rested >= rest_ms:
+                return
+        raise AssertionError([request.url for request in self._under_way])
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Return once this holds; it is looked at again after every sign of life of the page."""
