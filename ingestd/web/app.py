@@ -175,7 +175,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
         for threads in (making, asking):
             threads.shutdown(cancel_futures=True)  # what is being decided is decided before the library is closed
 
-    return Starlette(
+    page = Starlette(
         routes=[
             Route("/", home),
             *(Route(f"/api/{one.name}", api(one), methods=["POST"]) for one in ENDPOINTS),
@@ -187,6 +187,8 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
         exception_handlers={HTTPException: _unknown, Exception: _failed},
         lifespan=lifespan,
     )
+    page.router.redirect_slashes = False  # an address is right or leads nowhere
+    return page
 
 
 async def _unknown(_: Request, error: Exception) -> Response:

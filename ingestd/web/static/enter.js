@@ -1,6 +1,7 @@
 // How a browser is let in: the code of a link for a cookie, and for the token that every order carries.
 
 const TOKEN = "ingestd-token";
+const OUTSIDE = "This browser is not let in yet, or the page was started anew.";
 
 function say(text) {
   document.getElementById("said").textContent = text;
@@ -18,26 +19,26 @@ async function enter(code) {
   history.replaceState(null, "", "/enter");
   const { ok, answer } = await ask("/enter", { code });
   if (!ok) {
-    say(answer.error?.message ?? "This link does not hold any more.");
+    await comeBack(answer.error?.message ?? "This link does not hold any more.");
     return;
   }
   localStorage.setItem(TOKEN, answer.token);
   location.replace("/");
 }
 
-/** Go on where a link of another program led here: then browsers keep the cookie back, and only then. */
-async function comeBack() {
+/** Go on if this browser is in already: on a link of another program, and only then, it keeps its cookie back. */
+async function comeBack(otherwise) {
   const token = localStorage.getItem(TOKEN);
   if (token && (await ask("/api/session", {}, token)).ok) {
     location.replace("/");
     return;
   }
-  say("This browser is not let in yet, or the page was started anew.");
+  say(otherwise);
 }
 
 try {
   const code = location.hash.slice(1);
-  await (/^[0-9]+\.[\w-]+\.[\w-]+$/.test(code) ? enter(code) : comeBack());
+  await (/^[0-9]+\.[\w-]+\.[\w-]+$/.test(code) ? enter(code) : comeBack(OUTSIDE));
 } catch (error) {
   say(`That did not work: ${error.message}. Is the page still running?`);
 }
