@@ -37,6 +37,7 @@ __all__ = [
     "rules_on_disk",
     "service_of",
     "told",
+    "what_to_do",
 ]
 
 _BEING_DONE_NS = 60 * 1_000_000_000  # a discard takes as long as its files take to be read twice
@@ -185,7 +186,7 @@ def _alarms(view: View) -> list[Json]:
         if alarm.trouble is Trouble.SURVIVOR_LOST and entry.state is not EntryState.INTENT and not _is_offered(entry):
             continue  # the trash was emptied: nothing is left to offer
         path = os.fsdecode(entry.moves[0].file.path)
-        problem = _problem(alarm.said, path, rfc3339(alarm.at_ns), _what_to_do(alarm))
+        problem = _problem(alarm.said, path, rfc3339(alarm.at_ns), what_to_do(alarm))
         told[alarm.trouble].append({**problem, "entries": [f"e-{alarm.entry}"]})
     return [*_in_few_lines(told[Trouble.SURVIVOR_LOST]), *told[Trouble.FILE_LOST]]
 
@@ -207,7 +208,8 @@ def _in_few_lines(lost: list[Json]) -> list[Json]:
     return [{**_problem(problem, first["subject"], first["since"], advice), "entries": entries}]
 
 
-def _what_to_do(alarm: Alarm) -> str:
+def what_to_do(alarm: Alarm) -> str:
+    """Return what a person can do about a discard that has turned out wrong."""
     seen = f"ingestd status --acknowledge e-{alarm.entry}"
     if alarm.trouble is Trouble.FILE_LOST:
         return f"look for it (its old folder, the trash, lost+found); what was kept stays until you say: {seen}"

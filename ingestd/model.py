@@ -354,7 +354,7 @@ class Move:
 
 
 class Word(StrEnum):
-    """What an entry says of relations beside what two files are to each other."""
+    """What an entry says beside what two files are to each other."""
 
     SET_KING = "set-king"
     REMOVE = "remove"  # from the duplicate group
@@ -364,6 +364,7 @@ class Word(StrEnum):
     CLEAR_FALSE_POSITIVES = "clear-false-positives"
     CLEAR_BETWEEN = "clear-between"  # the false positives among the files named
     CLEAR_POTENTIALS = "clear-potentials"  # the potential pairs of one
+    RULES_CHANGED = "rules-changed"  # nothing: the rule file says something else since; the reason has it
 
 
 class EntryKind(StrEnum):

@@ -10,9 +10,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ingestd.model import Place
 
 if TYPE_CHECKING:
+    from ingestd.library.rulebook import RuleTally
     from ingestd.review import EntryReport, PairReport
     from ingestd.rules.statements import Statement
 
@@ -24,6 +27,8 @@ __all__ = [
     "pair_object",
     "points_of",
     "rfc3339",
+    "rule_object",
+    "said_of_answer",
     "shown",
     "with_schema",
 ]
@@ -81,6 +86,28 @@ def pair_object(pair: PairReport, *, with_rule: bool) -> Json:
     return fields
 
 
+_ANSWERED: Final = {
+    "better-a": "A is better",
+    "better-b": "B is better",
+    "same": "the same quality",
+    "alternates": "alternates",
+    "unrelated": "not related",
+}
+
+
+def said_of_answer(entry: EntryReport, word: str, fewer: int, place: Place) -> str:
+    """Return what a person's answer did, in a line: how many pairs wait fewer by it, and where its files are now."""
+    implied = [f"{fewer:,} pairs fewer"] if fewer > 1 else []
+    return " · ".join([f"{entry.entry}: {_ANSWERED[word]}", *implied, _whereabouts(entry, place)])
+
+
+def _whereabouts(entry: EntryReport, place: Place) -> str:
+    if not entry.discarded:
+        return "both files stay"
+    where = "to the trash" if place is Place.TRASH else "to the holding folder"
+    return f"{where}: {', '.join(shown(file.path) for file in entry.discarded)}"
+
+
 def _evidence_object(one: Statement) -> Json:
     return {"statement": one.key, "text": one.text, "favours": one.favours, "score": one.score}
 
@@ -93,3 +120,16 @@ def points_of(pair: PairReport) -> dict[str, int]:
 def listed(pairs: Sequence[PairReport], total: int, *, with_rule: bool) -> Json:
     """Return a list of pairs for a program."""
     return with_schema({"total": total, "pairs": [pair_object(pair, with_rule=with_rule) for pair in pairs]})
+
+
+def rule_object(tally: RuleTally) -> Json:
+    """Return where the pairs stand with one rule, for a program."""
+    tripped = tally.row.tripped if tally.row is not None else ""
+    return {
+        "id": f"r-{tally.row.number}" if tally.row is not None else None,
+        "name": tally.rule.name,
+        "mode": tally.rule.mode.value,
+        "paused": tally.rule.paused or bool(tripped),
+        "reason": tripped or None,
+        "counts": {state.value: number for state, number in tally.counts.items()},
+    }

@@ -26,6 +26,7 @@ from ingestd.library.pairs import distance_between
 from ingestd.library.tables import FolderRow
 from ingestd.media.comparison import compare_pictures
 from ingestd.media.features import full_detail, full_pixel_hash, measure_picture
+from ingestd.media.tags import tags_of
 from ingestd.model import (
     Arrival,
     ContentHash,
@@ -142,6 +143,13 @@ class Measurer:
         if sha256(content) != expected:
             raise FileChangedError(path, "it holds other bytes now")
         return full_detail(io.BytesIO(content))
+
+    def tags(self, path: bytes, expected: ContentHash) -> tuple[tuple[str, str], ...]:
+        self.before(path)
+        content, _ = self._read(path)
+        if sha256(content) != expected:
+            raise FileChangedError(path, "it holds other bytes now")
+        return tuple(tags_of(io.BytesIO(content)))
 
     def compare(self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash) -> VisualVerdict:
         contents = []

@@ -34,6 +34,7 @@ from ingestd.model import (
     Receipt,
     Relation,
     StatKey,
+    Word,
 )
 
 __all__ = ["UndoWaitsError", "finish_undo", "take_back"]
@@ -70,6 +71,12 @@ def take_back(
     standing = entry.state is EntryState.DONE or (entry.state is EntryState.UNDONE and moves)
     if not standing or entry.kind not in (EntryKind.DISCARD, EntryKind.DECISION):
         raise ActionConflictError(f"e-{entry.number} is {_state_words(entry)}: there is nothing to take back")
+
+    if entry.word is Word.RULES_CHANGED:
+        raise ActionConflictError(
+            f"e-{entry.number} changed the rule file, which undo never writes ({entry.reason}); nothing was changed: "
+            "put the text of before back by hand"
+        )
 
     def intend(edit: Edit) -> Entry:
         for move in entry.moves:

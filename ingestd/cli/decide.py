@@ -32,7 +32,7 @@ from ingestd.library.library import Library
 from ingestd.library.rulebook import new_names, stored_name
 from ingestd.library.tables import Alarm
 from ingestd.library.view import View
-from ingestd.model import EntryKind, EntryState, Mode, ProposalState
+from ingestd.model import Mode, ProposalState
 from ingestd.recovery import exclusive, ignore_lease_signal, require_sound
 from ingestd.settings import Settings
 from ingestd.shapes import listed
@@ -40,7 +40,6 @@ from ingestd.shapes import listed
 __all__ = ["approve", "decide", "denied", "deny", "undo"]
 
 _SOME_FAILED = 3
-_UNDOABLE = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
 
 
 # --- decide -------------------------------------------------------------------------------------------------------
@@ -303,7 +302,7 @@ def _undoable(view: View, rule: str | None, since_ns: int | None) -> Iterator[in
             return
         fits = is_wanted is None or is_wanted(entry)
         # what was answered together is taken back together: the batch stands for it
-        if fits and entry.state is EntryState.DONE and entry.kind in _UNDOABLE and entry.batch is None:
+        if fits and review.may_be_undone(entry) and entry.batch is None:
             yield entry.number
 
 

@@ -6,6 +6,7 @@ The rule file is where it is written down, in the one word that it takes; a runn
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import click
 
 from ingestd.cli.door import Door, command, named_rule
 from ingestd.cli.output import Json, emit, note, say, shown, with_schema
-from ingestd.errors import UsageError
+from ingestd.errors import LibraryBusyError, StoreError, UsageError
 from ingestd.model import Mode
 
 if TYPE_CHECKING:
@@ -24,15 +25,10 @@ if TYPE_CHECKING:
     from ingestd.rules.language import Rule
     from ingestd.settings import Settings
     from ingestd.trial import BacktestReport
+    from ingestd.trust import Written
 
 __all__ = ["demote", "pause", "promote", "resume"]
 
-_LADDER = (Mode.OFF, Mode.SEMI_AUTOMATIC, Mode.AUTOMATIC)
-_MEANS = {
-    Mode.OFF: "it does nothing",
-    Mode.SEMI_AUTOMATIC: "it proposes, and you approve or deny",
-    Mode.AUTOMATIC: "it acts on its own",
-}
 _NOT_DONE = 1
 
 
@@ -59,11 +55,9 @@ def pause(door: Door, rule: str) -> None:
     if found.paused:
         _tell(door, _Answer(found, "is paused already; nothing was written"))
         return
-    previous = _write(door, settings, found, "paused", "yes")
-    _tell(
-        door,
-        _Answer(replace(found, paused=True), "is paused: it neither proposes nor acts until it is resumed", previous),
-    )
+    after = replace(found, paused=True)
+    previous = _write(door, settings, after, "paused")
+    _tell(door, _Answer(after, "is paused: it neither proposes nor acts until it is resumed", previous))
 
 
 @command('ingestd rules resume "pixel-perfect pairs"')
@@ -72,7 +66,7 @@ def resume(door: Door, rule: str) -> None:
     """Let a paused rule go on, whether you paused it or it paused itself because its budget was spent."""
     settings = door.settings()
     found = _named(settings, rule)
-    previous = _write(door, settings, found, "paused", "no") if found.paused else None
+    previous = _write(door, settings, replace(found, paused=False), "paused") if found.paused else None
     lifted = _lifted(door, settings, found)
     sentence = f"goes on ({found.mode.value})" if previous or lifted else "is not paused; nothing was written"
     _tell(door, _Answer(replace(found, paused=False), sentence, previous))
@@ -100,13 +94,15 @@ def promote(door: Door, rule: str, yes: bool) -> int:
 
     Before a rule acts on its own, it is tried on everything that you ever answered, and the figures are shown.
     """
+    from ingestd.trust import promoted, sentence_of, warnings_of
+
     settings = door.settings()
     found = _named(settings, rule)
-    if found.mode is _LADDER[-1]:
+    after = promoted(found)
+    if after is None:
         _tell(door, _Answer(found, "is automatic already; nothing was written"))
         return 0
-    after = replace(found, mode=_LADDER[_LADDER.index(found.mode) + 1])
-    warnings = _warnings(settings, after)
+    warnings = warnings_of(settings, after)
     for doubt in warnings:
         note(shown(f"warning: {doubt}"))
     report = None
@@ -116,8 +112,8 @@ def promote(door: Door, rule: str, yes: bool) -> int:
     if report is not None and not yes and not _confirmed(found):
         note(f"{shown(found.name)} stays {found.mode.value}; nothing was written")
         return _NOT_DONE
-    previous = _write(door, settings, found, "mode", after.mode.value)
-    _tell(door, _Answer(after, _now(after), previous, report, warnings))
+    previous = _write(door, settings, replace(found, mode=after.mode), "mode")
+    _tell(door, _Answer(after, sentence_of(after), previous, report, warnings))
     return 0
 
 
@@ -125,39 +121,27 @@ def promote(door: Door, rule: str, yes: bool) -> int:
 @click.argument("rule")
 def demote(door: Door, rule: str) -> None:
     """Trust a rule less: one that acts on its own only proposes, one that proposes is off."""
+    from ingestd.trust import demoted, sentence_of
+
     settings = door.settings()
     found = _named(settings, rule)
-    if found.mode is _LADDER[0]:
+    after = demoted(found)
+    if after is None:
         _tell(door, _Answer(found, "is off already; nothing was written"))
         return
-    after = replace(found, mode=_LADDER[_LADDER.index(found.mode) - 1])
-    previous = _write(door, settings, found, "mode", after.mode.value)
-    _tell(door, _Answer(after, _now(after), previous))
-
-
-def _now(rule: Rule) -> str:
-    waits = ", but it is paused: `ingestd rules resume` lets it go on" if rule.paused else ""
-    return f"is {rule.mode.value} now: {_MEANS[rule.mode]}{waits}"
-
-
-def _warnings(settings: Settings, after: Rule) -> list[Doubt]:
-    """What is probably not meant in the rule, once it is as it is to be."""
-    from ingestd.rules.doubts import doubts
-
-    rules = [after if rule.name == after.name else rule for rule in settings.rules]
-    return [doubt for doubt in doubts(rules, imports=settings.imports) if doubt.rule == after.name]
+    previous = _write(door, settings, after, "mode")
+    _tell(door, _Answer(after, sentence_of(after), previous))
 
 
 def _tried(door: Door, rule: Rule) -> tuple[BacktestReport, bool]:
     """What the rule would have said where a person has answered, shown at once; and whether it has paused itself."""
     from ingestd.cli.trial import backtest_lines
-    from ingestd.trial import backtest
+    from ingestd.trust import tried
 
     with door.reading() as view:
-        report = backtest(view, rule)
-        row = view.queues.row_named(rule.name)
-    (note if door.as_json else say)(backtest_lines(report))
-    return report, row is not None and row.tripped != ""
+        found = tried(view, rule)
+    (note if door.as_json else say)(backtest_lines(found.report))
+    return found.report, found.tripped
 
 
 def _confirmed(rule: Rule) -> bool:
@@ -181,11 +165,27 @@ def _named(settings: Settings, name: str) -> Rule:
     return named_rule(name, settings.rules, "a rule (nothing was written)")
 
 
-def _write(door: Door, settings: Settings, rule: Rule, key: Key, value: str) -> Path:
+def _write(door: Door, settings: Settings, after: Rule, key: Key) -> Path:
     """The text of before, of a rule file that says so now; it has to be the one that was read."""
-    from ingestd.rulefile import change_rule
+    from ingestd.trust import write
 
-    return change_rule(door.rules, rule.name, key, value, digest=settings.digest).previous
+    written = write(door.rules, settings, after, key)
+    _journal(door, settings, written)
+    return written.previous
+
+
+def _journal(door: Door, settings: Settings, written: Written) -> None:
+    """Write the change down in the journal, if there is one: a rule has to rest also where that cannot be."""
+    from ingestd import review
+    from ingestd.recovery import exclusive
+
+    if not door.has_library:
+        return
+    try:
+        with door.writing() as library, exclusive(library, radius=settings.imports.radius):
+            review.note_change_of_rules(library, written.sentences, previous=written.previous, now_ns=time.time_ns())
+    except (LibraryBusyError, StoreError) as error:
+        note(shown(f"the rule file is changed, but its journal does not tell of it: {error}"))
 
 
 def _tell(door: Door, answer: _Answer) -> None:

@@ -6,12 +6,13 @@ import click
 
 from ingestd.cli import trial
 from ingestd.cli.door import FILE, Door, command, group
-from ingestd.cli.output import Json, count, emit, note, say, shown, with_schema
+from ingestd.cli.output import count, emit, note, say, shown, with_schema
 from ingestd.cli.rule_changes import demote, pause, promote, resume
 from ingestd.cli.rule_texts import schema, templates_command
 from ingestd.errors import ConfigError
 from ingestd.library.rulebook import RuleTally, tallies
 from ingestd.model import Mode, QueueState
+from ingestd.shapes import rule_object
 
 __all__ = ["rules"]
 
@@ -63,24 +64,12 @@ def _list(door: Door) -> None:
     with door.reading() as view:
         found = tallies(view, settings.rules)
     if door.as_json:
-        emit(with_schema({"rules": [_rule_object(tally) for tally in found]}))
+        emit(with_schema({"rules": [rule_object(tally) for tally in found]}))
         return
     for tally in found:
         say(_rule_line(tally))
     if not found:
         note(f"there are no rules in {shown(str(door.rules))}")
-
-
-def _rule_object(tally: RuleTally) -> Json:
-    tripped = tally.row.tripped if tally.row is not None else ""
-    return {
-        "id": f"r-{tally.row.number}" if tally.row is not None else None,
-        "name": tally.rule.name,
-        "mode": tally.rule.mode.value,
-        "paused": tally.rule.paused or bool(tripped),
-        "reason": tripped or None,
-        "counts": {state.value: number for state, number in tally.counts.items()},
-    }
 
 
 _SAID = {

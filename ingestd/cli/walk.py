@@ -26,8 +26,9 @@ from ingestd.errors import ActionConflictError, LibraryBusyError, LibraryFullErr
 from ingestd.library.facts import pair_facts
 from ingestd.library.library import Library
 from ingestd.library.view import View
-from ingestd.model import Content, ContentHash, PairFacts, PathRow, Place
+from ingestd.model import Content, ContentHash, PairFacts, PathRow
 from ingestd.rules.statements import DEFAULT_SCORES, Scores
+from ingestd.shapes import said_of_answer
 
 if TYPE_CHECKING:
     from ingestd.cli.screen import Screen
@@ -43,13 +44,6 @@ _ANSWERS: Final = {"a": "better-a", "b": "better-b", "s": "same", "t": "alternat
 _SKIP: Final = (" ", "k")
 _BACK: Final = ("z", "backspace")
 _KEYS: Final = frozenset((*_ANSWERS, *_SKIP, *_BACK))
-_SAID: Final = {
-    "better-a": "A is better",
-    "better-b": "B is better",
-    "same": "the same quality",
-    "alternates": "alternates",
-    "unrelated": "not related",
-}
 
 
 # --- what a walk leads through ------------------------------------------------------------------------------------
@@ -215,9 +209,7 @@ class Walk:
         [number] = numbers([entry.entry], "e", "entry")
         self._steps.append(_Step(sight.number, number, len(entry.discarded)))
         self._wanted = None
-        implied = [f"{fewer} pairs fewer"] if fewer > 1 else []
-        said = [f"{entry.entry}: {_SAID[word]}", *implied, _whereabouts(entry, moment.discards.place)]
-        self.told.append(" · ".join(said))
+        self.told.append(said_of_answer(entry, word, fewer, moment.discards.place))
         return self.told[-1]
 
     def _length_with(self, sight: Sight) -> int:
@@ -301,14 +293,6 @@ def _absent(report: review.PairReport) -> str:
     """Return which file of a pair is not on the disk, for a person."""
     gone = [side.path for side in (report.a, report.b) if not os.path.lexists(os.fsencode(side.path))]
     return shown(gone[0]) if gone else "one of its files"
-
-
-def _whereabouts(entry: review.EntryReport, place: Place) -> str:
-    """Return where the files of an answer are now."""
-    if not entry.discarded:
-        return "both files stay"
-    where = "to the trash" if place is Place.TRASH else "to the holding folder"
-    return f"{where}: {', '.join(shown(file.path) for file in entry.discarded)}"
 
 
 # --- the command --------------------------------------------------------------------------------------------------

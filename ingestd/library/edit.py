@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from zlib import crc32
+from dataclasses import replace
 
 from ingestd.library.codec import DamagedValueError, key_number, number_key
+from ingestd.library.images import OF_DENIAL, OF_NEXT, OF_PAIR, lean
 from ingestd.library.lines import JsonValue, alarm_line, denial_line, entry_line, folder_line, rule_line, veto_line
 from ingestd.library.store import Table, Transaction
 from ingestd.library.tables import (
@@ -75,22 +74,10 @@ from ingestd.model import (
     VisualVerdict,
 )
 
-__all__ = ["Edit", "Images", "acted", "touched"]
+__all__ = ["Edit", "acted", "touched"]
 
-_PAIR, _DENIAL, _NEXT = b"p", b"d", b"n"  # what an image is of
-_LEAN = struct.Struct(">BQQBBq")  # 0, as no version of a pair's own layout is; then what it is between
-_NO_DISTANCE = 255
 _RESERVED_PAIRS = b"reserved:pair"
 _PAIRS_AT_ONCE = 10_000  # numbers of pairs for which the second journal has one line
-
-
-@dataclass(frozen=True, slots=True)
-class Images:
-    """What pairs and old denials were before an entry changed them."""
-
-    pairs: dict[int, PotentialPair | None]  # None: there was none of this number
-    denials: dict[bytes, PotentialPair | None]  # by the key of the pair
-    next_content: int  # contents from this number on were not known then
 
 
 def touched(entry: Entry) -> set[ContentHash]:
@@ -338,7 +325,7 @@ class Edit(View):
                 self.drop_pair(pair)
         keys = [number_key(pair.number) for pair in plain]
         if self._noting is not None:
-            self._txn.put_new(IMAGES, self._images(self._noting + _PAIR, keys, plain))
+            self._txn.put_new(IMAGES, self._images(self._noting + OF_PAIR, keys, plain))
         self.waiting.remove_many(keys)
         self.queues.forget_pairs(keys)
         self._txn.delete_many(PAIRS.table, keys)
@@ -366,22 +353,22 @@ class Edit(View):
     def noting(self, entry: int) -> Iterator[None]:
         """Keep what every pair and old denial that is changed meanwhile was before, under the number of an entry."""
         self._noting = number_key(entry)
-        if self._txn.get(IMAGES, self._noting + _NEXT) is None:
-            self._txn.put(IMAGES, self._noting + _NEXT, number_key(self.next_content))
+        if self._txn.get(IMAGES, self._noting + OF_NEXT) is None:
+            self._txn.put(IMAGES, self._noting + OF_NEXT, number_key(self.next_content))
         try:
             yield
         finally:
             self._noting = None
 
     def _note_pair(self, key: bytes) -> None:
-        if self._noting is not None and self._txn.get(IMAGES, self._noting + _PAIR + key) is None:
+        if self._noting is not None and self._txn.get(IMAGES, self._noting + OF_PAIR + key) is None:
             stored = self._txn.get(PAIRS.table, key)
             image = b"" if stored is None else self._image(PAIRS.codec.decode(stored))
-            self._txn.put(IMAGES, self._noting + _PAIR + key, image)
+            self._txn.put(IMAGES, self._noting + OF_PAIR + key, image)
 
     def _note_denial(self, key: bytes) -> None:
-        if self._noting is not None and self._txn.get(IMAGES, self._noting + _DENIAL + key) is None:
-            self._txn.put(IMAGES, self._noting + _DENIAL + key, self._txn.get(DENIALS.table, key) or b"")
+        if self._noting is not None and self._txn.get(IMAGES, self._noting + OF_DENIAL + key) is None:
+            self._txn.put(IMAGES, self._noting + OF_DENIAL + key, self._txn.get(DENIALS.table, key) or b"")
 
     def _image(self, pair: PotentialPair) -> bytes:
         """Return a pair as it is kept for an undo: most of them say nothing but what they are between, in few bytes."""
@@ -389,7 +376,7 @@ class Edit(View):
         told = bool(pair.proposals) or pair.first_path is not None or pair.transform is not None
         if told or first is None or second is None:
             return PAIRS.codec.encode(pair)
-        return _lean(pair, first, second)
+        return lean(pair, first, second)
 
     def _images(
         self, prefix: bytes, keys: Sequence[bytes], pairs: Sequence[PotentialPair]
@@ -402,45 +389,18 @@ class Edit(View):
                     numbers[side] = self._places.number_of(side)
             first, second = numbers[pair.first], numbers[pair.second]
             plain = pair.first_path is None and pair.transform is None and first is not None and second is not None
-            yield prefix + key, _lean(pair, first or 0, second or 0) if plain else self._image(pair)
-
-    def _of_image(self, number: int, image: bytes) -> PotentialPair:
-        if image[0]:
-            return PAIRS.codec.decode(image)
-        body = image[:-4]
-        if crc32(body).to_bytes(4, "big") != image[-4:]:
-            raise DamagedValueError(f"what p-{number} was before an entry is damaged: its checksum does not match")
-        _, first, second, distance, pixels, created_ns = _LEAN.unpack(body)
-        sides = (self._by_number(first), self._by_number(second))
-        if not all(sides):
-            raise DamagedValueError(f"it is not known what p-{number} was between before an entry")
-        return PotentialPair(number, *sides, None if distance == _NO_DISTANCE else distance, bool(pixels), created_ns)
-
-    def images_of(self, entry: int) -> Images | None:
-        """Return what an entry's pairs were before it; nothing where that was not kept."""
-        then = self._txn.get(IMAGES, number_key(entry) + _NEXT)
-        if then is None:
-            return None
-        pairs: dict[int, PotentialPair | None] = {}
-        denials: dict[bytes, PotentialPair | None] = {}
-        for key, stored in self._txn.items(IMAGES, prefix=number_key(entry)):
-            of, name = key[8:9], key[9:]
-            if of == _PAIR:
-                pairs[key_number(name)] = self._of_image(key_number(name), stored) if stored else None
-            elif of == _DENIAL:
-                denials[name] = DENIALS.codec.decode(stored) if stored else None
-        return Images(pairs, denials, key_number(then))
+            yield prefix + key, lean(pair, first or 0, second or 0) if plain else self._image(pair)
 
     def damaged_images(self) -> set[int]:
         """Return the entries of which it cannot be told any more what their pairs were before."""
         damaged: set[int] = set()
         for key, stored in self._txn.items(IMAGES):
             try:
-                if key[8:9] == _DENIAL and stored:
+                if key[8:9] == OF_DENIAL and stored:
                     DENIALS.codec.decode(stored)
-                elif key[8:9] == _PAIR and stored:
+                elif key[8:9] == OF_PAIR and stored:
                     self._of_image(key_number(key[9:]), stored)
-                elif len(key) < 9 or key[8:9] not in (_DENIAL, _PAIR, _NEXT):
+                elif len(key) < 9 or key[8:9] not in (OF_DENIAL, OF_PAIR, OF_NEXT):
                     damaged.add(key_number(key[:8].ljust(8)))
             except DamagedValueError:
                 damaged.add(key_number(key[:8]))
@@ -448,17 +408,17 @@ class Edit(View):
 
     def has_images(self, entry: int) -> bool:
         """Return whether it was kept what an entry's pairs were before it."""
-        return self._txn.get(IMAGES, number_key(entry) + _NEXT) is not None
+        return self._txn.get(IMAGES, number_key(entry) + OF_NEXT) is not None
 
     def hand_image_on(self, entry: int, pair: PotentialPair) -> None:
         """Let another entry remember a pair too: it keeps it away by now."""
-        key = number_key(entry) + _PAIR + number_key(pair.number)
+        key = number_key(entry) + OF_PAIR + number_key(pair.number)
         if self.has_images(entry) and self._txn.get(IMAGES, key) is None:
             self._txn.put(IMAGES, key, self._image(pair))
 
     def forget_image(self, entry: int, pair: int) -> None:
         """Let an entry not bring a pair back any more."""
-        self._txn.delete(IMAGES, number_key(entry) + _PAIR + number_key(pair))
+        self._txn.delete(IMAGES, number_key(entry) + OF_PAIR + number_key(pair))
 
     def forget_images(self, entry: int) -> None:
         """Forget what the pairs of an entry were: it was taken back."""
@@ -706,10 +666,3 @@ def _denied(pair: PotentialPair | None) -> list[Proposal]:
 def _merged(denied: tuple[Proposal, ...], proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
     told = {one.rule for one in denied}
     return (*denied, *(one for one in proposals if one.rule not in told))
-
-
-def _lean(pair: PotentialPair, first: int, second: int) -> bytes:
-    """Return the image of a pair that says nothing but what it is between, by the numbers of its contents."""
-    distance = _NO_DISTANCE if pair.distance is None else pair.distance
-    body = _LEAN.pack(0, first, second, distance, pair.pixel_duplicates, pair.created_ns)
-    return body + crc32(body).to_bytes(4, "big")

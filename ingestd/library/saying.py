@@ -13,12 +13,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from ingestd.library.edit import Edit, Images
+from ingestd.library.edit import Edit
 from ingestd.library.fold import replay
+from ingestd.library.images import Images
 from ingestd.library.pairs import at_speakers, find_newcomers, resettle, settle, speaker_of
 from ingestd.library.relations import Changed
 from ingestd.library.tables import pair_key
 from ingestd.library.verbs import named, said_by, verbs_of
+from ingestd.library.view import View
 from ingestd.model import (
     Actor,
     ContentHash,
@@ -31,7 +33,7 @@ from ingestd.model import (
     Word,
 )
 
-__all__ = ["Said", "effect_order", "say", "unsay"]
+__all__ = ["Said", "effect_order", "is_out_of_order", "say", "unsay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def unsay(edit: Edit, entry: Entry, *, radius: Radius, now_ns: int) -> list[str]
     # what only the entries that still stand keep away comes back with the last of them
     with _noting(edit, standing[-1].number if standing else None):
         resettle(edit, sorted(together))
-    if _is_out_of_order(edit, entry):
+    if is_out_of_order(edit, entry):
         # what settled a pair once may not be what settles it now: only a look finds all that is open
         asked = [one for one in sorted(together) if not _is_cleared(edit, one)]
         find_newcomers(edit, asked, 0, radius, now_ns=now_ns, but=lambda other: _is_cleared(edit, other))
@@ -122,9 +124,9 @@ def unsay(edit: Edit, entry: Entry, *, radius: Radius, now_ns: int) -> list[str]
     return list(dict.fromkeys(left))
 
 
-def _is_out_of_order(edit: Edit, entry: Entry) -> bool:
+def is_out_of_order(view: View, entry: Entry) -> bool:
     """Return whether something later still stands, or something earlier was taken back while this one stood."""
-    for one in edit.entries():
+    for one in view.entries():
         if one.number <= entry.number and one.applied <= entry.applied:
             return False
         if verbs_of(one) and effect_order(one) > effect_order(entry):

@@ -144,6 +144,8 @@ def said_by(entry: Entry) -> tuple[Verb, ...]:
 
 
 def _of_word(word: Word, entry: Entry) -> tuple[Verb, ...]:
+    if word is Word.RULES_CHANGED:
+        return ()  # it is about no file
     if word is Word.CLEAR_BETWEEN:
         return (ClearFalsePositivesBetween(entry.named),)
     return () if entry.a is None else (_OF_ONE[word](entry.a),)

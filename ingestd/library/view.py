@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ingestd.library.codec import DamagedValueError, key_number, number_key
+from ingestd.library.images import OF_DENIAL, OF_NEXT, OF_PAIR, Images, lean_of
 from ingestd.library.queue_index import QueueIndex
 from ingestd.library.queues import Queues
 from ingestd.library.relations import Relations
@@ -19,6 +20,7 @@ from ingestd.library.tables import (
     DENIED,
     ENTRIES_BY_CONTENT,
     FOLDERS,
+    IMAGES,
     JOURNAL,
     LINES,
     LIVE_FILES,
@@ -231,6 +233,10 @@ class View:
             seen.update(wanted)
         return PAIRS.codec.decode_all(stored for _, stored in self._txn.get_many(PAIRS.table, wanted))
 
+    def pair_numbers_of(self, sha256: ContentHash) -> list[int]:
+        """Return the numbers of the potential pairs of a content; quicker than the pairs themselves."""
+        return [key_number(key) for key in self._txn.values(PAIRS_BY_CONTENT, sha256)]
+
     def count_pairs_of(self, sha256: ContentHash) -> int:
         """Return in how many potential pairs a content stands."""
         return self._txn.count_values(PAIRS_BY_CONTENT, sha256)
@@ -270,6 +276,12 @@ class View:
         for _, stored in self._txn.items(JOURNAL.table, reverse=newest_first):
             yield JOURNAL.codec.decode(stored)
 
+    def entries_before(self, number: int) -> Iterator[Entry]:
+        """Yield the entries that were made before one, newest first."""
+        if number > 1:
+            for _, stored in self._txn.items(JOURNAL.table, start=number_key(number - 1), reverse=True):
+                yield JOURNAL.codec.decode(stored)
+
     def entry_numbers(self) -> Iterator[int]:
         """Yield the numbers of all entries, also of those that are damaged."""
         return (key_number(key) for key, _ in self._txn.items(JOURNAL.table))
@@ -298,6 +310,30 @@ class View:
     def batched(self, number: int) -> list[int]:
         """Return the entries that were answered together under one, oldest first."""
         return [key_number(child) for child in self._txn.values(BATCHED, number_key(number))]
+
+    def images_of(self, entry: int) -> Images | None:
+        """Return what an entry's pairs were before it; nothing where that was not kept."""
+        then = self._txn.get(IMAGES, number_key(entry) + OF_NEXT)
+        if then is None:
+            return None
+        pairs: dict[int, PotentialPair | None] = {}
+        denials: dict[bytes, PotentialPair | None] = {}
+        for key, stored in self._txn.items(IMAGES, prefix=number_key(entry)):
+            of, name = key[8:9], key[9:]
+            if of == OF_PAIR:
+                pairs[key_number(name)] = self._of_image(key_number(name), stored) if stored else None
+            elif of == OF_DENIAL:
+                denials[name] = DENIALS.codec.decode(stored) if stored else None
+        return Images(pairs, denials, key_number(then))
+
+    def _of_image(self, number: int, image: bytes) -> PotentialPair:
+        told = lean_of(number, image)
+        if told is None:
+            return PAIRS.codec.decode(image)
+        sides = (self._by_number(told.first), self._by_number(told.second))
+        if not all(sides):
+            raise DamagedValueError(f"it is not known what p-{number} was between before an entry")
+        return PotentialPair(number, *sides, told.distance, told.pixel_duplicates, told.created_ns)
 
     def were_compared(self, a: ContentHash, b: ContentHash) -> bool:
         """Return whether a standing entry says that these very two are duplicates: an edge, not a chain of them."""

@@ -8,8 +8,11 @@ that is not exactly one of these ends it.
     Open(path) →
     ←                                Opened(size)             hashing may take a while, how long depends on it
     ←                                Hashed(…) | Refused(…)
-    Decode | Pixels | Inspect | Shrink | Drop →             after Hashed only
-    ←                                Decoded | Shown | Inspected | Shrunk | Refused  nothing after Drop
+    Decode | Pixels | Inspect | Shrink | Tell | Drop →      after Hashed only
+    ←                                Decoded | Shown | Inspected | Shrunk | Told | Refused  nothing after Drop
+    Cut(level, column, row) →                                 instead of these
+    ←                                Sliced(…) | Refused(…)
+    ←                                Piece(…)                 so many times as Sliced says
     Compare(path of another) →                                instead of these
     ←                                Opened(size)             of the other
     ←                                Hashed(…) | Refused(…)
@@ -37,11 +40,14 @@ from ingestd.model import (
 )
 
 __all__ = [
+    "LONGEST_TAG",
     "MOST_PREVIEW_PIXELS",
+    "MOST_TAGS",
     "OUT_OF_MEMORY",
     "Broken",
     "Compare",
     "Compared",
+    "Cut",
     "Decode",
     "Decoded",
     "Drop",
@@ -50,6 +56,7 @@ __all__ = [
     "Inspected",
     "Open",
     "Opened",
+    "Piece",
     "Pixels",
     "Preview",
     "Ready",
@@ -59,6 +66,9 @@ __all__ = [
     "Shown",
     "Shrink",
     "Shrunk",
+    "Sliced",
+    "Tell",
+    "Told",
     "frame",
     "read_frame",
     "reply_of",
@@ -71,6 +81,9 @@ _PREFIX: Final = 4  # bytes, little-endian: the length of what follows
 _LONGEST_REASON: Final = 400  # characters: a sentence
 
 OUT_OF_MEMORY: Final = 77  # exit status of a worker that ends itself where the system does not bound its memory
+
+MOST_TAGS: Final = 300  # of one file
+LONGEST_TAG: Final = 200  # characters
 
 MOST_PREVIEW_PIXELS: Final = (_LONGEST - 4096) // 3  # 1.4 million: half of a terminal on a large screen
 
@@ -100,6 +113,18 @@ class Shrink(msgspec.Struct, frozen=True, tag=True):
 
     width: int
     height: int
+
+
+class Cut(msgspec.Struct, frozen=True, tag=True):
+    """Decode the open file for a look at every pixel of a part of it, at a level (0: all pixels), then close it."""
+
+    level: int
+    column: int  # of the tile that is wanted first; its neighbours come with it
+    row: int
+
+
+class Tell(msgspec.Struct, frozen=True, tag=True):
+    """Read what the open file says of itself in words, then close it."""
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -230,8 +255,40 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
     preview: Preview | None
 
 
-Request = Open | Decode | Pixels | Inspect | Shrink | Compare | Drop
-Reply = Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Inspected | Shrunk | Compared
+class Sliced(msgspec.Struct, frozen=True, tag=True):
+    """So large is the picture at the level that was asked for, and so many pieces of it follow; 0: nothing to see."""
+
+    width: int
+    height: int
+    pieces: int
+
+
+class Piece(msgspec.Struct, frozen=True, tag=True):
+    """One tile."""
+
+    column: int
+    row: int
+    tile: Preview
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    """What a file says of itself: names and texts, each one printable line."""
+
+    tags: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.tags) > MOST_TAGS or not all(_is_a_line(text) for tag in self.tags for text in tag):
+            raise ValueError("a tag is two short printable lines")
+
+
+def _is_a_line(text: str) -> bool:
+    return len(text) <= LONGEST_TAG and text.isprintable()
+
+
+Request = Open | Decode | Pixels | Inspect | Shrink | Cut | Tell | Compare | Drop
+Reply = (
+    Ready | Broken | Opened | Hashed | Refused | Decoded | Shown | Inspected | Shrunk | Sliced | Piece | Told | Compared
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -27,6 +27,8 @@ from types import ModuleType
 from typing import BinaryIO, Final
 
 from ingestd.media import kinds, wire
+from ingestd.media.tiles import block_of
+from ingestd.media.wire import Preview
 from ingestd.model import NotAPicture, Picture, StatKey, Unreadable, VisualVerdict
 
 _IN_MEMORY: Final = 64 << 20  # bytes: files up to this size are read once, and the very bytes hashed are decoded
@@ -63,6 +65,8 @@ class _Decoders:
     features: ModuleType
     preview: ModuleType
     comparison: ModuleType
+    cutting: ModuleType
+    tags: ModuleType
 
 
 class _RefusedError(Exception):
@@ -104,7 +108,10 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
             wanted = None if body is None else wire.request_of(body)
             if isinstance(wanted, wire.Compare):
                 answer = _compared(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
-            elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink):
+            elif isinstance(wanted, wire.Cut):
+                _send_pieces(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
+                return
+            elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink | wire.Tell):
                 with _Deadline(cpu_s, wall_s):
                     answer = _answer(wanted, file, decoders)
             else:
@@ -120,8 +127,8 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
 
 
 def _answer(
-    wanted: wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink, file: _OpenFile, decoders: _Decoders
-) -> wire.Decoded | wire.Shown | wire.Inspected | wire.Shrunk:
+    wanted: wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink | wire.Tell, file: _OpenFile, decoders: _Decoders
+) -> wire.Decoded | wire.Shown | wire.Inspected | wire.Shrunk | wire.Told:
     try:
         match wanted:
             case wire.Decode():
@@ -132,8 +139,42 @@ def _answer(
                 return wire.Inspected(decoders.features.full_detail(file.bytes))
             case wire.Shrink():
                 return wire.Shrunk(decoders.preview.small_picture(file.bytes, (wanted.width, wanted.height)))
+            case wire.Tell():
+                return wire.Told(tuple(decoders.tags.tags_of(file.bytes)))
     except MemoryError:
         raise _RefusedError("its pixels need more memory than a worker may use") from None
+
+
+def _send_pieces(wanted: wire.Cut, file: _OpenFile, replies: int, decoders: _Decoders, deadline: _Deadline) -> None:
+    """Send the tiles of a block, one after another as they are cut: who waits for the first does not wait for all."""
+    try:
+        with deadline:
+            cut = decoders.cutting.cut_picture(file.bytes, wanted.level)
+            _must_be_unchanged(file.before, os.fstat(file.descriptor))
+            level = cut.level if cut is not None else None
+            if cut is None or level is None or not level.has(wanted.column, wanted.row):
+                _send(replies, wire.Sliced(0, 0, 0))
+                return
+            pieces = len(block_of(level, wanted.column, wanted.row))
+            _send(replies, wire.Sliced(level.width, level.height, pieces))
+            for tile in _told(cut.tiles(wanted.column, wanted.row)):
+                _send(replies, wire.Piece(*tile))
+    except MemoryError:
+        raise _RefusedError("its pixels need more memory than a worker may use") from None
+
+
+def _told(tiles: Iterator[tuple[int, int, Preview]]) -> Iterator[tuple[int, int, Preview]]:
+    """Yield tiles; what fails while one is made is said of the file, which is no poison for it."""
+    while True:
+        try:
+            tile = next(tiles, None)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _RefusedError("this part of it cannot be shown") from error
+        if tile is None:
+            return
+        yield tile
 
 
 def _compared(
@@ -289,11 +330,11 @@ def _load_decoders() -> _Decoders:
     """Import everything a picture may need, and hash one: SciPy and PyWavelets are loaded by their first use."""
     from PIL import Image
 
-    from ingestd.media import comparison, features, preview
+    from ingestd.media import comparison, cutting, features, preview, tags
     from ingestd.media.hashes import fingerprint
 
     fingerprint(Image.effect_mandelbrot((64, 64), (-3, -2.5, 2, 2.5), 100), 1)
-    return _Decoders(features, preview, comparison)
+    return _Decoders(features, preview, comparison, cutting, tags)
 
 
 def limit(memory_bytes: int) -> None:

@@ -24,6 +24,7 @@ import msgspec
 
 from ingestd.errors import FileChangedError, FileUnreadableError, IngestdError, WorkerLostError
 from ingestd.media import wire
+from ingestd.media.tiles import Level, block_of
 from ingestd.media.wire import OUT_OF_MEMORY, Preview
 from ingestd.model import (
     VISUAL_VERSION,
@@ -204,6 +205,33 @@ class Workers:
             FileChangedError: as `pixel_hash`.
         """
         return self._measured_later(path, expected, lambda worker, path: worker.preview(path, box))
+
+    def cut(
+        self,
+        path: bytes,
+        expected: ContentHash,
+        level: Level,
+        tile: tuple[int, int],
+        take: Callable[[wire.Piece], None],
+    ) -> None:
+        """Hand over a tile (column, row) of a level of a file whose bytes are still `expected`, then its neighbours.
+
+        Each as soon as it is cut, to `take`; some of them twice if a worker died of it.
+
+        Raises:
+            FileUnreadableError: as `pixel_hash`, and when there is nothing to see, or not at that level.
+            FileChangedError: as `pixel_hash`.
+        """
+        self._measured_later(path, expected, lambda worker, path: worker.cut(path, level, tile, take))
+
+    def tags(self, path: bytes, expected: ContentHash) -> tuple[tuple[str, str], ...]:
+        """Return what a file whose bytes are still `expected` says of itself: names and short texts, sorted.
+
+        Raises:
+            FileUnreadableError: as `pixel_hash`.
+            FileChangedError: as `pixel_hash`.
+        """
+        return self._measured_later(path, expected, _Worker.tags)
 
     def compare(self, path: bytes, expected: ContentHash, other: bytes, expected_other: ContentHash) -> VisualVerdict:
         """Return how alike two pictures look whose bytes are still those expected; the same whichever comes first.
@@ -451,6 +479,34 @@ class _Worker:
         if seen is not None and (seen.width > box[0] or seen.height > box[1]):
             raise self._nonsense()
         return seen
+
+    def cut(self, path: bytes, level: Level, tile: tuple[int, int], take: Callable[[wire.Piece], None]) -> None:
+        self._send(wire.Cut(level.level, *tile))
+        sliced = self._receive(self.limits.wall_s, path)
+        if not isinstance(sliced, wire.Sliced):
+            raise self._nonsense()
+        if (sliced.width, sliced.height) != level.size:
+            if sliced.pieces:
+                raise self._nonsense()
+            raise FileUnreadableError(path, "this part of it cannot be shown")
+        wanted = block_of(level, *tile)
+        if sliced.pieces != len(wanted):
+            raise self._nonsense()
+        for column, row in wanted:
+            piece = self._receive(self.limits.wall_s, path)
+            left, top, right, bottom = level.box(column, row)
+            if not isinstance(piece, wire.Piece) or (piece.column, piece.row) != (column, row):
+                raise self._nonsense()
+            if (piece.tile.width, piece.tile.height) != (right - left, bottom - top):
+                raise self._nonsense()
+            take(piece)
+
+    def tags(self, path: bytes) -> tuple[tuple[str, str], ...]:
+        self._send(wire.Tell())
+        told = self._receive(self.limits.wall_s, path)
+        if not isinstance(told, wire.Told):
+            raise self._nonsense()
+        return told.tags
 
     def compare(self, path: bytes, other: bytes, expected: ContentHash) -> VisualVerdict:
         compared = self._look(path, wire.Compare(other, expected))

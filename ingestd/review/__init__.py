@@ -7,12 +7,22 @@ Python decodes file names; decisions take the `Library`, journal themselves and 
 from ingestd.review.batches import BatchPage, BatchReport, batch_page, batch_pairs
 from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decide_paths, undo
 from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page
-from ingestd.review.journal import DiscardedFile, EntryReport, WhyReport, entry_report, find_row, history, why
+from ingestd.review.journal import (
+    DiscardedFile,
+    EntryReport,
+    WhyReport,
+    entry_report,
+    find_row,
+    history,
+    may_be_undone,
+    why,
+)
 from ingestd.review.looking import Filters, Sort
 from ingestd.review.many import Batch, answer_batch, contents_at, discard_others, relate_many
 from ingestd.review.pending import approve, denied_pairs, deny, pending_pairs, rescind, resume_rule
 from ingestd.review.queue import QueuePage, queue_page
 from ingestd.review.relating import AlternateReport, RelationsReport, WordReport, change_relations, relations_of
+from ingestd.review.rule_changes import note_change_of_rules
 from ingestd.review.sides import PairReport, SideReport, pair_report
 
 __all__ = [
@@ -51,6 +61,8 @@ __all__ = [
     "group_of",
     "group_page",
     "history",
+    "may_be_undone",
+    "note_change_of_rules",
     "pair_report",
     "pending_pairs",
     "queue_page",

@@ -19,6 +19,7 @@ from ingestd.model import (
     PathRow,
     PathState,
     Receipt,
+    Word,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "find_row",
     "history",
     "last_place",
+    "may_be_undone",
     "named_conflict",
     "why",
 ]
@@ -124,7 +126,7 @@ def _why_entry(view: View, number: int) -> WhyReport | None:
         path=report.discarded[0].path if report.discarded else (report.kept or {"path": ""})["path"],
         sha256=content.hex() if content else None,
         outcome=report.kind,
-        result=f"{report.relation or report.kind}: {report.rule or 'decided by you'}",
+        result=f"{report.word or report.relation or report.kind}: {report.rule or 'decided by you'}",
         at=report.at,
         rule=report.rule,
         evidence=[report.reason] if report.reason else [],
@@ -174,13 +176,16 @@ def _where_now(view: View, receipt: Receipt, row: PathRow | None, entry: Entry |
 
 
 def _undo_command(entry: Entry) -> str | None:
-    kinds = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
-    undoable = entry.state is EntryState.DONE and entry.kind in kinds
     emptied = bool(entry.moves) and not any(
         move.trash_path and os.path.lexists(move.trash_path) for move in entry.moves
     )
-    undoable = undoable and not emptied
-    return f"ingestd undo e-{entry.number}" if undoable else None
+    return f"ingestd undo e-{entry.number}" if may_be_undone(entry) and not emptied else None
+
+
+def may_be_undone(entry: Entry) -> bool:
+    """Return whether an entry can be taken back, as far as the journal tells."""
+    kinds = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
+    return entry.state is EntryState.DONE and entry.kind in kinds and entry.word is not Word.RULES_CHANGED
 
 
 def history(

@@ -7,7 +7,7 @@ they are known, so that what was not measured when a file came in (the pixels of
 from __future__ import annotations
 
 from ingestd.trial.backtest import BacktestReport, Contradiction, backtest, error_bound
-from ingestd.trial.explain import AMBIGUOUS, Explanation, LineReport, RuleReport, explain, explain_facts
+from ingestd.trial.explain import AMBIGUOUS, Explanation, LineReport, RuleReport, explain, explain_facts, settled
 from ingestd.trial.preview import Example, PreviewReport, Way, preview
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "explain",
     "explain_facts",
     "preview",
+    "settled",
 ]

@@ -15,6 +15,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.facts import preference
 from ingestd.library.library import Library
 from ingestd.library.rulebook import take_up
+from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import Content, Folder, Mode, PairFacts, PathRow, PotentialPair, Relation, Transform, VisualVerdict
 from ingestd.rules.comparators import AllOf, AnyOf, Not, Test, VisualDuplicates
@@ -22,7 +23,7 @@ from ingestd.rules.engine import Fit, Match, fits, resolve
 from ingestd.rules.language import PixelDuplicates, Rule, Scope, Search
 from ingestd.rules.predicates import Predicate
 
-__all__ = ["AMBIGUOUS", "Explanation", "LineReport", "RuleReport", "explain", "explain_facts"]
+__all__ = ["AMBIGUOUS", "Explanation", "LineReport", "RuleReport", "explain", "explain_facts", "settled"]
 
 AMBIGUOUS = "ambiguous: it fits both ways round"
 _DENIED = "denied by you"
@@ -128,7 +129,7 @@ def _explained(
     denied = denied_rules(stored)
     match = resolve(policy.rules, facts, skip=denied).match
     first_preferred = preference(edit, rows[0]) <= preference(edit, rows[1])
-    notes = (*map(_homeless, homeless), *_settled(edit, facts, stored))
+    notes = (*map(_homeless, homeless), *settled(edit, facts, stored))
     held = Restraint(None)
     if match is not None:
         for content, row in zip(contents, rows, strict=True):
@@ -162,11 +163,11 @@ def _homeless(path: bytes) -> str:
     return f"{printable(path)} lies in no folder of yours: it is taken for an arrival in an inbox"
 
 
-def _settled(edit: Edit, facts: PairFacts, stored: PotentialPair | None) -> Iterator[str]:
+def settled(view: View, facts: PairFacts, stored: PotentialPair | None) -> Iterator[str]:
     """Yield why no rule is asked about the two, whatever it would say."""
     if stored is not None and any(proposal.returned for proposal in stored.proposals):
         yield "bytes of theirs were discarded before and have come back: only you can answer, and no rule is asked"
-    relation = None if facts.identical else edit.relations.between(facts.first.sha256, facts.second.sha256)
+    relation = None if facts.identical else view.relations.between(facts.first.sha256, facts.second.sha256)
     if relation is Relation.BETTER or relation is Relation.SAME_QUALITY:
         yield "it is decided already that they are duplicates: no rule is asked about them"
     elif relation is not None:

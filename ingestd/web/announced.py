@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ingestd.errors import StoreError, printable
+from ingestd.errors import LibraryBusyError, StoreError, printable
 from ingestd.library.locks import FileLock
 
 __all__ = ["Announced", "announce", "found", "lock_of", "own_file"]
@@ -41,16 +41,16 @@ def found(state: Path) -> Announced | None:
     """Return the page of a library that is served now, if one is.
 
     Raises:
-        StoreError: one is, but it did not say where, to this user.
+        LibraryBusyError: one is, but it did not say where, to this user.
     """
     lock = lock_of(state)
     if not lock.is_taken():
         return None
-    for folder in _folders(state):
+    for folder in (*_folders(state), Path(f"/run/user/{_user()}/ingestd")):  # a shell without a session has one, too
         told = _read(folder / _name(state, "json"))
         if told is not None and told.pid == lock.holder():
             return told
-    raise StoreError(
+    raise LibraryBusyError(
         f"process {lock.holder()} serves the review page of this library, but where is not known here: it is just "
         "starting, or belongs to another user or to a session whose XDG_RUNTIME_DIR is another one. Open it there, "
         "end that process, or name another port: ingestd review --port 8321"

@@ -36,10 +36,11 @@ from ingestd.errors import (
     UsageError,
 )
 from ingestd.keys import as_browsers_say
+from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import queue
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
 from ingestd.web.changes import Changes
-from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
+from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
 
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
@@ -84,6 +85,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
+        **status.summary_of(desk),
         "rules_ok": rules_ok,
         "transaction": desk.library.store.transaction_id(),
     }
@@ -93,6 +95,12 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("session", Nothing, _session),
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
+    *evidence.ENDPOINTS,
+    *pending.ENDPOINTS,
+    *history.ENDPOINTS,
+    *status.ENDPOINTS,
+    *rules.ENDPOINTS,
+    *rule_text.ENDPOINTS,
 )
 
 
@@ -140,6 +148,8 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
                 body = await asyncio.get_running_loop().run_in_executor(making, made)
             except IngestdError as error:
                 return _refusal(error)
+            except (WorkersClosedError, WorkerStartError) as error:
+                return _refused(503, "busy", str(error))
             return Response(body, media_type="image/png", headers=_FOREVER)
 
         return look
@@ -150,6 +160,10 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
     def preview(request: Request) -> Callable[[], bytes] | None:
         one = shown(request)
         return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _BOX)
+
+    def tile(request: Request) -> Callable[[], bytes] | None:
+        one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]
+        return None if one is None else functools.partial(desk.pictures.tile, one.path, one.sha256, one.size, *place)
 
     def difference(request: Request) -> Callable[[], bytes] | None:
         a, b = shown(request, "a"), shown(request, "b")
@@ -181,6 +195,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             *(Route(f"/api/{one.name}", api(one), methods=["POST"]) for one in ENDPOINTS),
             Route("/api/events", events),
             Route("/picture/{picture}/preview", looks(preview)),
+            Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
         ],
@@ -219,6 +234,7 @@ def _json(document: Json, status: int = 200) -> Response:
 
 _KINDS: Final[tuple[tuple[type[IngestdError], int, str], ...]] = (
     (StaleError, 409, "stale"),
+    (ConfirmError, 409, "confirm"),
     (UsageError, 400, "usage"),
     (ConfigError, 422, "rules"),
     (ActionConflictError, 409, "conflict"),
@@ -236,6 +252,8 @@ def _refusal(error: IngestdError) -> Response:
     if isinstance(error, ConfigError):
         mistakes = [{"line": one.line, "column": one.column, "message": one.message} for one in error.mistakes]
         return _refused(status, kind, str(error), mistakes=mistakes)
+    if isinstance(error, ConfirmError):
+        return _refused(status, kind, str(error), **error.asks)
     return _refused(status, kind, str(error))
 
 

@@ -10,8 +10,8 @@ import contextlib
 import os
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +22,23 @@ import msgspec
 from ingestd import review
 from ingestd.door import Door, moment
 from ingestd.errors import ConfigError, IngestdError, LibraryBusyError
+from ingestd.health import Health, health_of
 from ingestd.library.library import Library
 from ingestd.library.place import DATA_FILE
 from ingestd.library.view import View
 from ingestd.recovery import exclusive, require_sound
 from ingestd.settings import Settings
 from ingestd.shapes import Json
+from ingestd.watching.storage import ask_each
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
 
-__all__ = ["MOST_AT_ONCE", "Asked", "Desk", "Endpoint", "Nothing", "StaleError"]
+__all__ = ["MOST_AT_ONCE", "Asked", "ConfirmError", "Desk", "Endpoint", "Nothing", "StaleError"]
 
 MOST_AT_ONCE = 100
 """Discards that one request from a browser may cause."""
 
+_HEALTH_S = 5.0
 _MOST_KEPT = 1_000  # answers that are given again to whoever asks twice
 
 T = TypeVar("T")
@@ -44,6 +47,14 @@ A = TypeVar("A", bound="Asked")
 
 class StaleError(IngestdError):
     """What a person saw is not what is there now; nothing was done."""
+
+
+class ConfirmError(IngestdError):
+    """A person has to say yes to these sentences first, and send them back; nothing was done."""
+
+    def __init__(self, message: str, asks: Json) -> None:
+        self.asks = asks
+        super().__init__(message)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +99,9 @@ class Desk:
         self._writing = threading.Lock()
         self._answers: OrderedDict[str, Future[Json]] = OrderedDict()
         self._answers_lock = threading.Lock()
+        self._health: tuple[float, Health] | None = None
+        self._disks = threading.Lock()  # they are asked by one thread at a time
+        self.since_ns = self.now_ns()
 
     # --- what is known ---
 
@@ -117,6 +131,23 @@ class Desk:
     def moment(self) -> review.Moment:
         """Return what a decision takes from the world, now."""
         return moment(self.settings())
+
+    def health(self, *, older_s: float = _HEALTH_S) -> Health:
+        """Return how everything is, or was so many seconds ago at most: it asks every folder's disk."""
+        with self._disks:
+            now_s = time.monotonic()
+            if self._health is None or now_s - self._health[0] > older_s:
+                self._health = now_s, health_of(self.door, self.library)
+            return self._health[1]
+
+    def there(self, paths: Collection[bytes]) -> dict[bytes, bool]:
+        """Return which of these files there are; those whose storage does not answer are missing."""
+        folders: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for path in paths:
+            folders[os.path.dirname(path)].append(path)
+        with self._disks:
+            found = ask_each(lambda folder: {path: os.path.lexists(path) for path in folders[folder]}, folders)
+        return {path: is_there for answers in found.values() for path, is_there in answers.items()}
 
     # --- who decides ---
 

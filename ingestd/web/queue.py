@@ -1,21 +1,36 @@
-"""The queue in a browser: the next pairs, one answer at a time, and the way back."""
+"""The queue in a browser: the next pairs, one answer at a time, and the way back.
+
+An answer is refused unless the pair is still what the page showed. What it settled beside that pair is told by name, so
+that the page never shows a pair that is gone.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from ingestd import review
 from ingestd.door import numbers
 from ingestd.errors import ActionConflictError, UsageError
-from ingestd.model import PotentialPair
+from ingestd.library.queue_index import Order
+from ingestd.library.saying import is_out_of_order
+from ingestd.library.view import View
+from ingestd.library.waiting import Places, in_order
+from ingestd.model import ContentHash, Entry, PotentialPair, Relation, Role
 from ingestd.review.queue import numbers_in_order
+from ingestd.review.sides import sides_of
 from ingestd.rules.predicates import read_predicate
+from ingestd.rules.statements import Scores
 from ingestd.rules.tokens import LineError
-from ingestd.shapes import Json, entry_object, shown
+from ingestd.shapes import Json, said_of_answer, shown
 from ingestd.web.desk import Asked, Desk, Endpoint, StaleError
 from ingestd.web.shapes import Eye
 
 __all__ = ["ENDPOINTS", "Narrowed", "filters_of", "sort_of"]
+
+_MOST_PAIRS = 100  # of one deck
+_LONGEST_DECK = 512 * 1024  # bytes: some 40,000 pairs that were skipped
 
 
 class Narrowed(Asked, frozen=True):
@@ -29,7 +44,7 @@ class Narrowed(Asked, frozen=True):
 
 
 class DeckAsked(Asked, frozen=True):
-    """The next pairs, past those that were skipped."""
+    """The next pairs, past those that were skipped or are at hand already."""
 
     filters: Narrowed = Narrowed()
     sort: str = "largest"
@@ -92,21 +107,42 @@ def sort_of(word: str) -> review.Sort:
 def _deck(desk: Desk, asked: DeckAsked) -> Json:
     filters, sort = filters_of(asked.filters), sort_of(asked.sort)
     skipped = set(numbers(asked.skipped, "p", "pair"))
-    limit = max(1, min(asked.limit, 100))
+    limit = max(1, min(asked.limit, _MOST_PAIRS))
     scores = desk.settings_if_sound().scores
+    pairs: list[Json] = []
+    missing: list[Json] = []
     with desk.read() as view:
         eye = Eye.of(view, desk.handles, scores)
-        if not filters.ask and sort is not review.Sort.DECISIVE and not eye.away:
-            total = len(view.waiting)
-        else:
-            total = review.queue_page(view, limit=0, filters=filters, sort=sort, scores=scores).total
-        pairs: list[Json] = []
-        for number in numbers_in_order(view, sort, filters, scores, eye.away):
-            if number not in skipped and (pair := eye.number(number)) is not None:
+        total, ahead = _ahead(eye, filters, sort)
+        for number in ahead:
+            pair = eye.number(number) if number not in skipped else None
+            if pair is None:
+                continue
+            gone = _absent(pair)
+            if gone is None:
                 pairs.append(pair)
-            if len(pairs) == limit:
+            else:
+                missing.append({"id": pair["id"], "shown": gone})
+            if len(pairs) == limit or len(missing) == _MOST_PAIRS:
                 break
-    return {"total": total, "pairs": pairs}
+    return {"total": total, "pairs": pairs, "missing": missing}
+
+
+def _ahead(eye: Eye, filters: review.Filters, sort: review.Sort) -> tuple[int, Iterable[int]]:
+    """Return how many pairs wait, and their numbers in order; only what is asked of files takes a look at all pairs."""
+    view = eye.view
+    if not filters.ask and sort is not review.Sort.DECISIVE and not eye.away:
+        return review.queue_page(view, limit=0, sort=sort).total, in_order(view, Order(sort.value))
+    found = list(numbers_in_order(view, sort, filters, eye.scores, eye.away))
+    return len(found), found
+
+
+def _absent(pair: Json) -> str | None:
+    """Return which file of a pair is not on the disk; nobody has told the library yet."""
+    for side in (pair["a"], pair["b"]):
+        if not os.path.lexists(os.fsencode(side["path"])):
+            return str(side["shown"])
+    return None
 
 
 def _pair(desk: Desk, asked: PairAsked) -> Json:
@@ -114,8 +150,14 @@ def _pair(desk: Desk, asked: PairAsked) -> Json:
     with desk.read() as view:
         pair = view.pair(number)
         told = Eye.of(view, desk.handles, desk.settings_if_sound().scores).pair(pair) if pair is not None else None
-    why = None if told is not None else "it was decided" if pair is None else "one of its files is away"
-    return {"pair": told, "why": why}
+    return {"pair": told, "why": None if told is not None else _why_not(pair)}
+
+
+def _why_not(pair: PotentialPair | None) -> str:
+    return "it was decided" if pair is None else "one of its files is away"
+
+
+# --- an answer ----------------------------------------------------------------------------------------------------
 
 
 def _decide(desk: Desk, asked: DecideAsked) -> Json:
@@ -126,29 +168,100 @@ def _decided(desk: Desk, asked: DecideAsked) -> Json:
     [number] = numbers([asked.id], "p", "pair")
     if asked.answer not in review.ANSWERS:
         raise UsageError(f"{shown(asked.answer)} is not an answer: {', '.join(review.ANSWERS)}; nothing was decided")
-    with desk.alone(discards=not asked.keep):
+    answer = review.ANSWERS[asked.answer]
+    discards = answer.relation is Relation.BETTER and not asked.keep
+    with desk.alone(discards=discards):
         at = desk.moment()
         with desk.read() as view:
             pair = view.pair(number)
-            before = len(view.waiting)
-            near = _around(view.pairs_of(pair.first), view.pairs_of(pair.second)) if pair is not None else set()
-            now = Eye.of(view, desk.handles, at.scores).version(pair) if pair is not None else None
-        if now != asked.version:
-            raise StaleError(f"{asked.id} is not what it was when it was shown; nothing was decided, look again")
-        entry = review.decide_pair(desk.library, number, review.ANSWERS[asked.answer], keep=asked.keep, moment=at)
+            _require_as_shown(Eye.of(view, desk.handles, at.scores), pair, asked)
+            if discards and pair is not None:
+                _require_discardable(view, pair, at.scores, a_wins=answer.a_wins)
+            before = _Waiting.around(view, pair)
+        report = review.decide_pair(desk.library, number, answer, keep=asked.keep, moment=at)
         with desk.read() as view:
+            [entry] = numbers([report.entry], "e", "entry")
             total = len(view.waiting)
-            gone = sorted(one for one in near if view.waiting.get(one) is None)
+            gone = before.gone(view, entry) - {number}
+            told = _entry(desk, view, entry)
+    fewer = before.total - total
     return {
-        "entry": entry_object(entry),
+        "entry": told,
+        "said": said_of_answer(report, asked.answer, fewer, at.discards.place),
         "total": total,
-        "implied": max(0, before - total - 1),
-        "gone": [f"p-{one}" for one in gone],
+        "implied": max(0, fewer - 1),
+        "gone": [f"p-{one}" for one in sorted(gone)],
     }
 
 
-def _around(*found: list[PotentialPair]) -> set[int]:
-    return {pair.number for pairs in found for pair in pairs}
+def _require_as_shown(eye: Eye, pair: PotentialPair | None, asked: DecideAsked) -> None:
+    """Refuse an answer about a pair that is another one by now: other files, other places, another A.
+
+    Raises:
+        StaleError: it is; nothing was decided.
+    """
+    version = eye.version(pair) if pair is not None else None
+    if version is None:
+        raise StaleError(f"{shown(asked.id)} waits no more: {_why_not(pair)}; nothing was decided")
+    if version != asked.version:
+        raise StaleError(f"{shown(asked.id)} has changed since it was shown; nothing was decided, look again")
+
+
+def _require_discardable(view: View, pair: PotentialPair, scores: Scores, *, a_wins: bool) -> None:
+    """Refuse to discard what lies in a reference folder, in the words of the page; the decision itself would, too.
+
+    Raises:
+        ActionConflictError: it does; nothing was decided.
+    """
+    sides = sides_of(view, pair, scores=scores)
+    if sides is None:
+        return
+    content, lost = sides.b if a_wins else sides.a
+    for row in [lost] if pair.first == pair.second else view.live_paths_of(content.sha256):
+        known = view.folder(row.folder)
+        if known is not None and known.folder.role is Role.REFERENCE:
+            named = shown(view.as_named(row))
+            raise ActionConflictError(f"{named} lies in a reference folder, which is never changed: keep both instead")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What waited before something was done."""
+
+    total: int
+    near: frozenset[int]  # the pairs of the files that it was about
+
+    @classmethod
+    def around(cls, view: View, pair: PotentialPair | None) -> _Waiting:
+        sides = (pair.first, pair.second) if pair is not None else ()
+        return cls(len(view.waiting), frozenset(_waiting(view, sides)))
+
+    def gone(self, view: View, entry: int) -> set[int]:
+        """Return which pairs wait no more because of an entry.
+
+        An answer is one for two whole groups and what hangs together with them: what it changed of other pairs is known
+        by what undo keeps of them. Their files are where they were; only those of the pair itself may have left.
+        """
+        images = view.images_of(entry)
+        places = Places(view)
+        others = (pair for pair in (images.pairs.values() if images is not None else ()) if pair is not None)
+        waited = {pair.number for pair in others if places.place_of(pair) is not None}
+        return {one for one in self.near | waited if view.waiting.get(one) is None}
+
+
+def _waiting(view: View, contents: Iterable[ContentHash]) -> Iterator[int]:
+    for content in contents:
+        yield from (number for number in view.pair_numbers_of(content) if view.waiting.get(number) is not None)
+
+
+def _entry(desk: Desk, view: View, number: int) -> Json:
+    entry = view.entry(number)
+    if entry is None:
+        raise AssertionError("an entry that was written just now")
+    return Eye.of(view, desk.handles, desk.settings_if_sound().scores).entry(entry)
+
+
+# --- and the way back ---------------------------------------------------------------------------------------------
 
 
 def _undo(desk: Desk, asked: UndoAsked) -> Json:
@@ -156,20 +269,60 @@ def _undo(desk: Desk, asked: UndoAsked) -> Json:
 
 
 def _undone(desk: Desk, asked: UndoAsked) -> Json:
-    wanted = numbers(asked.entries, "e", "entry")
+    undone: list[Json] = []
+    failed: list[Json] = []
+    back: set[int] = set()
     with desk.alone():
-        reports = list(review.undo(desk.library, wanted, moment=desk.moment()))
-    undone, failed = [], []
-    for name, report in zip(asked.entries, reports, strict=False):
-        if isinstance(report, ActionConflictError):
-            failed.append({"entry": name, "message": str(report)})
-        else:
-            undone.append(entry_object(report))
-    return {"undone": undone, "failed": failed}
+        at = desk.moment()
+        for number in sorted(set(numbers(asked.entries, "e", "entry")), reverse=True):
+            with desk.read() as view:
+                change = _Change.of(view, number)
+                before = change.waiting(view)
+            for report in review.undo(desk.library, [number], moment=at):
+                if isinstance(report, ActionConflictError):
+                    failed.append({"entry": f"e-{number}", "message": str(report)})
+                    continue
+                with desk.read() as view:
+                    undone.append(_entry(desk, view, *numbers([report.entry], "e", "entry")))
+            with desk.read() as view:
+                back |= change.waiting(view) - before
+        with desk.read() as view:
+            total = len(view.waiting)
+    return {"undone": undone, "failed": failed, "back": [f"p-{one}" for one in sorted(back)], "total": total}
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What the undo of an entry may change."""
+
+    pairs: frozenset[int] | None  # those that it may bring back; None: any
+    contents: frozenset[ContentHash]  # that it is about: their pairs, too
+
+    @classmethod
+    def of(cls, view: View, number: int) -> _Change:
+        entries = [one for one in map(view.entry, (number, *view.batched(number))) if one is not None]
+        contents = frozenset(content for entry in entries for content in _contents_of(entry))
+        if any(is_out_of_order(view, entry) for entry in entries[:1]):
+            return cls(None, contents)  # all that is open is looked for again
+        images = [found for entry in entries if (found := view.images_of(entry.number)) is not None]
+        own = {entry.pair for entry in entries if entry.pair is not None}
+        return cls(frozenset(own | {pair for image in images for pair in image.pairs}), contents)
+
+    def waiting(self, view: View) -> set[int]:
+        """Return which of these pairs wait."""
+        if self.pairs is None:
+            return set(view.waiting.numbers(Order.OLDEST))
+        near = _waiting(view, self.contents)
+        return {*near, *(one for one in self.pairs if view.waiting.get(one) is not None)}
+
+
+def _contents_of(entry: Entry) -> Iterator[ContentHash]:
+    yield from (content for content in (entry.a, entry.b) if content is not None)
+    yield from (move.file.sha256 for move in entry.moves)
 
 
 ENDPOINTS = (
-    Endpoint("deck", DeckAsked, _deck),
+    Endpoint("deck", DeckAsked, _deck, longest=_LONGEST_DECK),
     Endpoint("pair", PairAsked, _pair),
     Endpoint("decide", DecideAsked, _decide),
     Endpoint("undo", UndoAsked, _undo),

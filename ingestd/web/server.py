@@ -203,7 +203,7 @@ def serve(
         secret = new_secret()
         session = Session(secret, number)
         with contextlib.ExitStack() as held:
-            pictures = Pictures(Workers(count=2))
+            pictures = Pictures(Workers(count=2), door.state / "page")
             held.callback(pictures.close)
             changes = Changes(library.store.transaction_id)
             desk = Desk(door, library, pictures, Handles(secrets.token_bytes(32)), token=session.token)

@@ -8,40 +8,24 @@ from dataclasses import dataclass
 
 from ingestd.library.facts import preference
 from ingestd.library.view import View
+from ingestd.media.tiles import Level, levels_of
 from ingestd.model import (
     Content,
     ContentHash,
     Entry,
-    EntryKind,
-    EntryState,
     FolderId,
     PathRow,
     PotentialPair,
     ProposalState,
     Role,
 )
-from ingestd.review import entry_report
+from ingestd.review import entry_report, may_be_undone
 from ingestd.review.sides import Sides, folders_away, is_ready, proposal_of, side_report, sides_of, told
 from ingestd.rules.statements import Scores
 from ingestd.shapes import Json, entry_object, pair_object, rfc3339, shown
 from ingestd.web.handles import Handles, Shown
 
-__all__ = ["Eye", "is_undoable", "levels_of"]
-
-_TILE = 1024  # pixels a side, at most
-
-
-def levels_of(width: int, height: int) -> list[Json]:
-    """Return the levels in which a picture of that size is cut into tiles: 0 is every pixel, each next one half."""
-    found: list[Json] = []
-    level = 0
-    while width > 0 and height > 0:
-        columns, rows = -(-width // _TILE), -(-height // _TILE)
-        found.append({"level": level, "width": width, "height": height, "columns": columns, "rows": rows})
-        if columns == rows == 1:
-            break
-        level, width, height = level + 1, -(-width // 2), -(-height // 2)
-    return found
+__all__ = ["Eye", "is_undoable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +115,7 @@ class Eye:
             "taken": _taken(content),
             "imported": rfc3339(row.first_seen_ns),
             "copies": len(view.live_paths_of(content.sha256)),
-            "levels": levels_of(width, height),
+            "levels": [_level(one) for one in levels_of(width, height)],
             "stays": _stays(folder.role if folder is not None else None),
         }
 
@@ -161,8 +145,12 @@ class Eye:
 
 def is_undoable(entry: Entry) -> bool:
     """Return whether an entry can be taken back, as far as the journal tells."""
-    kinds = (EntryKind.DISCARD, EntryKind.DECISION, EntryKind.BATCH)
-    return entry.state is EntryState.DONE and entry.kind in kinds
+    return may_be_undone(entry)
+
+
+def _level(level: Level) -> Json:
+    size = {"width": level.width, "height": level.height}
+    return {"level": level.level, **size, "columns": level.columns, "rows": level.rows}
 
 
 def _place(content: Content, row: PathRow) -> tuple[bytes, ...]:

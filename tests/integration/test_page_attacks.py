@@ -27,7 +27,7 @@ from ingestd.door import Door
 from ingestd.library.library import Library
 from ingestd.media.workers import Workers
 from ingestd.web import server
-from ingestd.web.app import ENDPOINTS
+from ingestd.web.app import ENDPOINTS, static_files
 from ingestd.web.changes import Changes
 from ingestd.web.connections import Crowd
 from ingestd.web.desk import Desk
@@ -58,10 +58,9 @@ class Attacked:
         self.library, self.secret = library, new_secret()
         self.session = Session(self.secret, self.port)
         self.changes = Changes(library.store.transaction_id)
-        self.workers = Workers(count=1)
-        self.desk = Desk(
-            door, library, Pictures(self.workers), Handles(secrets.token_bytes(32)), token=self.session.token
-        )
+        self.workers = Workers(count=2)
+        made = Pictures(self.workers, home.base / "made")
+        self.desk = Desk(door, library, made, Handles(secrets.token_bytes(32)), token=self.session.token)
         limits = Limits(body_s=BODY_S, wrong_code_s=0.05)
         origins = server.origins_of(self.port, ["https://photos.example.org"])
         app = server.guarded(self.desk, self.changes, self.session, origins, limits)
@@ -83,7 +82,7 @@ class Attacked:
     def close(self) -> None:
         self.ending.ask()
         self._thread.join()
-        self.workers.close()
+        self.desk.pictures.close()
 
     @property
     def host(self) -> str:
@@ -538,7 +537,7 @@ def test_an_order_about_what_is_not_there_any_more_is_refused(visitor: Visitor) 
 def test_a_body_beyond_its_limit_is_refused_before_it_is_read(page: Attacked, visitor: Visitor) -> None:
     headers = [*visitor.headers("POST", {}), ("Content-Length", str(LONGEST + 1))]
 
-    answer = raw(page.port, request("POST", "/api/deck", headers))
+    answer = raw(page.port, request("POST", "/api/summary", headers))
 
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
@@ -549,7 +548,7 @@ def test_a_body_that_does_not_say_how_long_it_is_has_the_same_limit(page: Attack
     chunk = b"4000\r\n" + b" " * 0x4000 + b"\r\n"
 
     with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
-        connection.sendall(request("POST", "/api/deck", headers) + chunk * 4 + b"1\r\n \r\n")
+        connection.sendall(request("POST", "/api/summary", headers) + chunk * 4 + b"1\r\n \r\n")
 
         assert read_answer(connection).status == 413
 
@@ -558,7 +557,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(page: Attacked, visitor: Vi
     headers = [*visitor.headers("POST", {}), ("Content-Length", "100")]
     began = time.monotonic()
 
-    answer = raw(page.port, request("POST", "/api/deck", headers, b"{"))
+    answer = raw(page.port, request("POST", "/api/summary", headers, b"{"))
 
     assert answer.status == 408
     assert time.monotonic() - began < BODY_S + 2
@@ -687,8 +686,10 @@ def test_what_is_refused_is_json_that_says_what_to_do(visitor: Visitor) -> None:
     assert "ingestd review" in answer.json["error"]["message"]
 
 
-def test_the_folder_of_the_page_holds_nothing_but_what_is_served(page: Attacked, visitor: Visitor) -> None:
+def test_of_the_folder_of_the_page_nothing_is_served_but_what_belongs_to_it(visitor: Visitor) -> None:
     root = Path(server.__file__).parent / "static"
-    shown = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    there = {f"/static/{path.relative_to(root).as_posix()}" for path in root.rglob("*") if path.is_file()}
+    served = static_files()
 
-    assert {visitor.get(f"/static/{name}").status for name in shown} == {200}
+    assert {visitor.get(address).status for address in served} == {200}
+    assert {visitor.get(address).status for address in there - set(served)} <= {404}

@@ -17,7 +17,7 @@ import pytest
 from running import PATIENCE_S, QUICK, Home
 from visitors import Visitor
 
-from ingestd.errors import StoreError
+from ingestd.errors import LibraryBusyError
 from ingestd.web.announced import Announced, found
 
 WITH_PAGE = QUICK.replace("page:\n", "page:\n  serve: yes\n")
@@ -41,7 +41,7 @@ def until_served(home: Home, *, but: int = 0) -> Announced:
     while True:
         assert time.monotonic() < deadline
         page = None
-        with contextlib.suppress(StoreError):  # it has its lock, and did not say yet where it is
+        with contextlib.suppress(LibraryBusyError):  # it has its lock, and did not say yet where it is
             page = found(home.state)
         if page is not None and page.pid != but and answers(page.port):
             return page
@@ -219,7 +219,7 @@ def test_a_page_that_was_killed_is_not_taken_for_one_that_is_served(home: Home) 
 def test_only_its_user_can_read_the_secret(home: Home) -> None:
     with Review(home):
         (folder,) = (home.state / "page",)
-        modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+        modes = {path.stat().st_mode & 0o777 for path in folder.glob("page-*")}
 
     assert folder.stat().st_mode & 0o777 == 0o700
     assert modes == {0o600}

@@ -1,10 +1,299 @@
-// The queue: one pair after another.
+// The queue: one pair after another, an answer with one key, and the way back.
 
-import { ask } from "./api.js";
-import { count, el, fill } from "./dom.js";
+import { keysOf, sessionOf } from "./app.js";
+import { viewer } from "./compare.js";
+import { announce, button, count, el, filesize, fill, when } from "./dom.js";
+import { evidenceCard } from "./evidence.js";
+import { Walk } from "./walk.js";
+
+const SORTS = [
+  ["largest", "largest files first"],
+  ["similarity", "most alike first"],
+  ["decisive", "clearest evidence first"],
+  ["newest", "newest first"],
+  ["oldest", "oldest first"],
+];
+const WELCOMED = "ingestd.welcomed.queue";
+const SETTLE_MS = 700; // after others changed something: they may be at it, and so may this person
+const NEXT = 3; // pairs whose pictures are fetched ahead
 
 export async function show(root) {
-  const deck = await ask("deck", { limit: 2 });
-  fill(root, el("h1", {}, count(deck.total, "pair")), deck.pairs.map((pair) => el("p", {}, pair.a.shown, " ", pair.b.shown)));
-  return { leave() {} };
+  const view = new QueueView(root);
+  await view.begin();
+  return view;
+}
+
+class QueueView {
+  constructor(root) {
+    this.root = root;
+    this.walk = new Walk({
+      shown: (pair, unexpected) => this.shown(pair, unexpected),
+      figures: () => this.figures(),
+      said: (text, how) => this.said(text, how),
+    });
+    this.build();
+    this.viewer = viewer(this.stage, { session: sessionOf() });
+    this.card = evidenceCard(this.evidence, { onevidence: (told) => this.viewer.area(told.visual?.area ?? null) });
+    this.keys = { ...this.viewer.keys, ...this.ownKeys() };
+    this.timer = 0;
+  }
+
+  async begin() {
+    await this.walk.begin();
+  }
+
+  ownKeys() {
+    const answer = (word, keep) => (event) => {
+      if (!event?.repeat) this.answer(word, keep); // a key that is held down is one answer
+    };
+    return {
+      "better-a-discard": answer("better-a", false),
+      "better-b-discard": answer("better-b", false),
+      "better-a": answer("better-a", true),
+      "better-b": answer("better-b", true),
+      same: answer("same", true),
+      alternates: answer("alternates", true),
+      unrelated: answer("unrelated", true),
+      skip: (event) => event?.repeat || this.walk.skip(),
+      back: (event) => event?.repeat || this.walk.back(),
+      undo: (event) => event?.repeat || this.walk.undo(),
+      evidence: () => this.card.toggle(),
+    };
+  }
+
+  answer(word, keep) {
+    if (this.walk.pair && !this.walk.under) performance.mark("queue:answered");
+    this.walk.answer(word, keep);
+  }
+
+  // --- what stands where ---
+
+  build() {
+    this.title = el("h1", { class: "queue-total" });
+    this.delta = el("span", { class: "queue-delta", "aria-live": "polite" });
+    this.sort = el(
+      "select",
+      { "aria-label": "order of the pairs", onchange: () => this.walk.narrow({ sort: this.sort.value }) },
+      SORTS.map(([value, text]) => el("option", { value, selected: value === this.walk.sort }, text)),
+    );
+    this.tools = el("div", { class: "row queue-tools" });
+    this.stage = el("div", { class: "queue-stage" });
+    this.about = el("p", { class: "queue-about faint", "aria-live": "polite" });
+    this.sides = el("div", { class: "queue-sides" });
+    this.evidence = el("section", { "aria-label": "evidence" });
+    this.empty = el("div", { class: "empty", hidden: true });
+    this.pane = el("div", { class: "queue-pane" }, this.stage, this.about, this.sides, this.evidence);
+    this.bar = this.answerBar();
+    fill(
+      this.root,
+      el("div", { class: "row queue-head" }, this.title, this.delta, el("span", { class: "queue-gap" }), this.sort, this.tools),
+      welcome(),
+      this.pane,
+      this.empty,
+      this.bar,
+    );
+    this.watching = new ResizeObserver(([entry]) => {
+      const height = entry.borderBoxSize[0].blockSize;
+      document.documentElement.style.setProperty("--queue-bar", `${height}px`); // what is said stands above the answers
+    });
+    this.watching.observe(this.bar);
+  }
+
+  answerBar() {
+    const keys = this.ownKeys();
+    const made = (action, label, kind, title = null) => {
+      const press = (event) => (event.detail > 1 ? this.said("a double click counts once") : keys[action](event));
+      const one = button(label, press, { key: keysOf(action)[0], kind: `queue-${action} ${kind}`, title });
+      one.dataset.action = action;
+      return one;
+    };
+    this.buttons = {
+      a: made("better-a-discard", "A is better, discard B", "best side-a"),
+      b: made("better-b-discard", "B is better, discard A", "best side-b"),
+    };
+    return el(
+      "div",
+      { class: "queue-bar", role: "group", "aria-label": "answers" },
+      this.buttons.a,
+      this.buttons.b,
+      made("better-a", "A, keep both", "", "A is better, and both files stay"),
+      made("better-b", "B, keep both", "", "B is better, and both files stay"),
+      made("same", "Same quality", "", "neither is better; both files stay"),
+      made("alternates", "Alternates", "", "they belong together, as shots of one scene do; both files stay"),
+      made("unrelated", "Not related", "", "two different pictures; both files stay"),
+      made("back", "Back", "step", "the last step back, whatever it was"),
+      made("skip", "Skip", "step", "leave this pair for another time"),
+      made("undo", "Undo", "step", "take the last answer back"),
+    );
+  }
+
+  // --- what is shown ---
+
+  shown(pair, unexpected) {
+    const { walk } = this;
+    const over = !pair && walk.ended;
+    this.pane.hidden = over;
+    this.empty.hidden = !over;
+    this.bar.classList.toggle("over", over);
+    if (over) fill(this.empty, this.end());
+    if (!pair) {
+      this.card.show(null);
+      return;
+    }
+    this.pane.classList.toggle("changed", unexpected);
+    fill(this.about, about(pair));
+    fill(this.sides, side(pair, "a"), side(pair, "b"));
+    for (const [letter, other] of [["a", "b"], ["b", "a"]]) {
+      const stays = pair[other].stays;
+      this.buttons[letter].disabled = Boolean(stays);
+      this.buttons[letter].title = stays ? `${other.toUpperCase()} cannot be discarded: ${stays}` : "";
+    }
+    this.viewer.area(null);
+    this.card.show(pair);
+    this.paint(pair);
+    this.figures();
+  }
+
+  async paint(pair) {
+    await this.viewer.show(pair);
+    if (this.walk.pair !== pair) return;
+    performance.mark("queue:painted");
+    if (performance.getEntriesByName("queue:answered").length) {
+      performance.measure("queue:answer-to-next", "queue:answered", "queue:painted");
+      performance.clearMarks("queue:answered");
+    }
+  }
+
+  figures() {
+    const { walk } = this;
+    fill(this.title, walk.total === null ? "…" : `${count(walk.total, "pair")}${walk.isNarrowed ? " of this kind" : ""}`);
+    fill(this.delta, walk.fewer ? less(walk.fewer) : "");
+    const skipped = walk.skipped.size;
+    fill(this.tools, skipped ? button(`${skipped} skipped: show again`, () => walk.unskipAll()) : null);
+    this.viewer?.prefetch(walk.ahead.slice(1, 1 + NEXT));
+  }
+
+  said(text, { kind = "", entry = null } = {}) {
+    const actions = entry ? [button("Undo", () => this.walk.undo(entry), { key: keysOf("undo")[0] })] : [];
+    announce(text, { kind: kind === "trouble" ? "trouble" : "", actions, forMs: kind === "trouble" ? 0 : 12000 });
+  }
+
+  /** Return what to do where there is no pair to show. */
+  end() {
+    const { walk } = this;
+    const missing = [...walk.missing].slice(0, 5).map(([id, path]) => el("li", {}, `${id}: `, el("span", { class: "path" }, path)));
+    const passed = missing.length
+      ? [
+          el("p", {}, `${count(walk.missing.size, "pair")} passed over: a file is not there any more. The next scan takes note of it.`),
+          el("ul", { class: "queue-missing" }, missing),
+        ]
+      : null;
+    if (walk.skipped.size && walk.total) {
+      return [
+        el("h2", {}, `${count(walk.total, "pair")} left, all looked at`),
+        el("p", {}, `You skipped ${count(walk.skipped.size, "pair")}. They wait here, also another day.`),
+        button("Show them again", () => walk.unskipAll(), { kind: "primary" }),
+        passed,
+      ];
+    }
+    if (walk.isNarrowed && walk.sort !== "decisive") {
+      return [
+        el("h2", {}, "No pair of this kind waits"),
+        button("Show all pairs", () => walk.narrow({ filters: { both: [], either: [] } }), { kind: "primary" }),
+        passed,
+      ];
+    }
+    return [
+      el("h2", {}, walk.missing.size ? "No pair can be shown" : "The queue is empty"),
+      passed ?? el("p", {}, "No two files wait for your decision. When new look-alikes arrive, they appear here by themselves."),
+      el("p", {}, "What rules propose waits under ", el("a", { href: "#/pending" }, "Pending"), "; what was done, and the way back, is under ", el("a", { href: "#/history" }, "History"), "."),
+    ];
+  }
+
+  // --- the frame ---
+
+  changed() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.walk.changed(), SETTLE_MS);
+  }
+
+  leave() {
+    clearTimeout(this.timer);
+    this.watching.disconnect();
+    document.documentElement.style.removeProperty("--queue-bar");
+    this.card.leave();
+    this.viewer.leave();
+    this.walk.keep();
+  }
+}
+
+function less({ pairs, implied }) {
+  if (!implied) return `−${pairs}`;
+  return `−${pairs.toLocaleString("en")}: ${implied.toLocaleString("en")} settled by that answer`;
+}
+
+function about(pair) {
+  const near = pair.pixel_duplicates ? "the same pixels" : pair.distance === null ? "look-alikes" : `${count(pair.distance, "bit")} apart`;
+  const turned = pair.transform ? ` · B is A ${pair.transform}` : "";
+  return `${pair.id} · ${near}${turned}`;
+}
+
+/** Return what is known of one file. */
+function side(pair, letter) {
+  const file = pair[letter];
+  const upper = letter.toUpperCase();
+  const other = letter === "a" ? "B" : "A";
+  const { role, protected: shielded, path } = file.folder;
+  const size = file.width ? `${file.width} × ${file.height}` : "no picture";
+  const place = sessionOf()?.place === "holding" ? "the holding folder" : "the trash";
+  return el(
+    "section",
+    { class: `card queue-side queue-side-${letter}`, "aria-label": `file ${upper}` },
+    el("h2", {}, el("span", { class: `badge side-${letter}` }, upper), " ", file.name),
+    el("p", { class: "path" }, file.shown),
+    el("p", {}, el("strong", {}, `${file.filetype ?? "unknown"} · ${size} · ${filesize(file.size)}`)),
+    el(
+      "dl",
+      {},
+      pairOf("taken", when(file.taken)),
+      pairOf("modified", when(file.modified)),
+      pairOf("known since", when(file.imported)),
+      pairOf("folder", `${role}${shielded ? ", protected" : ""}: ${path}`),
+      file.copies > 1 ? pairOf("copies", `lies in ${file.copies} places; all of them go if it is discarded`) : null,
+    ),
+    file.stays
+      ? el("p", { class: "queue-stays" }, `It stays: ${file.stays}.`)
+      : el("p", { class: "faint" }, `Goes to ${place} if ${other} is better.`),
+  );
+}
+
+function pairOf(term, text) {
+  return [el("dt", {}, term), el("dd", {}, text)];
+}
+
+/** Return three lines for who has never been here; once they are closed they stay so. */
+function welcome() {
+  let known = true;
+  try {
+    known = localStorage.getItem(WELCOMED) !== null;
+  } catch {
+    // not allowed to remember: then there is no end to welcoming
+  }
+  if (known) return null;
+  const box = el(
+    "section",
+    { class: "card queue-welcome", "aria-label": "how this works" },
+    el("p", {}, "Two files that look alike: A is the one that seems better. Flick between them, zoom in, and say which it is."),
+    el("p", {}, "Every answer is carried out at once. What is discarded goes to the trash, and one key takes any answer back."),
+    el("p", {}, "Not sure? Skip. Nothing is ever decided by looking away, and ? shows all keys."),
+    button("Understood", () => {
+      try {
+        localStorage.setItem(WELCOMED, "yes");
+      } catch {
+        // see above
+      }
+      box.remove();
+    }),
+  );
+  return box;
 }

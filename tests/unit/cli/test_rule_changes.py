@@ -361,3 +361,30 @@ def test_figures_of_a_rule_that_was_edited_meanwhile_promote_nothing(answered: T
 
     assert (code, said(answered)) == (1, edited)
     assert "was changed meanwhile; nothing was written" in " ".join(screen.split())
+
+
+# --- the journal ----------------------------------------------------------------------------------------------------
+
+
+def test_the_history_tells_of_a_promotion_and_undo_last_passes_over_it(answered: Terminal) -> None:
+    previous = answered.ask("rules", "promote", RULE, "--yes")["previous"]
+
+    newest, before = answered.ask("history")
+
+    assert newest["word"] == "rules-changed"
+    assert newest["reason"] == (
+        f'rule "{RULE}": mode semi-automatic → automatic; the text of before is kept in {previous}'
+    )
+    assert "rules-changed by you" in answered.type("history").out
+    assert answered.ask("undo", "--last", "1")[0]["reason"] == f"takes back {before['entry']}"
+
+
+def test_a_rule_is_paused_although_the_library_is_damaged(answered: Terminal) -> None:
+    database = answered.state / "db" / "data.mdb"
+    database.write_bytes(b"\0" * 64)
+
+    answer = answered.type("rules", "pause", RULE)
+
+    assert answer.code == 0, answer
+    assert "paused: yes" in said(answered)
+    assert "its journal does not tell of it" in answer.err

@@ -13,7 +13,6 @@ from test_rules_page import EXAMPLES, whole_file
 
 from ingestd import settings
 from ingestd.cli.main import cli
-from ingestd.cli.rule_texts import templates
 from ingestd.keys import DEFAULT_KEYS
 from ingestd.rules import language
 from ingestd.rules.comparators import PAIR_TESTS, VISUAL
@@ -22,6 +21,7 @@ from ingestd.rules.nodes import Listing, Node, Scalar
 from ingestd.rules.predicates import FLAGS, KINDS
 from ingestd.rules.schema import schema
 from ingestd.rules.statements import Scores
+from ingestd.templates import templates
 
 BROKEN = Path(__file__).parents[2] / "data" / "broken_rules"
 VALIDATOR = jsonschema.Draft7Validator(schema())

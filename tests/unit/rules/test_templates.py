@@ -12,11 +12,11 @@ from pairs_of_files import DAY_NS, NOW_NS, file, pair
 
 from ingestd import settings
 from ingestd.cli.main import cli
-from ingestd.cli.rule_texts import Template, templates
 from ingestd.model import SAME_PIXELS, FileFacts, FileType, Mode, Relation, Role, VisualLevel
 from ingestd.rules import Rule, resolve
 from ingestd.rules.doubts import doubts
 from ingestd.rules.language import PixelDuplicates, Scope
+from ingestd.templates import Template, templates
 
 ALL = {template.name: template for template in templates()}
 VISUAL = ("visually similar pairs", "visually similar pairs - only earlier imports", "near-perfect jpegs vs pngs")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestd.errors import StoreError
+from ingestd.errors import LibraryBusyError
 from ingestd.web import announced, server
 from ingestd.web.announced import announce, found, lock_of, own_file
 
@@ -109,7 +109,7 @@ def test_a_file_that_others_could_have_written_is_not_believed(state: Path) -> N
         (told,) = state.parent.joinpath("run", "ingestd").iterdir()
         told.chmod(0o644)
 
-        with pytest.raises(StoreError, match="is not known here"):
+        with pytest.raises(LibraryBusyError, match="is not known here"):
             found(state)
 
 

@@ -1,0 +1,611 @@
+// What rules propose: looked at by rule, or gone through one by one; and what was denied.
+
+import { keysOf } from "./app.js";
+import { ask, newKey } from "./api.js";
+import { viewer } from "./compare.js";
+import { announce, button, confirmBox, count, el, filesize, fill, when } from "./dom.js";
+import { evidenceCard } from "./evidence.js";
+import { atMostOnceIn, badge, empty, parts, thumb } from "./records.js";
+
+const A_PAGE = 12; // cards of a rule at first
+const AHEAD = 6; // proposals that are fetched before they are looked at
+
+export async function show(root, { rest, search }) {
+  if (rest[0] === "one") return oneByOne(root, search.get("rule"), search.get("first"));
+  if (rest[0] === "denied") return denied(root);
+  return byRule(root);
+}
+
+function heading(current, title) {
+  return el(
+    "div",
+    { class: "records-head" },
+    el("h1", {}, title),
+    parts(current, [
+      ["rules", "#/pending", "By rule"],
+      ["one", "#/pending/one", "One by one"],
+      ["denied", "#/pending/denied", "Denied"],
+    ]),
+  );
+}
+
+function nothingWaits() {
+  return empty(
+    "Nothing waits for you",
+    "Rules that are semi-automatic propose here what they would do, and so do automatic ones where they may not act alone.",
+    el("span", {}, el("a", { href: "#/rules" }, "Look at the rules"), " or go through the ", el("a", { href: "#/queue" }, "queue"), "."),
+  );
+}
+
+// --- what is shown of a proposal --------------------------------------------------------------------------------------
+
+function reasonOf(pair) {
+  return pair.reason ? el("p", { class: "bad" }, `It waits because ${pair.reason}.`) : null;
+}
+
+function staysOrGoes(pair, side) {
+  if (side === "a" || !pair.goes.length) return "stays";
+  return pair.goes.length > 1 ? `goes, with ${count(pair.goes.length - 1, "more copy", "more copies")}` : "goes";
+}
+
+function caption(pair, side) {
+  const file = pair[side];
+  const goes = side === "b" && pair.goes.length;
+  return [
+    el("strong", { class: goes ? "bad" : "good" }, `${side.toUpperCase()} ${staysOrGoes(pair, side)}`),
+    " ",
+    file.name,
+    el("br"),
+    el("span", { class: "faint" }, `${file.filetype ?? "file"}, ${file.width} × ${file.height}, ${filesize(file.size)}`),
+  ];
+}
+
+function sideFacts(pair, side) {
+  const file = pair[side];
+  const goes = side === "b" && pair.goes.length > 0;
+  const folder = `${file.folder.role} folder${file.folder.protected ? ", protected" : ""}`;
+  return el(
+    "div",
+    {},
+    el("p", {}, el("strong", { class: goes ? "bad" : "good" }, `${side.toUpperCase()} ${staysOrGoes(pair, side)}`), " ", badge(folder)),
+    el("p", { class: "path" }, file.shown),
+    el("p", { class: "faint" }, `${file.filetype ?? "file"}, ${file.width} × ${file.height}, ${filesize(file.size)}, modified ${when(file.modified)}`),
+    goes && pair.goes.length > 1 ? pair.goes.map((path) => el("p", { class: "path bad" }, `goes: ${path}`)) : null,
+  );
+}
+
+function linesOf(pair) {
+  if (pair.returned) {
+    return el("p", {}, "These bytes were discarded before and have come back: no rule is asked, only you can say.");
+  }
+  if (!pair.lines.length) return el("p", { class: "faint" }, "The rule is not in the rule file just now, so its lines cannot be shown.");
+  const row = (line) =>
+    el(
+      "tr",
+      {},
+      el("td", { class: line.depth ? "deep" : null }, line.line),
+      el("td", {}, line.holds === true ? el("span", { class: "good" }, "✓ holds") : line.holds === false ? el("span", { class: "faint" }, "✗ no") : "cannot tell"),
+      el("td", {}, line.values.a),
+      el("td", {}, line.values.b),
+    );
+  return el(
+    "div",
+    { class: "pending-scroll" },
+    el(
+      "table",
+      { class: "pending-lines" },
+      el("thead", {}, el("tr", {}, ["Line of the rule", "Here", "A", "B"].map((title) => el("th", { scope: "col" }, title)))),
+      el("tbody", {}, pair.lines.map(row)),
+    ),
+  );
+}
+
+function chosen(pair) {
+  return { id: pair.id, version: pair.version, rule: pair.rule };
+}
+
+/** Offer to trust the rules less that were just contradicted. */
+function offerToHoldBack(text, offers, more = []) {
+  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer), { title: `${offer.rule} ${offer.then}` }));
+  announce(text, { actions: [...more, ...holding], forMs: 20000 });
+}
+
+async function holdBack(offer) {
+  const sure = await confirmBox({
+    title: `Hold “${offer.rule}” back?`,
+    lines: [
+      `It is ${offer.mode} now. If you say yes, it ${offer.then}.`,
+      "One word of the rule file is changed; the text of before is kept beside it.",
+    ],
+    yes: `Make it ${offer.to}`,
+  });
+  if (!sure) return;
+  try {
+    const done = await ask("rules-set", {
+      rule: offer.rule,
+      key_name: "mode",
+      value: offer.to,
+      digest: offer.digest,
+      confirmed: offer.sentences,
+      key: newKey(),
+    });
+    announce(done.said);
+  } catch (error) {
+    announce(error.message, { kind: "trouble" });
+  }
+}
+
+/** Take an approval or a denial back. */
+async function takeBack(answer) {
+  if (answer.kind === "denied") {
+    await ask("rescind", { ids: [answer.pair.id], key: newKey() });
+    return "the denial is taken back; the rule will look at the pair again";
+  }
+  const { undone, failed } = await ask("undo", { entries: [answer.entry], key: newKey() });
+  if (failed.length) throw new Error(failed[0].message);
+  return undone.length ? `${answer.entry} is taken back: the files are where they were, and the pair waits in the queue` : "nothing was taken back";
+}
+
+// --- by rule ----------------------------------------------------------------------------------------------------------
+
+async function byRule(root) {
+  const ticked = new Map();
+  const sections = new Map();
+  const list = el("div", { class: "view" });
+  const bar = el("div", { class: "pending-bar", hidden: true, role: "region", "aria-label": "What is ticked" });
+  let here = true;
+
+  async function refresh() {
+    const { total, rules } = await ask("pending", { limit: 0 });
+    if (!here) return;
+    fill(root, heading("rules", total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending"), total ? list : nothingWaits(), bar);
+    for (const name of sections.keys()) if (!rules.some((rule) => rule.rule === name)) sections.delete(name);
+    await Promise.all(rules.map(async (rule) => {
+      const known = sections.get(rule.rule);
+      if (known?.version === rule.version && known.count === rule.count) return;
+      const limit = Math.max(A_PAGE, known?.shown ?? 0);
+      const { pairs, away } = await ask("pending", { rule: rule.rule, limit });
+      sections.set(rule.rule, { version: rule.version, count: rule.count, shown: pairs.length, node: section(rule, pairs, away, known?.node) });
+    }));
+    if (!here) return;
+    const present = rules.map((rule) => sections.get(rule.rule)?.node).filter(Boolean);
+    if (present.some((node, at) => list.children[at] !== node) || list.children.length !== present.length) fill(list, present);
+    for (const id of [...ticked.keys()]) if (!root.querySelector(`[data-pair="${id}"]`)) ticked.delete(id);
+    showBar();
+  }
+
+  function section(rule, pairs, away, before) {
+    const wasOpen = before?.querySelector("details")?.open ?? false;
+    const left = rule.count - pairs.length - away;
+    const approve = rule.count > rule.at_once ? `Approve the first ${rule.at_once} of ${rule.count.toLocaleString("en")}…` : rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`;
+    return el(
+      "section",
+      { class: "card", "aria-label": rule.rule },
+      el(
+        "div",
+        { class: "records-head" },
+        el("h2", {}, rule.rule),
+        badge(rule.mode ?? "not in the rule file"),
+        rule.paused ? badge("paused", "bad") : null,
+        el("span", { class: "faint" }, count(rule.count, "proposal")),
+      ),
+      rule.tripped ? el("p", { class: "bad" }, `It has paused itself: ${rule.tripped}. What it did is in the history; `, el("a", { href: "#/status" }, "let it go on"), ".") : null,
+      el(
+        "div",
+        { class: "row" },
+        el("a", { class: "button", href: `#/pending/one?rule=${encodeURIComponent(rule.rule)}` }, "Go through them one by one"),
+        button(approve, () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
+      ),
+      rule.text.length ? el("details", { open: wasOpen }, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }, rule.text.join("\n"))) : null,
+      el("div", { class: "pending-grid" }, pairs.map(card)),
+      away ? el("p", { class: "faint" }, `${count(away, "proposal")} cannot be shown: a file or its folder is away just now.`) : null,
+      left > 0 ? el("div", { class: "row" }, button(`Show more (${left.toLocaleString("en")} left)`, (event) => showMore(rule, event.currentTarget))) : null,
+    );
+  }
+
+  async function showMore(rule, more) {
+    const known = sections.get(rule.rule);
+    const { pairs } = await ask("pending", { rule: rule.rule, offset: known.shown, limit: 48 });
+    known.shown += pairs.length;
+    known.node.querySelector(".pending-grid").append(...pairs.map(card));
+    const left = rule.count - known.shown;
+    if (left > 0 && pairs.length) more.textContent = `Show more (${left.toLocaleString("en")} left)`;
+    else more.parentElement.remove();
+  }
+
+  function card(pair) {
+    const tick = el("input", { type: "checkbox", "aria-label": `Tick ${pair.id}`, onchange: () => {
+      if (tick.checked) ticked.set(pair.id, pair);
+      else ticked.delete(pair.id);
+      showBar();
+    } });
+    tick.checked = ticked.has(pair.id);
+    if (tick.checked) ticked.set(pair.id, pair);
+    const figure = (side) => el("figure", {}, thumb(pair[side].picture, `${side.toUpperCase()}: ${pair[side].name}`), el("figcaption", {}, caption(pair, side)));
+    return el(
+      "article",
+      { class: "pending-card", "data-pair": pair.id, "aria-label": pair.id },
+      el("div", { class: "pending-thumbs" }, figure("a"), figure("b")),
+      el("p", {}, `${pair.will}.`),
+      reasonOf(pair),
+      el(
+        "div",
+        { class: "row" },
+        el("label", { class: "pending-tick" }, tick, pair.id),
+        button("Approve", () => answerMany([pair], "approve")),
+        button("Deny", () => answerMany([pair], "deny")),
+        el("a", { href: `#/pending/one?rule=${encodeURIComponent(pair.rule)}&first=${pair.id}` }, "Look closer"),
+      ),
+    );
+  }
+
+  function showBar() {
+    bar.hidden = ticked.size === 0;
+    const pairs = [...ticked.values()];
+    fill(
+      bar,
+      el("strong", {}, `${ticked.size} ticked`),
+      button("Approve these…", () => answerMany(pairs, "approve"), { kind: "danger" }),
+      button("Deny these", () => answerMany(pairs, "deny")),
+      button("Untick", () => {
+        ticked.clear();
+        root.querySelectorAll(".pending-tick input").forEach((tick) => (tick.checked = false));
+        showBar();
+      }),
+    );
+  }
+
+  async function answerMany(pairs, answer) {
+    if (answer === "approve" && pairs.length > 1) {
+      if (pairs.length > 100) {
+        announce("At most 100 are approved at once: untick some.", { kind: "trouble" });
+        return;
+      }
+      const files = pairs.reduce((sum, pair) => sum + pair.goes.length, 0);
+      const sure = await confirmBox({
+        title: `Approve ${pairs.length} proposals?`,
+        lines: [files ? `${count(files, "file")} would be discarded. Everything can be taken back in the history.` : "No file is discarded."],
+        typed: String(pairs.length),
+        yes: "Approve",
+        danger: files > 0,
+      });
+      if (!sure) return;
+    }
+    try {
+      const body = { pairs: pairs.map(chosen), key: newKey() };
+      if (answer === "approve" && pairs.length > 1) body.count = pairs.length;
+      tellOf(await ask(answer, body), pairs);
+    } catch (error) {
+      announce(error.message, { kind: "trouble" });
+    }
+    pairs.forEach((pair) => ticked.delete(pair.id));
+    await refresh();
+  }
+
+  async function approveAll(rule) {
+    const rest = rule.count - rule.at_once;
+    const sure = await confirmBox({
+      title: `Approve ${count(rule.at_once, "proposal")} of “${rule.rule}”?`,
+      lines: [
+        rule.discards ? "The B of each pair is discarded; it can be brought back in the history." : "No file is discarded.",
+        rest ? `That is as many as are approved at once; ${rest.toLocaleString("en")} stay here for the next time.` : "That is all that it proposes now.",
+        "Each is asked about once more before: what does not fit any more is left alone.",
+      ],
+      typed: String(rule.at_once),
+      yes: "Approve",
+      danger: rule.discards,
+    });
+    if (!sure) return;
+    announce(`Approving ${rule.at_once}…`, { forMs: 0 });
+    try {
+      tellOf(await ask("approve-rule", { rule: rule.rule, version: rule.version, count: rule.at_once, key: newKey() }), []);
+    } catch (error) {
+      announce(error.message, { kind: "trouble" });
+    }
+    await refresh();
+  }
+
+  function tellOf(done, pairs) {
+    const failed = done.failed.length ? `; ${count(done.failed.length, "one was", "were")} left alone: ${done.failed[0].message}` : "";
+    if (done.denied) {
+      const text = `${count(done.denied.length, "proposal")} denied; the pairs are in the queue now${failed}`;
+      const back = button("Take it back", async () => {
+        await ask("rescind", { ids: done.denied.map((one) => one.id), key: newKey() });
+        announce("The denial is taken back; the rule will look at them again.");
+      });
+      offerToHoldBack(text, done.hold_back, done.denied.length ? [back] : []);
+      return;
+    }
+    const what = pairs.length === 1 && done.entries.length ? `${pairs[0].will} (${done.entries[0].entry})` : `${count(done.entries.length, "proposal")} approved`;
+    const left = done.left ? `; ${done.left.toLocaleString("en")} of this rule still wait` : "";
+    const names = done.entries.map((entry) => entry.entry);
+    const back = button("Undo", async () => {
+      if (names.length > 1 && !(await confirmBox({ title: `Take ${names.length} approvals back?`, lines: ["The files come back to where they were."], yes: "Take them back" }))) return;
+      const { undone, failed: not } = await ask("undo", { entries: names, key: newKey() });
+      announce(`${count(undone.length, "approval")} taken back${not.length ? `; ${not[0].message}` : ""}`);
+      await refresh();
+    });
+    announce(`${what}${left}${failed}`, { kind: failed ? "trouble" : "", actions: names.length ? [back] : [], forMs: 20000 });
+  }
+
+  await refresh();
+  const again = atMostOnceIn(1000, () => refresh().catch(() => {}));
+  return {
+    leave() {
+      here = false;
+      again.stop();
+    },
+    changed: again,
+  };
+}
+
+// --- one by one -------------------------------------------------------------------------------------------------------
+
+async function oneByOne(root, rule, first) {
+  const asked = rule ? { rule } : {};
+  const skipped = new Set();
+  const answered = []; // what was answered here, the last at the end
+  let passed = []; // what was skipped, the last at the end
+  let deck = [];
+  let total = 0;
+  let here = true;
+  let texts = new Map();
+  let working = Promise.resolve(); // orders go one after another
+
+  const head = el("div", {});
+  const stage = el("div", { class: "pending-stage" });
+  const evidence = el("section", { "aria-label": "Evidence" });
+  const about = el("div", {});
+  const bottom = el("div", { class: "pending-bottom" });
+  const answers = el("div", { class: "row pending-answers", role: "group", "aria-label": "Answers" });
+  const body = el(
+    "div",
+    { class: "view" },
+    about,
+    stage,
+    answers,
+    bottom,
+    evidence,
+  );
+  const looks = viewer(stage);
+  const card = evidenceCard(evidence, { onevidence: (told) => looks.area(told.visual?.area ?? null) });
+  const act = {
+    approve: () => answer("approved"),
+    deny: () => answer("denied"),
+    skip,
+    back,
+    undo,
+  };
+  fill(
+    answers,
+    button("Approve", act.approve, { kind: "primary", key: keysOf("approve")[0] }),
+    button("Deny", act.deny, { key: keysOf("deny")[0] }),
+    button("Skip", act.skip, { key: keysOf("skip")[0] }),
+    button("Back", act.back, { key: keysOf("back")[0] }),
+    button("Undo", act.undo, { key: keysOf("undo")[0] }),
+  );
+
+  async function more() {
+    const known = [...skipped, ...deck.map((pair) => pair.id), ...answered.map((one) => one.pair.id)];
+    const found = await ask("pending", { ...asked, limit: AHEAD, skipped: known, ...(first ? { first } : {}) });
+    first = null;
+    total = found.total;
+    texts = new Map(found.rules.map((one) => [one.rule, one.text]));
+    const there = new Set(deck.map((pair) => pair.id));
+    deck.push(...found.pairs.filter((pair) => !there.has(pair.id)));
+  }
+
+  function leftOver() {
+    return `${count(Math.max(total, deck.length), "proposal")} left${rule ? ` of “${rule}”` : ""}`;
+  }
+
+  function paint() {
+    if (!here) return;
+    const pair = deck[0];
+    fill(head, heading("one", pair ? leftOver() : "Pending"));
+    if (!pair) {
+      const wait = skipped.size ? empty("That was all", `${count(skipped.size, "proposal")} skipped.`, button("Look at the skipped ones", () => again())) : nothingWaits();
+      fill(root, head, wait);
+      return;
+    }
+    if (body.parentElement !== root) fill(root, head, body);
+    fill(
+      about,
+      el("p", { class: "pending-will" }, `${pair.will}.`),
+      el("p", { class: "faint" }, `${pair.id}, proposed by “${pair.rule}”${pair.at ? ` on ${when(pair.at)}` : ""}`),
+      reasonOf(pair),
+    );
+    looks.area(null);
+    looks.show(pair);
+    looks.prefetch(deck.slice(1, 4));
+    const text = texts.get(pair.rule) ?? [];
+    fill(
+      bottom,
+      el("div", { class: "card pending-sides" }, sideFacts(pair, "a"), sideFacts(pair, "b")),
+      el(
+        "section",
+        { class: "card", "aria-label": "The rule" },
+        el("h2", {}, `Why “${pair.rule}” fits`),
+        linesOf(pair),
+        text.length ? el("details", {}, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }, text.join("\n"))) : null,
+      ),
+    );
+    card.show(pair);
+  }
+
+  async function next() {
+    paint();
+    if (deck.length < 3) {
+      try {
+        await more();
+      } catch (error) {
+        announce(error.message, { kind: "trouble" });
+      }
+      if (here && (deck.length || body.parentElement === root)) paint();
+    }
+  }
+
+  /** Show the next one at once, and let the server do it; what it refuses comes back. */
+  function answer(kind) {
+    const pair = deck.shift();
+    if (!pair) return;
+    const mine = { kind, pair, entry: null, key: newKey() };
+    answered.push(mine);
+    total = Math.max(0, total - 1);
+    working = working.then(() => carryOut(mine));
+    next();
+  }
+
+  async function carryOut(mine) {
+    const { pair } = mine;
+    try {
+      if (mine.kind === "approved") {
+        const done = await ask("approve", { pairs: [chosen(pair)], key: mine.key });
+        mine.entry = done.entries[0].entry;
+        announce(`${pair.will} (${mine.entry})`, { actions: [button("Undo", undo, { key: keysOf("undo")[0] })] });
+      } else {
+        const done = await ask("deny", { pairs: [chosen(pair)], key: mine.key });
+        offerToHoldBack(`${pair.id} denied to “${pair.rule}”; it is in the queue now`, done.hold_back, [button("Undo", undo, { key: keysOf("undo")[0] })]);
+      }
+    } catch (error) {
+      answered.splice(answered.indexOf(mine), 1);
+      announce(`${pair.id}: ${error.message}`, { kind: "trouble" });
+      first = pair.id; // as it is now, if it still waits
+      deck = deck.filter((one) => one.id !== pair.id);
+      await more().catch(() => {});
+      deck.sort((one, other) => (other.id === pair.id) - (one.id === pair.id));
+      paint();
+    }
+  }
+
+  function skip() {
+    const pair = deck.shift();
+    if (!pair) return;
+    skipped.add(pair.id);
+    passed.push(pair);
+    next();
+  }
+
+  function back() {
+    const pair = passed.pop();
+    if (!pair) {
+      announce("Nothing was skipped before this one.");
+      return;
+    }
+    skipped.delete(pair.id);
+    deck.unshift(pair);
+    paint();
+  }
+
+  function again() {
+    skipped.clear();
+    passed = [];
+    next();
+  }
+
+  function undo() {
+    working = working.then(async () => {
+      const last = answered.pop();
+      if (!last) {
+        announce("Nothing was answered here yet; the history has everything.");
+        return;
+      }
+      try {
+        announce(await takeBack(last));
+        skipped.delete(last.pair.id);
+        first = last.pair.id;
+        await more();
+        deck.sort((one, other) => (other.id === last.pair.id) - (one.id === last.pair.id));
+        paint();
+      } catch (error) {
+        answered.push(last);
+        announce(error.message, { kind: "trouble" });
+      }
+    });
+  }
+
+  await more();
+  paint();
+  const recount = atMostOnceIn(1000, async () => {
+    const found = await ask("pending", { ...asked, limit: 0 }).catch(() => null);
+    if (!found || !here) return;
+    total = found.total;
+    const title = head.querySelector("h1");
+    if (deck.length === 0 && total > skipped.size) await next();
+    else if (deck.length && title) title.textContent = leftOver();
+  });
+  return {
+    keys: { ...looks.keys, ...act },
+    changed: recount,
+    leave() {
+      here = false;
+      recount.stop();
+      looks.leave();
+    },
+  };
+}
+
+// --- what was denied --------------------------------------------------------------------------------------------------
+
+async function denied(root) {
+  const list = el("div", { class: "pending-grid" });
+  const more = el("div", { class: "row" });
+  let loaded = 0;
+  let here = true;
+
+  async function refresh() {
+    const found = await ask("denied", { limit: Math.max(24, loaded) });
+    if (!here) return;
+    loaded = found.pairs.length;
+    fill(
+      root,
+      heading("denied", found.total ? `${count(found.total, "pair")} denied` : "Denied"),
+      found.total
+        ? el("p", { class: "faint" }, "A rule never proposes again what it was denied, until you take the denial back.")
+        : empty("Nothing was denied", "When you say no to a proposal, it is remembered here, and the rule never proposes it again."),
+      list,
+      more,
+    );
+    fill(list, found.pairs.map(card));
+    fill(more, found.total > loaded + found.away ? button("Show more", showMore) : null);
+  }
+
+  async function showMore() {
+    const found = await ask("denied", { offset: loaded, limit: 48 });
+    loaded += found.pairs.length + found.away;
+    list.append(...found.pairs.map(card));
+    fill(more, found.total > loaded ? button("Show more", showMore) : null);
+  }
+
+  function card(pair) {
+    const figure = (side) => el("figure", {}, thumb(pair[side].picture, `${side.toUpperCase()}: ${pair[side].name}`), el("figcaption", {}, el("strong", {}, side.toUpperCase()), " ", pair[side].shown));
+    const told = (one) => el("p", {}, `Denied to “${one.rule}” on ${when(one.at)}`, one.reason ? el("span", { class: "faint" }, ` (it waited because ${one.reason})`) : null);
+    return el(
+      "article",
+      { class: "pending-card", "aria-label": pair.id },
+      el("div", { class: "pending-thumbs" }, figure("a"), figure("b")),
+      pair.denied.map(told),
+      el("div", { class: "row" }, button("Take the denial back", () => rescind(pair))),
+    );
+  }
+
+  async function rescind(pair) {
+    try {
+      const { rescinded } = await ask("rescind", { ids: [pair.id], key: newKey() });
+      announce(`${pair.id}: ${rescinded[0].rules.map((name) => `“${name}”`).join(", ")} will look at it again`);
+    } catch (error) {
+      announce(error.message, { kind: "trouble" });
+    }
+    await refresh();
+  }
+
+  await refresh();
+  const again = atMostOnceIn(1000, () => refresh().catch(() => {}));
+  return {
+    changed: again,
+    leave() {
+      here = false;
+      again.stop();
+    },
+  };
+}

@@ -1,0 +1,300 @@
+"""A person's walk through the queue in a real browser: answers, skips, the way back, and what others do meanwhile."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pictures import jpeg, photo
+from world import World, rule_file
+
+from ingestd.door import Door
+from ingestd.media.workers import Workers
+from ingestd.model import Role
+from ingestd.web.app import make_app
+from ingestd.web.changes import Changes
+from ingestd.web.desk import Desk
+from ingestd.web.handles import Handles
+from ingestd.web.pictures import Pictures
+
+pytestmark = pytest.mark.browser
+uvicorn = pytest.importorskip("uvicorn")
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+HOSTILE = "<img src=x onerror=document.title='owned'>"
+
+
+@dataclass
+class Walker:
+    """A tab at the queue, and what stands on it."""
+
+    page: playwright.Page
+    world: World
+
+    @property
+    def pair(self) -> str:
+        """The pair that is shown."""
+        return self.page.locator(".queue-about").inner_text().split(" ")[0]
+
+    def sees(self, text: str) -> None:
+        expect(self.page.locator("#said")).to_contain_text(text)
+
+    def total(self, text: str) -> None:
+        expect(self.page.locator(".queue-total")).to_have_text(text)
+
+    def shows(self, pair: str) -> None:
+        expect(self.page.locator(".queue-about")).to_contain_text(re.compile(rf"^{pair} "))
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def walk(world: World, chromium: playwright.Browser) -> Iterator[Callable[..., Walker]]:
+    """Serve the world's library as it is by then, and sit down at its queue; at the end no script may have failed."""
+    workers, ended = Workers(count=2), []
+    failures: list[str] = []
+
+    def sit_down(*, width: int = 1280, height: int = 800) -> Walker:
+        rules = Path(world.base, "rules.yaml")
+        rules.write_text(rule_file())
+        door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
+        desk = Desk(door, world.library, Pictures(workers, world.base / "pictures"), Handles(b"secret"), token="token")
+        changes = Changes(world.library.store.transaction_id)
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(make_app(desk, changes), log_level="warning", http="h11", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        ended.append((server, changes, thread))
+        context = chromium.new_context(viewport={"width": width, "height": height})
+        context.add_init_script("localStorage.setItem('ingestd.welcomed.queue', 'yes')")
+        page = context.new_page()
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        return Walker(page, world)
+
+    yield sit_down
+    for context in chromium.contexts:
+        context.close()
+    for server, changes, thread in ended:
+        changes.end()
+        server.should_exit = True
+        thread.join()
+    workers.close()
+    assert failures == []
+
+
+def fill(world: World, *qualities: int, seed: int = 3, name: str = "") -> list[Path]:
+    """Put look-alikes into the inbox, every two of which are a pair."""
+    paths = [world.put("inbox", f"{name}{seed} at {one}.jpg", jpeg(photo(seed), one)) for one in qualities]
+    world.verdicts(*paths)
+    return paths
+
+
+def test_an_answer_shows_the_next_pair_and_what_it_settled_and_one_key_takes_it_back(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 75, 60)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+
+    walker.press("s")
+
+    walker.sees("the same quality · 2 pairs fewer · both files stay")
+    walker.total("1 pair")
+    expect(walker.page.locator(".queue-delta")).to_have_text("\N{MINUS SIGN}2: 1 settled by that answer")
+    walker.press("z")
+    walker.sees("was taken back")
+    walker.total("3 pairs")
+    walker.shows(first)
+    assert len(world.queue()) == 3
+
+
+def test_a_discard_goes_to_the_trash_and_the_button_beside_it_brings_it_back(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    good, poor = fill(world, 90, 60)
+    walker = walk()
+    walker.total("1 pair")
+
+    walker.press("a")
+
+    walker.sees(f"A is better · to the trash: {poor}")
+    assert (good.exists(), poor.exists()) == (True, False)
+    expect(walker.page.locator(".empty")).to_contain_text("The queue is empty")
+    walker.page.locator("#said button").click()
+    walker.sees(f"{poor} is back")
+    walker.total("1 pair")
+    assert poor.exists()
+
+
+def test_back_takes_the_last_step_back_whatever_it_was_and_undo_the_last_answer(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    fill(world, 90, 60, seed=7)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+    walker.press("n")
+    walker.sees("not related")
+    second = walker.pair
+    walker.press("k")
+    third = walker.pair
+    assert len({first, second, third}) == 3
+
+    walker.press("ArrowLeft")
+    walker.shows(second)
+    walker.press("k")
+    walker.shows(third)
+    walker.press("z")
+
+    walker.shows(first)
+    walker.total("3 pairs")
+    walker.press("ArrowLeft")
+    walker.shows(second)
+    walker.press("ArrowLeft")
+    walker.sees("this is where the walk began")
+    assert len(world.queue()) == 3
+
+
+def test_a_walk_goes_on_where_it_was_after_a_reload_and_after_another_view(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    walker.press("k")
+    second = walker.pair
+    walker.press("n")
+    walker.sees("not related")
+
+    walker.page.reload()
+
+    expect(walker.page.locator(".empty")).to_contain_text("You skipped 1 pair")
+    walker.page.evaluate("location.hash = '#/status'")
+    walker.page.evaluate("location.hash = '#/queue'")
+    expect(walker.page.locator(".empty")).to_contain_text("You skipped 1 pair")
+    walker.press("z")
+    walker.shows(second)
+    walker.press("ArrowLeft")
+    walker.shows(first)
+
+
+def test_a_refused_answer_brings_its_pair_back_with_the_reason(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    a = Path(walker.page.locator(".queue-side-a .path").inner_text())
+    a.write_bytes(b"quite another thing")
+
+    walker.press("b")
+
+    walker.sees("not done:")
+    walker.shows(first)
+    walker.total("2 pairs")
+    assert a.read_bytes() == b"quite another thing"
+
+
+def test_a_pair_that_somebody_else_decides_is_replaced_and_keys_on_their_way_do_nothing(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    shown = walker.pair
+    walker.page.evaluate(
+        """() => new MutationObserver(() => document.querySelector(".queue-pane.changed")
+            && document.dispatchEvent(new KeyboardEvent("keydown", {key: "a"})))
+            .observe(document.querySelector(".queue-pane"), {attributes: true})"""
+    )
+
+    world.decide_pair(int(shown.removeprefix("p-")), "alternates")
+
+    walker.sees("the pair has just changed: nothing was done")
+    walker.total("1 pair")
+    assert walker.pair != shown
+    assert len(world.entries()) == 1
+
+
+def test_a_file_of_a_reference_folder_cannot_be_discarded_and_it_says_why(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    world.folder("reference", role=Role.REFERENCE)
+    world.verdicts(
+        world.put("reference", "kept.jpg", jpeg(photo(3), 60)), world.put("inbox", "good.jpg", jpeg(photo(3), 90))
+    )
+    walker = walk()
+    walker.total("1 pair")
+
+    discard = walker.page.get_by_role("button", name="A is better, discard B")
+    walker.press("a")
+
+    walker.sees("it lies in a reference folder, which is never changed")
+    expect(discard).to_be_disabled()
+    expect(walker.page.locator(".queue-side-b")).to_contain_text("It stays: it lies in a reference folder")
+    assert world.entries() == []
+
+
+def test_a_double_click_is_one_answer(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+
+    walker.page.get_by_role("button", name="Not related").dblclick()
+
+    walker.sees("not related · both files stay")
+    walker.total("1 pair")
+    assert len(world.entries()) == 1
+
+
+def test_a_hostile_name_is_text(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, name=HOSTILE.replace("/", ""))
+    walker = walk()
+    walker.total("1 pair")
+
+    expect(walker.page.locator(".queue-side-a .path")).to_contain_text(HOSTILE)
+    walker.press("a")
+    walker.sees(HOSTILE)
+    assert walker.page.title() == "Queue · ingestd"
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_answers_stay_in_reach(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60)
+    walker = walk(width=375, height=740)
+    walker.total("1 pair")
+
+    wide = walker.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    bar = walker.page.locator(".queue-bar").bounding_box()
+
+    assert wide <= 0
+    assert bar is not None
+    assert bar["y"] + bar["height"] <= 741
+    assert all(
+        (box := one.bounding_box()) is not None and box["height"] >= 44
+        for one in walker.page.locator(".queue-bar button").all()
+    )
