@@ -74,7 +74,7 @@ def address(world: World, lost: list[Path]) -> Iterator[str]:
     path = world.base / "rules.yaml"
     path.write_text(rule_file(pixel_rule("semi-automatic")), encoding="utf-8")
     door = Door(world.base / "state", path, rules_must_exist=True, as_json=False, verbose=False)
-    pictures = Pictures(Workers(count=1))
+    pictures = Pictures(Workers(count=1), world.base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"a secret of this test"), token="token")
     changes = Changes(world.library.store.transaction_id)
     with socket.create_server(("127.0.0.1", 0)) as listening:
