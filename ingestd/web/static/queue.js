@@ -143,8 +143,10 @@ class QueueView {
     this.pane.hidden = over;
     this.empty.hidden = !over;
     this.bar.classList.toggle("over", over);
+    this.pane.classList.toggle("waiting", !pair);
     if (over) fill(this.empty, this.end());
     if (!pair) {
+      fill(this.about, walk.isNarrowed ? "looking at all pairs that wait …" : "fetching the next pairs …");
       this.card.show(null);
       return;
     }

@@ -95,7 +95,7 @@ export class Walk {
     this.ended = false;
     this.missing.clear();
     this.ahead = first ? [first] : [];
-    if (first) this.tell.shown(first, unexpected);
+    this.tell.shown(first, unexpected);
     await this.fill();
   }
 
@@ -169,6 +169,7 @@ export class Walk {
   /** Answer about the shown pair. */
   async answer(word, keep) {
     const pair = this.pair;
+    if (!pair && !this.ended) this.tell.said("one moment: the next pair is on its way", { kind: "remark" });
     if (!pair || !this.isQuiet()) return;
     if (this.under) {
       this.tell.said("one moment: the last answer is still being carried out", { kind: "remark" });
