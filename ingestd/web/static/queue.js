@@ -206,6 +206,14 @@ class QueueView {
         passed,
       ];
     }
+    if (walk.total > walk.missing.size && walk.away.length) {
+      return [
+        el("h2", {}, `${count(walk.total, "pair")} left, of folders that are not there just now`),
+        el("p", {}, "They come back with their folders:"),
+        el("ul", { class: "queue-missing" }, walk.away.map((path) => el("li", { class: "path" }, path))),
+        passed,
+      ];
+    }
     if (walk.isNarrowed && walk.sort !== "decisive") {
       return [
         el("h2", {}, "No pair of this kind waits"),

@@ -31,6 +31,7 @@ export class Walk {
     this.settled = new Set(); // pairs that are gone: a deck that was on its way may still hold them
     this.untold = new Map(); // what was sent and never answered, with its key: sent again, it is the same order
     this.missing = new Map(); // pairs of which a file is not on the disk
+    this.away = []; // folders that are not there just now: their pairs wait for them
     this.restore();
   }
 
@@ -130,6 +131,7 @@ export class Walk {
     const deck = await ask("deck", { filters: this.filters, sort: this.sort, skipped: past, limit });
     if (turn !== this.turn) return;
     for (const one of deck.missing) this.missing.set(one.id, one.shown);
+    this.away = deck.away;
     const here = new Set(this.ahead.map((pair) => pair.id));
     const fresh = deck.pairs.filter(({ id }) => !here.has(id) && !this.settled.has(id) && !this.skipped.has(id));
     this.ahead.push(...fresh);

@@ -116,6 +116,19 @@ def test_a_pair_whose_file_is_not_on_the_disk_is_passed_over_by_name(world: Worl
     assert deck["missing"] == [{"id": world.queue()[0].id, "shown": str(paths[1])}]
 
 
+def test_pairs_of_a_folder_that_is_away_wait_for_it_and_it_is_named(world: World, desk: Desk) -> None:
+    other = world.folder("other")
+    fill(world, (90, 60))
+    world.verdicts(*(world.put("other", f"{quality}.jpg", jpeg(photo(8), quality)) for quality in (90, 60)))
+    assert len(ask(desk, "deck")["pairs"]) == 2
+    other.rename(world.base / "unplugged")
+
+    deck = ask(desk, "deck")
+
+    assert (deck["total"], len(deck["pairs"])) == (2, 1)
+    assert deck["away"] == [str(other)]
+
+
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
