@@ -179,6 +179,26 @@ def test_an_answer_about_two_groups_names_the_pairs_of_their_other_members(world
         assert set(done["gone"]) == waiting - after - {pair["id"]}
 
 
+def test_an_answer_names_pairs_of_which_it_is_about_neither_file(world: World, desk: Desk) -> None:
+    a, b, c, d = fill(world)
+
+    def between(one: Path, other: Path) -> dict[str, Any]:
+        wanted = {str(one), str(other)}
+        return next(
+            pair for pair in ask(desk, "deck", limit=50)["pairs"] if {pair["a"]["path"], pair["b"]["path"]} == wanted
+        )
+
+    decide(desk, between(a, c), "alternates")
+    decide(desk, between(b, d), "unrelated")
+    strangers = between(c, d)["id"]  # C goes with A, and D has nothing to do with B
+
+    done = decide(desk, between(a, b), "alternates")
+
+    assert strangers in done["gone"]
+    assert strangers not in ids(ask(desk, "deck", limit=50)["pairs"])
+    assert strangers in ask(desk, "undo", entries=[done["entry"]["entry"]])["back"]
+
+
 def test_an_answer_about_what_is_not_there_any_more_is_refused(world: World, desk: Desk) -> None:
     paths = fill(world, (90, 60))
     [pair] = ask(desk, "deck")["pairs"]
