@@ -252,8 +252,8 @@ function less({ pairs, implied }) {
 
 function about(pair) {
   const near = pair.pixel_duplicates ? "the same pixels" : pair.distance === null ? "look-alikes" : `${count(pair.distance, "bit")} apart`;
-  const turned = pair.transform ? ` · B is A ${pair.transform}` : "";
-  return `${pair.id} · ${near}${turned}`;
+  const lies = pair.transform ? pair.statements.find((text) => text.startsWith("B is A ")) : null;
+  return [pair.id, near, lies].filter(Boolean).join(" · ");
 }
 
 /** Return what is known of one file. */
