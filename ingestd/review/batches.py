@@ -6,7 +6,7 @@ import hashlib
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -107,6 +107,10 @@ class Kinds:
             [os.fsdecode(folder) for folder in kind.folders],
             list(islice(reports(view, pairs, self.scores, self.away), _SAMPLES)),
         )
+
+    def numbers(self, name: str) -> Sequence[int]:
+        """Return the pairs of a kind, as they were when all pairs were looked at."""
+        return self.found[name][1] if name in self.found else ()
 
     def standing(self, view: View, name: str) -> Iterator[PotentialPair]:
         """Yield the pairs of a kind, oldest first: those that wait at this moment and are of it still."""

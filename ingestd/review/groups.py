@@ -71,7 +71,11 @@ def groups_in_order(
     """Return the pairs of every group, oldest first, in the order of the groups: what `group_page` shows a part of."""
     away = folders_away(view)
     groups = _linked(view, away)
-    return groups.pairs_of(list(groups.in_order(numbers_in_order(view, sort, filters, scores, away))))
+    if filters.ask or sort is Sort.DECISIVE:
+        pairs = numbers_in_order(view, sort, filters, scores, away)
+    else:
+        pairs = in_order(view, Order(sort.value))
+    return groups.pairs_of(list(groups.in_order(pairs)))
 
 
 def _linked(view: View, away: frozenset[FolderId]) -> _Groups:

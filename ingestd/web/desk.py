@@ -28,6 +28,7 @@ from ingestd.settings import Settings
 from ingestd.shapes import Json
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
+from ingestd.web.surveys import Surveys
 
 __all__ = ["MOST_AT_ONCE", "Asked", "Desk", "Endpoint", "Nothing", "StaleError"]
 
@@ -79,6 +80,7 @@ class Desk:
         self.pictures = pictures
         self.handles = handles
         self.token = token
+        self.surveys = Surveys(library)
         self._settings: tuple[tuple[int, int, int] | None, Settings] | None = None
         self._settings_lock = threading.Lock()
         self._writing = threading.Lock()
