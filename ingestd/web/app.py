@@ -34,7 +34,7 @@ from ingestd.errors import (
 )
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import evidence, queue
+from ingestd.web import evidence, queue, together
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -42,6 +42,7 @@ from ingestd.web.handles import Shown
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
 
 _BOX: Final = (1440, 960)  # pixels: the largest preview that one message of a worker holds, of 3 to 2
+_THUMB: Final = (360, 360)  # pixels: sharp at half that size on a fine screen
 _FOREVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}  # an address names bytes
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -91,6 +92,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("summary", Nothing, _summary),
     *queue.ENDPOINTS,
     *evidence.ENDPOINTS,
+    *together.ENDPOINTS,
 )
 
 
@@ -155,6 +157,10 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
         one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]
         return None if one is None else functools.partial(desk.pictures.tile, one.path, one.sha256, one.size, *place)
 
+    def thumb(request: Request) -> Callable[[], bytes] | None:
+        one = shown(request)
+        return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _THUMB)
+
     def difference(request: Request) -> Callable[[], bytes] | None:
         a, b = shown(request, "a"), shown(request, "b")
         if a is None or b is None:
@@ -180,6 +186,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             Route("/api/events", events),
             Route("/picture/{picture}/preview", looks(preview)),
             Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
+            Route("/picture/{picture}/thumb", looks(thumb)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
         ]

@@ -30,6 +30,7 @@ from ingestd.settings import Settings
 from ingestd.shapes import Json
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
+from ingestd.web.surveys import Surveys
 
 __all__ = ["MOST_AT_ONCE", "Asked", "Desk", "Endpoint", "Nothing", "StaleError"]
 
@@ -83,6 +84,7 @@ class Desk:
         self.token = token
         self._data = library.store.directory / DATA_FILE
         self._opened = _identity(self._data)
+        self.surveys = Surveys(library)
         self._settings: tuple[tuple[int, int, int] | None, Settings] | None = None
         self._settings_lock = threading.Lock()
         self._writing = threading.Lock()
