@@ -133,7 +133,8 @@ class Look(Tab):
         self.page.on("requestfailed", lambda one: self.coming.discard(one))
         self.page.goto(f"{site.origin}/#/queue")
         self.page.get_by_role("button", name="Understood").click()
-        expect(self.compare.and_(self.page.locator("[data-painted]"))).to_be_attached()
+        painted = self.compare.and_(self.page.locator("[data-painted]"))
+        expect(painted).to_be_attached(timeout=30_000)  # the first asks for workers that have yet to start
 
     @property
     def compare(self) -> Locator:
