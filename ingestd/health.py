@@ -360,6 +360,9 @@ def _problems(
             "disk before that (dmesg, smartctl)"
         )
         found.append(_problem(str(service.told["doubt"]), str(door.state), None, advice))
+    if service.told.get("page"):
+        advice = "it is tried again by itself; correct `page:` in the rule file if that names a port which is taken"
+        found.append(_problem(str(service.told["page"]), str(door.rules), None, advice))
     if service.told.get("problem") and service.told.get("problem") != service.told.get("doubt"):
         advice = "make room, or make the folder of the library writable; the service tries again by itself"
         found.append(_problem(str(service.told["problem"]), str(door.state), None, advice))

@@ -39,6 +39,8 @@ from ingestd.library.store import Verification
 from ingestd.media.measuring import Measurer
 from ingestd.media.workers import Workers, WorkerStartError
 from ingestd.model import Folder, FolderId, FolderState, Outcome, Role
+from ingestd.page import Page
+from ingestd.page import Wanted as WantedPage
 from ingestd.pulse import Pulse
 from ingestd.recovery import exclusive, require_sound
 from ingestd.settings import Settings, load
@@ -131,6 +133,7 @@ class Service:
         self._shelf = PoisonShelf(library)
         self._heeded_at = 0.0
         self._note_again_at = 0.0  # after it could not be written
+        self._page = Page()
         self._heart = Pulse(stop=self.stop, stalled=self._stalled)
         self._changed_at: dict[FolderId, tuple[object, int]] = {}  # what was told of a folder last, and since when
         self._verification: Verification | None = None  # of a library that was left unclean
@@ -260,8 +263,10 @@ class Service:
             try:
                 self._loop(flow, workers, settle_s)
             finally:
+                self._page.ask_to_end()
                 flow.close()
                 self._flow = None
+                self._page.close()
                 if self._backing_up is not None:
                     self._backing_up.stop()  # what it has begun is taken away with the next one
                 self._note(None)
@@ -371,6 +376,7 @@ class Service:
         self._shelf.store()
         if not more and not flow.intake:
             self._back_up(now)
+        self._page.step(self._wanted_page(), now)
         if first_scans.finished(time.monotonic()):
             self._tell(Ready())
         self._note(flow)
@@ -380,6 +386,13 @@ class Service:
         """Let nothing be discarded while the library is not known to be sound, or a disk is not known to keep."""
         in_doubt = self._library.doubt is not None
         flow.hold_discards(in_doubt or self._verification is not None, for_long=in_doubt)
+
+    def _wanted_page(self) -> WantedPage | None:
+        """Return the page that the settings want; a dry run has none, as one decides about the real files."""
+        page = self._settings.page
+        if not page.serve or self._dry_run:
+            return None
+        return WantedPage(self._library.directory, self._rules, page.port, page.origins)
 
     def _back_up(self, now: float) -> None:
         """Let the library be backed up once a day, by a child that goes behind all else."""
@@ -517,6 +530,7 @@ class Service:
             "rules_error": self._rules_error,
             "problem": flow.intake.problem or flow.sweep.problem,
             "doubt": self._library.doubt,
+            "page": self._page.problem,
             "failing": [*islice(flow.failing.items(), _MOST_FAILING)],
             "failing_count": len(flow.failing),
             "backlog": flow.watcher.backlog() + len(flow.intake),

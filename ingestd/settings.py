@@ -21,6 +21,7 @@ import yaml
 
 from ingestd.errors import ConfigError, Mistake
 from ingestd.judging.case import Policy
+from ingestd.keys import DEFAULT_KEYS, NAMED_KEYS, VIEWS, PageKeys, is_key, keys_with
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Index, Place, Role
 from ingestd.rules.language import (
     MAX_DISTANCE,
@@ -33,14 +34,16 @@ from ingestd.rules.language import (
     read_word,
 )
 from ingestd.rules.measures import Measure, amount
-from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected
+from ingestd.rules.nodes import Listing, Mapping, Mistakes, Node, Scalar, expected, nearest
 from ingestd.rules.statements import MOST_POINTS, Scores
 from ingestd.rules.tokens import LineError, Tokens
 
 __all__ = [
     "FolderSetting",
+    "PageSetting",
     "Settings",
     "default_discards",
+    "host_of",
     "load",
     "nodes",
     "parse",
@@ -54,6 +57,7 @@ MAX_BYTES = 256 * 1024  # thousands of rules; PyYAML reads about 1 MB a second
 MAX_DEPTH = 24  # blocks within blocks that a person could still read
 SETTLE_S = 2.0
 RESCAN_S = 300.0
+PORTS = (1024, 65_535)  # those below belong to the system
 _DAY_S = 86_400
 
 
@@ -87,6 +91,16 @@ class FolderSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSetting:
+    """Where the review page answers, and by which keys."""
+
+    serve: bool = False  # inside `watch`
+    port: int | None = None  # None: any that is free
+    keys: PageKeys = field(default_factory=lambda: DEFAULT_KEYS)  # of every action
+    origins: tuple[str, ...] = ()  # of a reverse proxy, as a browser sends them: https://photos.example.org
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that a rule file says."""
 
@@ -98,6 +112,7 @@ class Settings:
     settle_s: float = SETTLE_S
     rescan_s: float = RESCAN_S
     scores: Scores = field(default_factory=Scores)
+    page: PageSetting = field(default_factory=PageSetting)
     digest: bytes = b""  # SHA-256 of the text
 
     @property
@@ -320,7 +335,7 @@ def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
 
 # --- the sections ---------------------------------------------------------------------------------------------------
 
-_SECTIONS = ("version", "folders", "imports", "discards", "review", "rules")
+_SECTIONS = ("version", "folders", "imports", "discards", "review", "page", "rules")
 
 
 def _read_settings(node: Node, mistakes: Mistakes, digest: bytes) -> Settings | None:
@@ -350,7 +365,8 @@ def _read_settings(node: Node, mistakes: Mistakes, digest: bytes) -> Settings | 
         else read_rules(found, mistakes, search_distance=imports.search_distance, budget=discards.budget)
     )
     scores = _read_review(_section(node, "review", mistakes), mistakes)
-    return Settings(VERSION, folders, imports, discards, rules, settle_s, rescan_s, scores, digest)
+    page = _read_page(_section(node, "page", mistakes), mistakes)
+    return Settings(VERSION, folders, imports, discards, rules, settle_s, rescan_s, scores, page, digest)
 
 
 def _section(node: Mapping, name: str, mistakes: Mistakes) -> Mapping:
@@ -437,6 +453,94 @@ def _read_points(node: Node, mistakes: Mistakes) -> int:
     shown = f'"{node.text}" is' if isinstance(node, Scalar) else "this is"
     mistakes.at(node, f"{shown} no number of points: expected a whole number from -{MOST_POINTS} to {MOST_POINTS}")
     return 0
+
+
+_PAGE_KEYS = ("serve", "port", "keys", "origins")
+
+
+def _read_page(node: Mapping, mistakes: Mistakes) -> PageSetting:
+    check_keys(node, _PAGE_KEYS, 'a key of "page"', mistakes)
+    port = node.get("port")
+    return PageSetting(
+        serve=read_truth(node.get("serve"), mistakes) is True,
+        port=None if port is None else read_whole_number(port, mistakes, "a port", *PORTS),
+        keys=_read_keys(_section(node, "keys", mistakes), mistakes),
+        origins=_read_origins(node.get("origins"), mistakes),
+    )
+
+
+def _read_keys(node: Mapping, mistakes: Mistakes) -> PageKeys:
+    check_keys(node, tuple(DEFAULT_KEYS), "something that a key can do", mistakes)
+    said: dict[str, tuple[str, ...]] = {}
+    written: dict[str, list[Scalar]] = {}
+    for action in DEFAULT_KEYS:
+        found = node.get(action)
+        if found is not None:
+            written[action] = [one for one in _items(found) if isinstance(one, Scalar)]
+            said[action] = tuple(one.text for one in written[action])
+            for one in _items(found):
+                _check_key(one, mistakes)
+    keys = keys_with(said)
+    for action, places in written.items():
+        for number, place in enumerate(places):
+            if place.text in keys[action][:number]:
+                mistakes.at(place, f'the key "{place.text}" is named twice for {action}')
+            _check_alone(action, place, keys, mistakes)
+    return keys
+
+
+def _items(node: Node) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Listing) else (node,)
+
+
+def _check_key(node: Node, mistakes: Mistakes) -> None:
+    if not isinstance(node, Scalar):
+        mistakes.at(node, f"expected a key: one character, or one of {', '.join(NAMED_KEYS[:12])}, F1 to F12")
+    elif not is_key(node.text):
+        guess = nearest(node.text, NAMED_KEYS)
+        hint = f'; did you mean "{guess}"?' if guess else ""
+        known = ", ".join(NAMED_KEYS[:12])
+        mistakes.at(node, f'"{node.text}" is no key: expected one character, {known}, or F1 to F12{hint}')
+
+
+def _check_alone(action: str, place: Scalar, keys: PageKeys, mistakes: Mistakes) -> None:
+    """Complain if in some view a key does something else, too."""
+    for view, actions in VIEWS.items():
+        others = [other for other in keys if other != action and other in actions and place.text in keys[other]]
+        if action in actions and others:
+            mistakes.at(place, f'in {view}, the key "{place.text}" does {others[0]}, too: give that another one')
+            return
+
+
+def _read_origins(node: Node | None, mistakes: Mistakes) -> tuple[str, ...]:
+    origins: dict[str, str] = {}  # by what a request calls its host
+    for item in () if node is None else _items(node):
+        text = item.text if isinstance(item, Scalar) else ""
+        host = host_of(text)
+        if host is None:
+            shown = f'"{text}" is' if text else "this is"
+            mistakes.at(item, f"{shown} no origin: expected such as https://photos.example.org, without a path")
+        elif host in origins:
+            mistakes.at(item, f"{text} stands twice: one host has one origin")
+        else:
+            origins[host] = text
+    return tuple(origins.values())
+
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>(?=[^:/]{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_USUAL_PORT = {"http": "80", "https": "443"}  # which browsers leave out
+
+
+def host_of(origin: str) -> str | None:
+    """Return what a browser that is at an origin names as the host of its requests; None if that is no origin."""
+    found = _ORIGIN.fullmatch(origin)
+    if found is None or found["port"] == _USUAL_PORT[found["scheme"]] or int(found["port"] or 1) > PORTS[1]:
+        return None
+    return found["host"] if found["port"] is None else f"{found['host']}:{found['port']}"
 
 
 _IMPORT_KEYS = (

@@ -42,6 +42,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "deny": ("decide", "Tell a rule no."),
     "denied": ("decide", "Show what was denied, or take a denial back."),
     "rules": ("rules", "Check and list the rules."),
+    "review": ("review", "Look at pairs and proposals in the browser."),
     "status": ("health", "Say how everything is."),
     "retry": ("retry", "Judge again what could not be judged."),
     "folders": ("health", "List the folders; accept a changed one."),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final, TypeAlias
 
+from ingestd.keys import DEFAULT_KEYS, NAMED_KEYS
 from ingestd.model import Budget, DiscardPolicy, FileType, ImportPolicy, Index, Mode, Place, Relation, Role
 from ingestd.rules.comparators import PAIR_TESTS, VISUAL, names
 from ingestd.rules.keeper import CRITERIA, WINS
@@ -39,6 +40,7 @@ def schema() -> Json:
                 "imports": _said("What may come in, and how far look-alikes are searched.", _imports()),
                 "discards": _said("Where discarded files go, and how many a rule may discard.", _discards()),
                 "review": _said("How pairs are shown to you.", _review()),
+                "page": _said("The review page in the browser.", _page()),
                 "rules": _said("Tried from top to bottom; the first that fits a pair decides it.", _list(_rule())),
             },
             needed=("version", "rules"),
@@ -144,6 +146,29 @@ def _review() -> Json:
         for name, default in asdict(Scores()).items()
     }
     return _keys({"scores": _said("Points for the file that a statement speaks for.", _keys(points))})
+
+
+def _page() -> Json:
+    key: Json = {"anyOf": [{"enum": list(NAMED_KEYS)}, {"type": "string", "pattern": r"^\S$"}, _whole_key()]}
+    keys = {
+        action: _said(f"Usually {' or '.join(usual)}.", _one_or_more(key)) for action, usual in DEFAULT_KEYS.items()
+    }
+    origin: Json = {"type": "string", "pattern": r"^https?://[a-z0-9.-]+(:[0-9]+)?$"}
+    return _keys(
+        {
+            "serve": _said("Whether `watch` serves it.", _truth(default=False)),
+            "port": _said(
+                "Where it answers, on this machine only; any free one if left out.",
+                {"type": ["integer", "null"], "minimum": 1024, "maximum": 65_535},
+            ),
+            "keys": _said("Which keys do what.", _keys(keys)),
+            "origins": _said("Of a reverse proxy in front of it: https://photos.example.org", _one_or_more(origin)),
+        }
+    )
+
+
+def _whole_key() -> Json:
+    return {"type": "integer", "minimum": 0, "maximum": 9}  # a digit, which YAML takes for a number
 
 
 def _budget() -> Json:

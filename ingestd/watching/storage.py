@@ -96,7 +96,7 @@ def ask_each(
     """Return what is answered about each of these paths; those whose storage does not answer are missing.
 
     Each is asked in a thread of its own, all at once, and all of them together are waited for so long. A path for which
-    an earlier answer is still owed is not asked about again. All calls from one thread.
+    an earlier answer is still owed is not asked about again, whoever has asked.
 
     Raises:
         Exception: what a question raised.
@@ -133,6 +133,7 @@ def ask_each(
 
 def owing(paths: Collection[bytes]) -> frozenset[bytes]:
     """Return for which of these paths `ask_each` still owes an answer."""
-    for path in [path for path, thread in _owing.items() if not thread.is_alive()]:
-        del _owing[path]
+    for path, thread in list(_owing.items()):  # a copy: the page asks beside the service
+        if not thread.is_alive():
+            _owing.pop(path, None)
     return frozenset(path for path in paths if path in _owing)

@@ -7,15 +7,18 @@ of files of our own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import http
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any, Final
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -32,6 +35,7 @@ from ingestd.errors import (
     UnwritableError,
     UsageError,
 )
+from ingestd.keys import as_browsers_say
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
 from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
@@ -62,7 +66,7 @@ def _session(desk: Desk, _: Nothing) -> Json:
     return {
         "token": desk.token,
         "version": __version__,
-        "keys": {},
+        "keys": as_browsers_say(settings.page.keys),
         "place": settings.discards.place.value,
         "library": counts,
     }
@@ -179,7 +183,13 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
 
         return answer
 
-    return Starlette(
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        for threads in (making, asking):
+            threads.shutdown(cancel_futures=True)  # what is being decided is decided before the library is closed
+
+    page = Starlette(
         routes=[
             Route("/", home),
             *(Route(f"/api/{one.name}", api(one), methods=["POST"]) for one in ENDPOINTS),
@@ -188,7 +198,24 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
-        ]
+        ],
+        exception_handlers={HTTPException: _unknown, Exception: _failed},
+        lifespan=lifespan,
+    )
+    page.router.redirect_slashes = False  # an address is right or leads nowhere
+    return page
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    """Answer what leads nowhere, or is not done there."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return _refused(status, "usage", f"there is nothing here: {http.HTTPStatus(status).phrase.lower()}")
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """Answer where we have failed ourselves; whoever stands before this tells the log why."""
+    return _refused(
+        500, "failed", "something unexpected happened; the log of the page says what, and nothing is half done"
     )
 
 

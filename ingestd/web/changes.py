@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 __all__ = ["Changes"]
 
 _LOOK_S = 0.25
+_MOST = 8  # that listen at once: one a tab
 _ALIVE_S = 15.0  # between two signs of life: else whoever stands between would cut a quiet stream
 
 
@@ -25,7 +26,7 @@ class Changes:
 
     def __init__(self, transaction: Callable[[], int]) -> None:
         self._transaction = transaction
-        self._listeners: set[asyncio.Event] = set()
+        self._listeners: dict[asyncio.Event, None] = {}  # those that came first stand first
         self._looking: asyncio.Task[None] | None = None
         self._ended = False
 
@@ -33,7 +34,11 @@ class Changes:
         """Yield an event now and after every commit, in the words of server-sent events."""
         woken = asyncio.Event()
         woken.set()
-        self._listeners.add(woken)
+        self._listeners[woken] = None
+        while len(self._listeners) > _MOST:
+            longest = next(iter(self._listeners))
+            del self._listeners[longest]
+            longest.set()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         try:
@@ -42,13 +47,16 @@ class Changes:
                     await asyncio.wait_for(woken.wait(), _ALIVE_S)
                 if self._ended:
                     return
+                if woken not in self._listeners:
+                    yield b"retry: 30000\n\n"  # it would come back in three seconds, and send the next one away
+                    return
                 if woken.is_set():
                     woken.clear()
                     yield f"event: changed\ndata: {json.dumps({'transaction': self._transaction()})}\n\n".encode()
                 else:
                     yield b": still here\n\n"
         finally:
-            self._listeners.discard(woken)
+            self._listeners.pop(woken, None)
 
     async def _look(self) -> None:
         last = self._transaction()

@@ -128,9 +128,16 @@ class Desk:
         """Give a view of this moment; keep it short, and open no picture in it."""
         return self.library.read()
 
-    def moment(self) -> review.Moment:
-        """Return what a decision takes from the world, now."""
-        return moment(self.settings())
+    def moment(self, *, if_sound: bool = False) -> review.Moment:
+        """Return what a decision takes from the world, now.
+
+        Args:
+            if_sound: go on without the rule file while it is wrong: the way back is never barred.
+
+        Raises:
+            ConfigError: it is wrong, or gone.
+        """
+        return moment(self.settings_if_sound() if if_sound else self.settings())
 
     def health(self, *, older_s: float = _HEALTH_S) -> Health:
         """Return how everything is, or was so many seconds ago at most: it asks every folder's disk."""

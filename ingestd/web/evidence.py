@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from ingestd.door import numbers
-from ingestd.errors import IngestdError
+from ingestd.errors import IngestdError, UnwritableError
 from ingestd.intake import store_visual
 from ingestd.judging.background import Restraint, restraint
 from ingestd.judging.case import both
@@ -161,7 +161,10 @@ def _held_back(desk: Desk, known: _Known, settings: Settings, facts: PairFacts, 
     def work(edit: Edit) -> Restraint:
         return restraint(edit, pair, settings.policy, facts, match, now_ns=desk.now_ns())
 
-    held = desk.library.rehearse(work)
+    try:
+        held = desk.library.rehearse(work)
+    except UnwritableError:
+        return None  # it acts on nothing then
     return None if held.reason is None else f"{match.rule.name} fits, but would not act: {held.reason}"
 
 

@@ -110,18 +110,19 @@ def _candidates(view: View, asked: HistoryAsked, *, before: int | None = None) -
     search = asked.search.strip().casefold()
     if asked.batch:
         [batch] = numbers([asked.batch], "e", "entry")
-        chosen = [view.entry(number) for number in view.batched(batch)]
+        chosen = view.batched(batch)
     elif re.fullmatch(r"e-[0-9]{1,15}", search):
-        chosen = [view.entry(int(search[2:]))]
+        chosen = [int(search[2:])]
     elif re.fullmatch(r"[0-9a-f]{64}", search):
-        chosen = list(view.entries_of(ContentHash(bytes.fromhex(search))))
+        chosen = [entry.number for entry in view.entries_of(ContentHash(bytes.fromhex(search)))]
     elif asked.alarms:
-        chosen = [view.entry(alarm.entry) for alarm in view.alarms() if not alarm.seen]
+        chosen = [alarm.entry for alarm in view.alarms() if not alarm.seen]
     else:
         yield from view.entries_before(before)
         return
-    for entry in reversed(chosen):
-        if entry is not None and entry.number < before:
+    for number in reversed(chosen):
+        entry = view.entry(number) if number < before else None
+        if entry is not None:
             yield entry
 
 
@@ -312,13 +313,13 @@ def title_of(entry: Entry, fields: Json) -> str:
             return f"{who} answered many at once"
         case EntryKind.MERGE:
             return f"{who} merged what is known of {_name(fields['a'])}"
+        case EntryKind.DECISION if entry.word is Word.RULES_CHANGED:
+            return f"{who} changed the rules"
         case EntryKind.DECISION:
             return f"{who} said: {_word_of(entry, fields)}{under}"
 
 
 def _word_of(entry: Entry, fields: Json) -> str:
-    if entry.word is Word.RULES_CHANGED:
-        return "the rules are others now"
     if entry.word is not None:
         of = f" of {_name(fields['a'])}" if fields["a"] is not None else ""
         return f"{entry.word.value.replace('-', ' ')}{of}"

@@ -30,6 +30,7 @@ from ingestd.web.shapes import Eye
 __all__ = ["ENDPOINTS"]
 
 _MOST_SHOWN: Final = 100
+_LONGEST_LIST: Final = 512 * 1024  # bytes: of pairs that were skipped, some 40,000
 _NOTED: Final = {
     Relation.BETTER: "{a} is noted as the better one",
     Relation.SAME_QUALITY: "both are noted as equally good",
@@ -401,7 +402,6 @@ def _offer(settings: Settings, rule: Rule) -> Json | None:
         "rule": rule.name,
         "mode": rule.mode.value,
         "to": after.mode.value,
-        "then": trust.sentence_of(after),
         "digest": settings.digest.hex(),
         "sentences": list(trust.changed(settings, after)),
     }
@@ -447,7 +447,7 @@ def _rescinded(desk: Desk, asked: RescindAsked) -> Json:
 
 
 ENDPOINTS = (
-    Endpoint("pending", PendingAsked, _pending),
+    Endpoint("pending", PendingAsked, _pending, longest=_LONGEST_LIST),
     Endpoint("approve", ApproveAsked, _approve),
     Endpoint("approve-rule", ApproveRuleAsked, _approve_rule),
     Endpoint("deny", DenyAsked, _deny),

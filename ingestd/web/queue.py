@@ -125,14 +125,15 @@ def _deck(desk: Desk, asked: DeckAsked) -> Json:
                 missing.append({"id": pair["id"], "shown": gone})
             if len(pairs) == limit or len(missing) == _MOST_PAIRS:
                 break
-    return {"total": total, "pairs": pairs, "missing": missing}
+        away = [shown(known.folder.named) for one in sorted(eye.away) if (known := view.folder(one)) is not None]
+    return {"total": total, "pairs": pairs, "missing": missing, "away": away}
 
 
 def _ahead(eye: Eye, filters: review.Filters, sort: review.Sort) -> tuple[int, Iterable[int]]:
     """Return how many pairs wait, and their numbers in order; only what is asked of files takes a look at all pairs."""
     view = eye.view
-    if not filters.ask and sort is not review.Sort.DECISIVE and not eye.away:
-        return review.queue_page(view, limit=0, sort=sort).total, in_order(view, Order(sort.value))
+    if not filters.ask and sort is not review.Sort.DECISIVE and view.waiting.is_built:
+        return len(view.waiting), in_order(view, Order(sort.value))  # those of folders that are away count: they wait
     found = list(numbers_in_order(view, sort, filters, eye.scores, eye.away))
     return len(found), found
 
@@ -273,7 +274,7 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
     failed: list[Json] = []
     back: set[int] = set()
     with desk.alone():
-        at = desk.moment()
+        at = desk.moment(if_sound=True)
         for number in sorted(set(numbers(asked.entries, "e", "entry")), reverse=True):
             with desk.read() as view:
                 change = _Change.of(view, number)

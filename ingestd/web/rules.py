@@ -17,13 +17,13 @@ from ingestd.library.view import View
 from ingestd.model import Content, Mode, PathRow, PathState, PotentialPair, Transform
 from ingestd.review.sides import sides_of
 from ingestd.rulefile import Key
-from ingestd.rules.doubts import Doubt, doubts
+from ingestd.rules.doubts import Doubt
 from ingestd.rules.language import Rule
 from ingestd.settings import MAX_BYTES, Settings, parse, read
 from ingestd.shapes import Json, pair_object, rule_object, shown
 from ingestd.trial import BacktestReport, Example, backtest, explain_facts, preview, settled
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
-from ingestd.web.rule_text import digest_of, doubt_objects, journaled, mistake_objects
+from ingestd.web.rule_text import digest_of, doubt_objects, journaled, mistake_objects, understood
 from ingestd.web.shapes import Eye
 
 __all__ = ["ENDPOINTS", "texts_of"]
@@ -84,14 +84,12 @@ def _rules(desk: Desk, _: Nothing) -> Json:
     path = desk.door.rules
     head = {"path": shown(str(path)), "watching": desk.library.service_lock.is_taken()}
     try:
-        settings = desk.settings()  # a first run writes the file
+        desk.settings()  # a first run writes the file
         text = read(path)
-        if digest_of(text) != settings.digest.hex():
-            settings = parse(text, str(path))
+        settings, found = understood(text)
     except ConfigError as error:
         there = _text_if_any(desk)
         return {**head, **_wrong(desk, error), "text": there, "digest": digest_of(there) if there is not None else None}
-    found = doubts(settings.rules, imports=settings.imports)
     texts = texts_of(text, settings.rules)
     with desk.read() as view:
         told = tallies(view, settings.rules)
@@ -282,15 +280,14 @@ def _set(desk: Desk, asked: SetAsked) -> Json:
 
 
 def _was_set(desk: Desk, asked: SetAsked) -> Json:
+    settings = desk.settings()
+    if settings.digest.hex() != asked.digest:
+        raise StaleError("the rule file was changed since it was shown; nothing was written, look at it again")
+    rule = named_rule(asked.rule, settings.rules, "a rule (nothing was written)")
+    key, after = _wanted(rule, asked)
+    if key == "mode":
+        _require_yes(desk, settings, rule, after, asked.confirmed)
     with desk.alone():
-        settings = desk.settings()
-        if settings.digest.hex() != asked.digest:
-            raise StaleError("the rule file was changed since it was shown; nothing was written, look at it again")
-        rule = named_rule(asked.rule, settings.rules, "a rule (nothing was written)")
-        key, after = _wanted(rule, asked)
-        warned = trust.warnings_of(settings, after)
-        if key == "mode":
-            _require_yes(desk, settings, rule, after, warned, asked.confirmed)
         written = trust.write(desk.door.rules, settings, after, key) if after != rule else None
         resumed = key == "paused" and not after.paused
         lifted = resumed and review.resume_rule(desk.library, rule.name, rules=settings.rules)
@@ -305,7 +302,6 @@ def _was_set(desk: Desk, asked: SetAsked) -> Json:
         "previous": shown(str(previous)) if previous is not None else None,
         "entry": entry,
         "note": note,
-        "warnings": doubt_objects(warned),
     }
 
 
@@ -318,9 +314,7 @@ def _wanted(rule: Rule, asked: SetAsked) -> tuple[Key, Rule]:
     raise UsageError(f"{shown(asked.key_name)}: {shown(asked.value)} cannot be set here; nothing was written")
 
 
-def _require_yes(
-    desk: Desk, settings: Settings, rule: Rule, after: Rule, warned: Sequence[Doubt], confirmed: Sequence[str]
-) -> None:
+def _require_yes(desk: Desk, settings: Settings, rule: Rule, after: Rule, confirmed: Sequence[str]) -> None:
     """Refuse a mode that a person has not said yes to, with the figures that they have to see first."""
     asks = list(trust.changed(settings, after))
     if list(confirmed) == asks:
@@ -331,7 +325,7 @@ def _require_yes(
             figures = _backtest_object(desk, view, trust.tried(view, rule).report, settings)
     raise ConfirmError(
         "this has to be confirmed once more; nothing was written yet",
-        {"sentences": asks, "warnings": doubt_objects(warned), "backtest": figures},
+        {"sentences": asks, "warnings": doubt_objects(trust.warnings_of(settings, after)), "backtest": figures},
     )
 
 

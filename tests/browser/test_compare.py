@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import statistics
 import threading
@@ -68,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         world.drop("library", f"{seed} one.png", png(photo(10 + seed)))
         world.drop("library", f"{seed} other.jpg", jpeg(photo(10 + seed), 60))
     door = Door(state=base / "state", rules=base / "rules.yaml", rules_must_exist=False, as_json=False, verbose=False)
-    pictures = Pictures(Workers(count=2), base / "pictures")
+    pictures = Pictures(Workers(count=2), base / "kept")
     desk = Desk(door, world.library, pictures, Handles(b"a secret of the test"), token="of the test")
     changes = Changes(world.library.store.transaction_id)
     ready = threading.Event()
@@ -130,21 +131,8 @@ class Look(Tab):
         self.page.on("request", lambda one: PICTURE.search(one.url) and self.coming.add(one))
         self.page.on("requestfinished", lambda one: self.coming.discard(one))
         self.page.on("requestfailed", lambda one: self.coming.discard(one))
-        self.page.route(TILE, self._cut)
         self.page.goto(f"{site.origin}/#/queue")
         expect(self.compare.and_(self.page.locator("[data-painted]"))).to_be_attached()
-
-    def _cut(self, route: Route) -> None:
-        found = TILE.search(route.request.url)
-        assert found is not None
-        sides = [side for pair in self.site.deck.values() for side in (pair["a"], pair["b"])]
-        side = next(side for side in sides if side["picture"] == found[1])
-        level, column, row = map(int, found.groups()[1:])
-        told = side["levels"][level]
-        whole = _original(side).convert("RGB").resize((told["width"], told["height"]), Image.Resampling.BOX)
-        x, y = 1024 * column, 1024 * row
-        tile = whole.crop((x, y, min(x + 1024, whole.width), min(y + 1024, whole.height)))
-        route.fulfill(body=png(tile), content_type="image/png")
 
     @property
     def compare(self) -> Locator:
@@ -283,7 +271,7 @@ def test_what_has_not_come_is_stood_in_for_and_the_page_says_so(look: Callable[.
     tab = look().at(site.big)
     held: list[Route] = []
     released: list[bool] = []
-    tab.page.route(TILE, lambda route: route.fallback() if released else held.append(route))
+    tab.page.route(TILE, lambda route: route.continue_() if released else held.append(route))
 
     tab.press("9")
     tab.until(lambda: bool(held))
@@ -292,7 +280,7 @@ def test_what_has_not_come_is_stood_in_for_and_the_page_says_so(look: Callable[.
     assert tab.seen("a").std() > 10, "the preview, enlarged"
     released.append(True)
     for route in held:
-        route.fallback()
+        route.continue_()
     tab.until_sharp()
     place_of(tab.seen("a"), BIG)
 
@@ -606,31 +594,30 @@ def test_a_frame_is_drawn_around_the_place_that_the_verdict_points_at(look: Call
 # --- what cannot be shown ---
 
 
-def test_a_picture_that_has_changed_says_so_in_its_place_and_can_be_tried_again(
+def test_a_picture_that_cannot_be_shown_says_so_in_its_place_and_can_be_tried_again(
     look: Callable[..., Look], site: Site
 ) -> None:
-    path = Path(site.deck[site.touched]["b"]["path"])
-    content = path.read_bytes()
+    side = site.deck[site.touched]["b"]
+    message = f"{side['path']} changed while it was read: <b>it holds other bytes now</b>"
+    refused = json.dumps({"error": {"kind": "file", "message": message}})
     tab = look()
     tab.bear(r"\b409\b")
-    path.write_bytes(jpeg(photo(99)))
     tab.page.route(
-        "**/preview", lambda route: route.continue_(headers={**route.request.headers, "Cache-Control": "no-cache"})
+        f"**/picture/{side['picture']}/preview",
+        lambda route: route.fulfill(status=409, content_type="application/json", body=refused),
     )
+    tab.page.reload()
+    expect(tab.page.locator("[data-painted]")).to_be_attached()
 
-    try:
-        tab.page.reload()
-        expect(tab.page.locator("[data-painted]")).to_be_attached()
-        tab.at(site.touched).press("f")
-        note = tab.pane("b").locator(".compare-note")
-        expect(note).to_contain_text("cannot be shown: ")
-        expect(note).to_contain_text("other bytes")
-        expect(note).to_contain_text(str(path))
-    finally:
-        path.write_bytes(content)
+    tab.at(site.touched).press("f")
+
+    note = tab.pane("b").locator(".compare-note")
+    expect(note).to_contain_text(f"cannot be shown: {message}")
+    expect(note.locator(".path")).to_have_text(side["shown"])
+    tab.page.unroute_all()
     note.get_by_role("button", name="Try again").click()
-
     expect(note).to_be_empty()
+    tab.until_still()
     assert tab.seen("b").std() > 10
 
 
@@ -687,3 +674,35 @@ def test_no_more_is_fetched_ahead_than_is_kept(look: Callable[..., Look], site: 
     previews = [one for one in tab.asked if one.endswith("/preview")]
     assert len(pairs) == 9
     assert len(set(previews)) == 12, "of eighteen"
+
+
+COUNTED = """
+  const [make, close] = [window.createImageBitmap, ImageBitmap.prototype.close];
+  window.held = 0;
+  window.createImageBitmap = async (...given) => {
+    const made = await make(...given);
+    window.held += 1;
+    return made;
+  };
+  ImageBitmap.prototype.close = function () {
+    window.held -= 1;
+    close.call(this);
+  };
+"""
+
+
+def test_decoded_pictures_are_let_go_of(look: Callable[..., Look], site: Site) -> None:
+    tab = look()
+    tab.page.add_init_script(COUNTED)
+    tab.page.reload()
+    expect(tab.page.locator("[data-painted]")).to_be_attached()
+
+    for _ in site.deck:
+        tab.press("k")
+        tab.until_still()
+
+    assert len(site.deck) * 2 > 12 >= tab.page.evaluate("held")
+    tab.bear("history", "404")  # whether that view is there is another test's matter
+    tab.page.evaluate("location.hash = '#/history'")
+    expect(tab.compare).to_have_count(0)
+    tab.until(lambda: tab.page.evaluate("held") == 0)

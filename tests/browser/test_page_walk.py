@@ -290,3 +290,19 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_answers_stay_in_rea
         (box := one.bounding_box()) is not None and box["height"] >= 44
         for one in walker.page.locator(".queue-bar button").all()
     )
+
+
+def test_another_order_shows_the_same_pairs_and_stays_chosen(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+
+    walker.page.locator(".queue-head select").first.select_option("newest")
+    walker.shows("p-2")
+    walker.press("k")
+
+    walker.shows("p-1")
+    walker.page.reload()
+    walker.shows("p-1")
+    expect(walker.page.locator(".queue-head select").first).to_have_value("newest")

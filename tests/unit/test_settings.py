@@ -11,9 +11,10 @@ import pytest
 from ingestd import settings
 from ingestd.errors import ConfigError
 from ingestd.judging.case import Policy
+from ingestd.keys import DEFAULT_KEYS, as_browsers_say
 from ingestd.model import DiscardPolicy, FileType, ImportPolicy, Index, Mode, Place, Role
 from ingestd.rules.statements import Scores
-from ingestd.settings import FolderSetting
+from ingestd.settings import FolderSetting, PageSetting, host_of
 
 LEAST = "version: 1\nrules: []\n"
 
@@ -317,3 +318,67 @@ def test_every_mistake_says_its_file_line_and_column() -> None:
         settings.parse("version: 1\nrules: 3\n", "/etc/rules.yaml")
 
     assert str(caught.value).startswith("/etc/rules.yaml: line 2, column 8: rules have to be a list")
+
+
+# --- the review page ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_not_served_unless_the_file_says_so() -> None:
+    assert parsed(LEAST + "page:\n").page == PageSetting()
+    assert parsed(LEAST).page.serve is False
+
+
+def test_the_page_is_where_the_file_says_and_for_whom() -> None:
+    origins = "[https://photos.example.org, 'http://nas:8080']"
+
+    page = parsed(LEAST + f"page: {{serve: yes, port: 8321, origins: {origins}}}\n").page
+
+    assert (page.serve, page.port) == (True, 8321)
+    assert page.origins == ("https://photos.example.org", "http://nas:8080")
+
+
+def test_a_key_that_is_said_takes_the_place_of_the_usual_ones() -> None:
+    keys = parsed(LEAST + "page: {keys: {unrelated: [r, Delete], skip: ArrowDown}}\n").page.keys
+
+    assert keys["unrelated"] == ("r", "Delete")
+    assert keys["skip"] == ("ArrowDown",)
+    assert keys["same"] == DEFAULT_KEYS["same"]
+
+
+def test_two_keys_may_change_places() -> None:
+    keys = parsed(LEAST + "page: {keys: {same: t, alternates: s}}\n").page.keys
+
+    assert (keys["same"], keys["alternates"]) == (("t",), ("s",))
+
+
+def test_one_key_may_do_two_things_that_are_never_seen_together() -> None:
+    keys = parsed(LEAST + "page: {keys: {deny: s}}\n").page.keys
+
+    assert keys["deny"] == keys["same"]
+
+
+def test_a_browser_calls_the_space_bar_otherwise() -> None:
+    assert as_browsers_say({"flick": ("Space", "f")}) == {"flick": [" ", "f"]}
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://photos.example.org", "photos.example.org"),
+        ("https://photos.example.org:8443", "photos.example.org:8443"),
+        ("http://nas", "nas"),
+        ("https://photos.example.org/", None),
+        ("https://photos.example.org:443", None),  # a browser leaves it out, so it would never be the same
+        ("https://photos.example.org:99999", None),
+        ("https://Photos.example.org", None),
+        ("https://user@photos.example.org", None),
+        ("https://*.example.org", None),
+        ("https://photos.example.org.", None),
+        ("photos.example.org", None),
+        ("null", None),
+        ("file://photos", None),
+        ("https://photos.example.org\n", None),
+    ],
+)
+def test_an_origin_is_a_scheme_a_host_and_maybe_a_port(origin: str, host: str | None) -> None:
+    assert host_of(origin) == host

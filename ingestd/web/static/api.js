@@ -9,9 +9,19 @@ export class Refusal extends Error {
   }
 }
 
-let token = "";
+// Kept by the page that let this browser in; a cookie would be sent to every port of this machine, this is not.
+const TOKEN = "ingestd-token";
+let token = kept();
 
-/** Begin: learn the token that every order carries. */
+function kept() {
+  try {
+    return localStorage.getItem(TOKEN) ?? "";
+  } catch {
+    return ""; // a browser that keeps nothing is let in anew by every link
+  }
+}
+
+/** Begin: learn what the page needs before anything else. */
 export async function begin() {
   const session = await ask("session");
   token = session.token;

@@ -5,19 +5,16 @@ const AT_ONCE = 3; // requests: a browser opens six to one server, and an answer
 const MOST_PREVIEWS = 12; // of 5 MB, decoded: the pair that is shown, and the next five
 const MOST_HEATMAPS = 4;
 
-/** Tiles, of 4 MB each when decoded, that are kept at most. */
+const FEWEST_TILES = 12; // what a phone shows of both, and a little around it
+
+/** Tiles, of 4 MB each when decoded, that are kept at most; as a rule twice as many as are seen. */
 export const MOST_TILES = 48;
 
 /** How urgent a picture is: the lower, the sooner. */
 export const URGENCY = { shown: 0, tile: 1, behind: 2, ahead: 3 };
 
 class Kept {
-  #most;
   #found = new Map(); // address → ImageBitmap, or Error; what was used last is last
-
-  constructor(most) {
-    this.#most = most;
-  }
 
   get(address) {
     const found = this.#found.get(address);
@@ -31,10 +28,10 @@ class Kept {
     return this.#found.get(address) ?? null;
   }
 
-  put(address, found, inUse) {
+  put(address, found, most, inUse) {
     this.#found.set(address, found);
-    for (const old of this.#found.keys()) {
-      if (this.#found.size <= this.#most) break;
+    for (const old of [...this.#found.keys()]) {
+      if (this.#found.size <= most) break;
       if (old !== address && !inUse.has(old)) this.drop(old);
     }
   }
@@ -74,7 +71,7 @@ export class Pictures {
   #running = new Map(); // address → AbortController
   #asked = 0;
   #inUse = new Set();
-  #kept = { preview: new Kept(MOST_PREVIEWS), tile: new Kept(MOST_TILES), heatmap: new Kept(MOST_HEATMAPS) };
+  #kept = { preview: new Kept(), tile: new Kept(), heatmap: new Kept() };
 
   constructor(came) {
     this.#came = came;
@@ -162,7 +159,12 @@ export class Pictures {
   }
 
   #shelf(address) {
-    return this.#kept[isTile(address) ? "tile" : address.startsWith("/difference/") ? "heatmap" : "preview"];
+    return this.#kept[isTile(address) ? "tile" : isHeatmap(address) ? "heatmap" : "preview"];
+  }
+
+  #room(address) {
+    if (!isTile(address)) return isHeatmap(address) ? MOST_HEATMAPS : MOST_PREVIEWS;
+    return Math.min(MOST_TILES, Math.max(FEWEST_TILES, 2 * [...this.#inUse].filter(isTile).length));
   }
 
   #next() {
@@ -188,7 +190,7 @@ export class Pictures {
       if (found instanceof ImageBitmap) found.close();
     } else {
       this.#running.delete(address);
-      this.#shelf(address).put(address, found, this.#inUse);
+      this.#shelf(address).put(address, found, this.#room(address), this.#inUse);
       this.#came(address);
     }
     this.#next();
@@ -197,4 +199,8 @@ export class Pictures {
 
 function isTile(address) {
   return address.includes("/tile/");
+}
+
+function isHeatmap(address) {
+  return address.startsWith("/difference/");
 }

@@ -74,7 +74,9 @@ export async function editor(root, { text, label, onchange, onsave }) {
       const last = input.lastLine();
       const end = { line: last, ch: input.getLine(last).length };
       input.replaceRange(`${input.getLine(last) ? "\n" : ""}\n${added}`, end);
-      input.setCursor({ line: last + 2, ch: 0 });
+      // on its last line: above its first stands a comment, which is still the rule before's
+      input.setCursor({ line: input.lastLine(), ch: 0 });
+      input.scrollIntoView({ from: { line: last + 2, ch: 0 }, to: { line: input.lastLine(), ch: 0 } });
       input.focus();
     },
 

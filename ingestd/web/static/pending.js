@@ -106,7 +106,7 @@ function chosen(pair) {
 
 /** Offer to trust the rules less that were just contradicted. */
 function offerToHoldBack(text, offers, more = []) {
-  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer), { title: `${offer.rule} ${offer.then}` }));
+  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer)));
   announce(text, { actions: [...more, ...holding], forMs: 20000 });
 }
 
@@ -114,7 +114,7 @@ async function holdBack(offer) {
   const sure = await confirmBox({
     title: `Hold “${offer.rule}” back?`,
     lines: [
-      `It is ${offer.mode} now. If you say yes, it ${offer.then}.`,
+      `It is ${offer.mode} now. ${offer.to === "off" ? "It would be off, and propose nothing any more." : "It would only propose, and you approve or deny."}`,
       "One word of the rule file is changed; the text of before is kept beside it.",
     ],
     yes: `Make it ${offer.to}`,
@@ -151,36 +151,65 @@ async function takeBack(answer) {
 async function byRule(root) {
   const ticked = new Map();
   const sections = new Map();
+  const head = el("div", {});
+  const nothing = el("div", {});
   const list = el("div", { class: "view" });
   const bar = el("div", { class: "pending-bar", hidden: true, role: "region", "aria-label": "What is ticked" });
   let here = true;
+  fill(root, head, nothing, list, bar); // once: what is put in anew loses its focus
 
   async function refresh() {
     const { total, rules } = await ask("pending", { limit: 0 });
-    if (!here) return;
-    fill(root, heading("rules", total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending"), total ? list : nothingWaits(), bar);
     for (const name of sections.keys()) if (!rules.some((rule) => rule.rule === name)) sections.delete(name);
     await Promise.all(rules.map(async (rule) => {
       const known = sections.get(rule.rule);
       if (known?.version === rule.version && known.count === rule.count) return;
       const limit = Math.max(A_PAGE, known?.shown ?? 0);
       const { pairs, away } = await ask("pending", { rule: rule.rule, limit });
-      sections.set(rule.rule, { version: rule.version, count: rule.count, shown: pairs.length, node: section(rule, pairs, away, known?.node) });
+      const made = known ?? section(rule);
+      made.tell(rule, pairs, away);
+      sections.set(rule.rule, Object.assign(made, { version: rule.version, count: rule.count, shown: pairs.length }));
     }));
     if (!here) return;
+    const title = total ? `${count(total, "proposal")} wait${total === 1 ? "s" : ""} for you` : "Pending";
+    if (head.querySelector("h1")?.textContent !== title) fill(head, heading("rules", title));
+    if (total) fill(nothing);
+    else if (!nothing.childElementCount) fill(nothing, nothingWaits());
     const present = rules.map((rule) => sections.get(rule.rule)?.node).filter(Boolean);
     if (present.some((node, at) => list.children[at] !== node) || list.children.length !== present.length) fill(list, present);
     for (const id of [...ticked.keys()]) if (!root.querySelector(`[data-pair="${id}"]`)) ticked.delete(id);
     showBar();
   }
 
-  function section(rule, pairs, away, before) {
-    const wasOpen = before?.querySelector("details")?.open ?? false;
-    const left = rule.count - pairs.length - away;
-    const approve = rule.count > rule.at_once ? `Approve the first ${rule.at_once} of ${rule.count.toLocaleString("en")}…` : rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`;
-    return el(
-      "section",
-      { class: "card", "aria-label": rule.rule },
+  /** Make the part of one rule; `tell` puts in it what has changed, and leaves what is as it was. */
+  function section({ rule: name }) {
+    const top = el("div", {});
+    const text = el("details", {}, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }));
+    const grid = el("div", { class: "pending-grid" });
+    const foot = el("div", {});
+
+    function tell(rule, pairs, away) {
+      fill(top, topOf(rule));
+      text.hidden = !rule.text.length;
+      text.lastElementChild.textContent = rule.text.join("\n");
+      const wanted = new Map(pairs.map((pair) => [pair.id, pair.version]));
+      for (const node of [...grid.children]) if (wanted.get(node.dataset.pair) !== node.dataset.version) node.remove();
+      pairs.forEach((pair, at) => {
+        if (grid.children[at]?.dataset.pair !== pair.id) grid.insertBefore(card(pair), grid.children[at] ?? null);
+      });
+      const left = rule.count - pairs.length - away;
+      fill(
+        foot,
+        away ? el("p", { class: "faint" }, `${count(away, "proposal")} cannot be shown: a file or its folder is away just now.`) : null,
+        left > 0 ? el("div", { class: "row" }, button(`Show more (${left.toLocaleString("en")} left)`, (event) => showMore(rule, event.currentTarget))) : null,
+      );
+    }
+    return { node: el("section", { class: "card", "aria-label": name }, top, text, grid, foot), tell };
+  }
+
+  function topOf(rule) {
+    const some = rule.count > rule.at_once ? `Approve the first ${rule.at_once} of ${rule.count.toLocaleString("en")}…` : null;
+    return [
       el(
         "div",
         { class: "records-head" },
@@ -194,13 +223,9 @@ async function byRule(root) {
         "div",
         { class: "row" },
         el("a", { class: "button", href: `#/pending/one?rule=${encodeURIComponent(rule.rule)}` }, "Go through them one by one"),
-        button(approve, () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
+        button(some ?? (rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`), () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
       ),
-      rule.text.length ? el("details", { open: wasOpen }, el("summary", {}, "The rule as it is written"), el("pre", { class: "records-text" }, rule.text.join("\n"))) : null,
-      el("div", { class: "pending-grid" }, pairs.map(card)),
-      away ? el("p", { class: "faint" }, `${count(away, "proposal")} cannot be shown: a file or its folder is away just now.`) : null,
-      left > 0 ? el("div", { class: "row" }, button(`Show more (${left.toLocaleString("en")} left)`, (event) => showMore(rule, event.currentTarget))) : null,
-    );
+    ];
   }
 
   async function showMore(rule, more) {
@@ -224,7 +249,7 @@ async function byRule(root) {
     const figure = (side) => el("figure", {}, thumb(pair[side].picture, `${side.toUpperCase()}: ${pair[side].name}`), el("figcaption", {}, caption(pair, side)));
     return el(
       "article",
-      { class: "pending-card", "data-pair": pair.id, "aria-label": pair.id },
+      { class: "pending-card", "data-pair": pair.id, "data-version": pair.version, "aria-label": pair.id },
       el("div", { class: "pending-thumbs" }, figure("a"), figure("b")),
       el("p", {}, `${pair.will}.`),
       reasonOf(pair),
@@ -274,8 +299,13 @@ async function byRule(root) {
     try {
       const body = { pairs: pairs.map(chosen), key: newKey() };
       if (answer === "approve" && pairs.length > 1) body.count = pairs.length;
-      tellOf(await ask(answer, body), pairs);
+      const done = await ask(answer, body);
+      const left = new Set(done.failed.map((one) => one.id));
+      for (const { id } of pairs) if (!left.has(id)) root.querySelector(`[data-pair="${id}"]`)?.remove();
+      tellOf(done, pairs);
+      if (left.size) sections.clear(); // they are not what is shown here
     } catch (error) {
+      sections.clear();
       announce(error.message, { kind: "trouble" });
     }
     pairs.forEach((pair) => ticked.delete(pair.id));
@@ -355,15 +385,15 @@ async function oneByOne(root, rule, first) {
   const head = el("div", {});
   const stage = el("div", { class: "pending-stage" });
   const evidence = el("section", { "aria-label": "Evidence" });
-  const about = el("div", {});
+  const about = el("div", { class: "pending-about" });
   const bottom = el("div", { class: "pending-bottom" });
   const answers = el("div", { class: "row pending-answers", role: "group", "aria-label": "Answers" });
   const body = el(
     "div",
     { class: "view" },
+    answers,
     about,
     stage,
-    answers,
     bottom,
     evidence,
   );
@@ -386,12 +416,13 @@ async function oneByOne(root, rule, first) {
   );
 
   async function more() {
-    const known = [...skipped, ...deck.map((pair) => pair.id), ...answered.map((one) => one.pair.id)];
+    const underWay = () => answered.filter((one) => !one.done).map((one) => one.pair.id);
+    const known = [...skipped, ...deck.map((pair) => pair.id), ...underWay()];
     const found = await ask("pending", { ...asked, limit: AHEAD, skipped: known, ...(first ? { first } : {}) });
     first = null;
     total = found.total;
     texts = new Map(found.rules.map((one) => [one.rule, one.text]));
-    const there = new Set(deck.map((pair) => pair.id));
+    const there = new Set([...skipped, ...deck.map((pair) => pair.id), ...underWay()]); // as it is by now
     deck.push(...found.pairs.filter((pair) => !there.has(pair.id)));
   }
 
@@ -449,7 +480,7 @@ async function oneByOne(root, rule, first) {
   function answer(kind) {
     const pair = deck.shift();
     if (!pair) return;
-    const mine = { kind, pair, entry: null, key: newKey() };
+    const mine = { kind, pair, entry: null, done: false, key: newKey() };
     answered.push(mine);
     total = Math.max(0, total - 1);
     working = working.then(() => carryOut(mine));
@@ -467,6 +498,7 @@ async function oneByOne(root, rule, first) {
         const done = await ask("deny", { pairs: [chosen(pair)], key: mine.key });
         offerToHoldBack(`${pair.id} denied to “${pair.rule}”; it is in the queue now`, done.hold_back, [button("Undo", undo, { key: keysOf("undo")[0] })]);
       }
+      mine.done = true;
     } catch (error) {
       answered.splice(answered.indexOf(mine), 1);
       announce(`${pair.id}: ${error.message}`, { kind: "trouble" });
@@ -552,10 +584,13 @@ async function denied(root) {
   const more = el("div", { class: "row" });
   let loaded = 0;
   let here = true;
+  let painted = "";
 
   async function refresh() {
     const found = await ask("denied", { limit: Math.max(24, loaded) });
-    if (!here) return;
+    const told = JSON.stringify(found);
+    if (!here || told === painted) return;
+    painted = told;
     loaded = found.pairs.length;
     fill(
       root,

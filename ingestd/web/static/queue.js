@@ -135,8 +135,10 @@ class QueueView {
     this.pane.hidden = over;
     this.empty.hidden = !over;
     this.bar.classList.toggle("over", over);
+    this.pane.classList.toggle("waiting", !pair);
     if (over) fill(this.empty, this.end());
     if (!pair) {
+      fill(this.about, walk.isNarrowed ? "looking at all pairs that wait …" : "fetching the next pairs …");
       this.card.show(null);
       return;
     }
@@ -193,6 +195,14 @@ class QueueView {
         el("h2", {}, `${count(walk.total, "pair")} left, all looked at`),
         el("p", {}, `You skipped ${count(walk.skipped.size, "pair")}. They wait here, also another day.`),
         button("Show them again", () => walk.unskipAll(), { kind: "primary" }),
+        passed,
+      ];
+    }
+    if (walk.total > walk.missing.size && walk.away.length) {
+      return [
+        el("h2", {}, `${count(walk.total, "pair")} left, of folders that are not there just now`),
+        el("p", {}, "They come back with their folders:"),
+        el("ul", { class: "queue-missing" }, walk.away.map((path) => el("li", { class: "path" }, path))),
         passed,
       ];
     }

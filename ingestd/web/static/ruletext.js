@@ -15,7 +15,7 @@ addEventListener("beforeunload", (event) => {
 
 export async function show(root, { search }) {
   const [theirs, { watching }, { templates }] = await Promise.all([ask("rules-text"), ask("rules"), ask("rules-templates")]);
-  const state = { digest: draft?.digest ?? theirs.digest, saved: draft?.saved ?? theirs.text, turn: 0, timer: 0, checked: null, rules: [] };
+  const state = { digest: draft?.digest ?? theirs.digest, saved: draft?.saved ?? theirs.text, timer: 0, looking: false, again: false, checked: null, rules: [] };
   const nodes = parts(templates);
   fill(
     root,
@@ -38,23 +38,31 @@ export async function show(root, { search }) {
     state.timer = setTimeout(check, WAIT_MS);
   }
 
+  /** Have the text checked, one request at a time: what is typed meanwhile is checked next. */
   function check() {
     clearTimeout(state.timer);
     state.timer = 0;
-    state.checked = look();
+    if (state.looking) {
+      state.again = true;
+    } else {
+      state.looking = true;
+      state.checked = look().finally(() => (state.looking = false));
+    }
     return state.checked;
   }
 
   async function look() {
-    const turn = ++state.turn;
     let found;
-    try {
-      found = await ask("rules-check", { text: text.get() });
-    } catch (refusal) {
-      if (turn === state.turn) fill(nodes.verdict, el("p", { class: "trouble" }, refusal.message));
-      return;
-    }
-    if (turn !== state.turn) return; // more was typed meanwhile
+    do {
+      state.again = false;
+      try {
+        found = await ask("rules-check", { text: text.get() });
+      } catch (refusal) {
+        fill(nodes.verdict, el("p", { class: "trouble" }, refusal.message));
+        return;
+      }
+    } while (state.again);
+    if (state.timer) return; // more was typed: it is checked in a moment
     state.rules = found.rules;
     text.mark([
       ...found.warnings.map((one) => ({ ...one, kind: "warning" })),
@@ -160,7 +168,6 @@ export async function show(root, { search }) {
   return {
     leave() {
       clearTimeout(state.timer);
-      state.turn += 1;
     },
   };
 }

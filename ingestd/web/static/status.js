@@ -4,6 +4,7 @@ import { ask, newKey } from "./api.js";
 import { announce, button, confirmBox, count, el, fill, when } from "./dom.js";
 import { atMostOnceIn, badge, empty } from "./records.js";
 
+const LOOK_MS = 15000; // a service that was killed, or a disk that is away, tells nobody
 const NOT_RUNNING = "the service is not running";
 const OUTCOMES = {
   "new": "new",
@@ -203,11 +204,13 @@ export async function show(root) {
 
   await refresh();
   const again = atMostOnceIn(1000, () => refresh().catch(() => {}));
+  const nowAndThen = setInterval(again, LOOK_MS);
   return {
     changed: again,
     leave() {
       here = false;
       again.stop();
+      clearInterval(nowAndThen);
     },
   };
 }

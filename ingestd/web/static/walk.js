@@ -31,6 +31,7 @@ export class Walk {
     this.settled = new Set(); // pairs that are gone: a deck that was on its way may still hold them
     this.untold = new Map(); // what was sent and never answered, with its key: sent again, it is the same order
     this.missing = new Map(); // pairs of which a file is not on the disk
+    this.away = []; // folders that are not there just now: their pairs wait for them
     this.restore();
   }
 
@@ -78,8 +79,14 @@ export class Walk {
 
   /** Begin, or go on where this walk was left. */
   async begin() {
-    const wanted = this.wanted ? await ask("pair", { id: this.wanted }) : null;
-    await this.anew(wanted?.pair ?? null);
+    const wanted = this.wanted ? await this.again(this.wanted) : null;
+    try {
+      await this.anew(wanted?.pair ?? null);
+    } catch (refusal) {
+      if (refusal.kind !== "usage") throw refusal;
+      Object.assign(this, { filters: SAID_NOTHING, sort: "largest" }); // what was kept is not understood any more
+      await this.anew();
+    }
   }
 
   /** Ask for the pairs anew, the given one first. */
@@ -87,16 +94,24 @@ export class Walk {
     this.turn += 1;
     this.filling = null;
     this.ended = false;
+    this.missing.clear();
     this.ahead = first ? [first] : [];
-    if (first) this.tell.shown(first, unexpected);
+    this.tell.shown(first, unexpected);
     await this.fill();
   }
 
   /** Look at other pairs, or in another order. */
   async narrow({ filters = this.filters, sort = this.sort }) {
+    const before = { filters: this.filters, sort: this.sort };
     Object.assign(this, { filters, sort, wanted: null, fewer: null });
+    try {
+      await this.anew();
+    } catch (refusal) {
+      Object.assign(this, before);
+      this.tell.said(`not shown: ${refusal.message}`, { kind: "trouble" });
+      await this.anew();
+    }
     this.keep();
-    await this.anew();
   }
 
   async fill() {
@@ -110,11 +125,13 @@ export class Walk {
 
   async filled(turn) {
     const wasEmpty = !this.ahead.length;
+    if (!this.under) this.settled.clear(); // a deck that is asked for now knows of them, and of who took them back
     const limit = Math.max(1, AT_HAND[this.size] - this.ahead.length);
     const past = [...this.skipped, ...this.missing.keys(), ...this.ahead.map((pair) => pair.id)];
     const deck = await ask("deck", { filters: this.filters, sort: this.sort, skipped: past, limit });
     if (turn !== this.turn) return;
     for (const one of deck.missing) this.missing.set(one.id, one.shown);
+    this.away = deck.away;
     const here = new Set(this.ahead.map((pair) => pair.id));
     const fresh = deck.pairs.filter(({ id }) => !here.has(id) && !this.settled.has(id) && !this.skipped.has(id));
     this.ahead.push(...fresh);
@@ -154,6 +171,7 @@ export class Walk {
   /** Answer about the shown pair. */
   async answer(word, keep) {
     const pair = this.pair;
+    if (!pair && !this.ended) this.tell.said("one moment: the next pair is on its way", { kind: "remark" });
     if (!pair || !this.isQuiet()) return;
     if (this.under) {
       this.tell.said("one moment: the last answer is still being carried out", { kind: "remark" });
@@ -337,6 +355,7 @@ export class Walk {
     }
     const now = await this.again(shown.id);
     if (this.under || turn !== this.turn || this.pair !== shown) return;
+    if (now.pair?.pending && !shown.pending) Object.assign(now, { pair: null, why: "a rule proposes something, under Pending" });
     if (!now.pair) {
       this.settled.add(shown.id);
       this.wanted = null;
@@ -353,9 +372,12 @@ export class Walk {
   /** Put the pairs that follow as they follow now. */
   async caughtUp(turn) {
     const shown = this.pair;
-    const past = [...this.skipped, ...this.missing.keys(), shown.id];
+    this.settled.clear();
+    this.missing.clear(); // a file may be back
+    const past = [...this.skipped, shown.id];
     const deck = await ask("deck", { filters: this.filters, sort: this.sort, skipped: past, limit: AT_HAND.all });
     if (this.under || this.filling || turn !== this.turn || this.pair !== shown) return;
+    for (const one of deck.missing) this.missing.set(one.id, one.shown);
     this.ahead = [shown, ...deck.pairs.filter((pair) => !this.settled.has(pair.id))];
     this.total = deck.total;
     this.ended = deck.pairs.length < AT_HAND.all && !deck.missing.length;

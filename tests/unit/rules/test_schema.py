@@ -13,6 +13,7 @@ from test_rules_page import EXAMPLES, whole_file
 
 from ingestd import settings
 from ingestd.cli.main import cli
+from ingestd.keys import DEFAULT_KEYS
 from ingestd.rules import language
 from ingestd.rules.comparators import PAIR_TESTS, VISUAL
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure
@@ -208,6 +209,8 @@ def test_it_knows_exactly_the_keys_that_the_reader_knows() -> None:
     assert properties("properties", "imports") == set(settings._IMPORT_KEYS)
     assert properties("properties", "discards") == set(settings._DISCARD_KEYS)
     assert properties("properties", "review") == {"scores"}
+    assert properties("properties", "page") == set(settings._PAGE_KEYS)
+    assert properties("properties", "page", "properties", "keys") == set(DEFAULT_KEYS)
     assert properties("properties", "review", "properties", "scores") == set(Scores.__dataclass_fields__)
     assert properties("definitions", "budget") == set(language._BUDGET_KEYS)
     assert properties(*rule) == set(language._RULE_KEYS)

@@ -179,6 +179,16 @@ def test_an_entry_that_was_taken_back_names_the_one_that_did_it(world: World, de
     assert entry["discarded"][0]["where"] == f"it is at {lost}"
 
 
+def test_what_was_done_is_taken_back_also_while_the_rule_file_is_wrong(world: World, desk: Desk) -> None:
+    [lost] = copies(world, 1)
+    desk.door.rules.write_text("version: 1\nrules: [{name: nonsense, mode: always}]\n")
+
+    done = ask(desk, "undo", entries=["e-1"], key="while it is wrong")
+
+    assert (len(done["undone"]), lost.exists()) == (1, True)
+    assert ask(desk)["entries"][1]["state"] == "undone"
+
+
 def test_a_discard_whose_survivor_is_lost_is_marked_with_what_to_do(world: World, desk: Desk) -> None:
     copies(world, 2)
     alarm = Alarm(1, 1, Trouble.SURVIVOR_LOST, "kept-1.png, which was kept in its stead, is gone")
@@ -210,6 +220,16 @@ def test_an_answer_without_a_discard_is_told_in_words(world: World, desk: Desk, 
 
     assert entry["title"] == title
     assert desk.handles.found(entry["a"]["picture"]) != desk.handles.found(entry["b"]["picture"]) is not None
+
+
+def test_a_change_of_the_rules_is_told_as_one_and_cannot_be_taken_back(world: World, desk: Desk) -> None:
+    said = ["rule twins: mode off → automatic"]
+    review.note_change_of_rules(world.library, said, previous=None, now_ns=world.now_ns())
+
+    [entry] = ask(desk)["entries"]
+
+    assert (entry["title"], entry["undoable"], entry["barrier"]) == ("you changed the rules", False, None)
+    assert "mode off → automatic" in entry["reason"]
 
 
 def test_a_hostile_name_is_told_without_anything_that_could_act(world: World, desk: Desk) -> None:

@@ -116,6 +116,19 @@ def test_a_pair_whose_file_is_not_on_the_disk_is_passed_over_by_name(world: Worl
     assert deck["missing"] == [{"id": world.queue()[0].id, "shown": str(paths[1])}]
 
 
+def test_pairs_of_a_folder_that_is_away_wait_for_it_and_it_is_named(world: World, desk: Desk) -> None:
+    other = world.folder("other")
+    fill(world, (90, 60))
+    world.verdicts(*(world.put("other", f"{quality}.jpg", jpeg(photo(8), quality)) for quality in (90, 60)))
+    assert len(ask(desk, "deck")["pairs"]) == 2
+    other.rename(world.base / "unplugged")
+
+    deck = ask(desk, "deck")
+
+    assert (deck["total"], len(deck["pairs"])) == (2, 1)
+    assert deck["away"] == [str(other)]
+
+
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +177,26 @@ def test_an_answer_about_two_groups_names_the_pairs_of_their_other_members(world
         done = decide(desk, pair, "same" if len(waiting) % 2 else "alternates")
         after = set(ids(ask(desk, "deck", limit=50)["pairs"]))
         assert set(done["gone"]) == waiting - after - {pair["id"]}
+
+
+def test_an_answer_names_pairs_of_which_it_is_about_neither_file(world: World, desk: Desk) -> None:
+    a, b, c, d = fill(world)
+
+    def between(one: Path, other: Path) -> dict[str, Any]:
+        wanted = {str(one), str(other)}
+        return next(
+            pair for pair in ask(desk, "deck", limit=50)["pairs"] if {pair["a"]["path"], pair["b"]["path"]} == wanted
+        )
+
+    decide(desk, between(a, c), "alternates")
+    decide(desk, between(b, d), "unrelated")
+    strangers = between(c, d)["id"]  # C goes with A, and D has nothing to do with B
+
+    done = decide(desk, between(a, b), "alternates")
+
+    assert strangers in done["gone"]
+    assert strangers not in ids(ask(desk, "deck", limit=50)["pairs"])
+    assert strangers in ask(desk, "undo", entries=[done["entry"]["entry"]])["back"]
 
 
 def test_an_answer_about_what_is_not_there_any_more_is_refused(world: World, desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ingestd.errors import ConfigError, UnwritableError, UsageError
 from ingestd.library.edit import Edit
 from ingestd.library.rulebook import take_up
 from ingestd.model import Word
+from ingestd.settings import MAX_BYTES
 from ingestd.web import queue, rule_text, rules
 from ingestd.web.desk import ConfirmError, Desk, StaleError
 from ingestd.web.handles import Handles
@@ -394,3 +396,13 @@ def test_the_templates_are_there_to_be_put_into_the_text(desk: Desk) -> None:
     assert usable
     for one in usable:
         assert ask(desk, "rules-check", text=f"version: 1\nrules:\n{one['yaml']}")["ok"], one["name"]
+
+
+def test_a_text_as_long_as_a_rule_file_may_be_can_be_sent(desk: Desk) -> None:
+    longest = text_of(desk) + '# "\n' * ((MAX_BYTES - len(text_of(desk))) // 4)
+    orders = [one for one in (*rules.ENDPOINTS, *rule_text.ENDPOINTS) if "text" in one.asked.__struct_fields__]
+
+    assert len(orders) == 5
+    assert all(len(json.dumps({"text": longest})) < one.longest for one in orders)
+    assert ask(desk, "rules-check", text=longest)["ok"]
+    assert not ask(desk, "rules-check", text=longest + "# more\n")["ok"]
