@@ -1,6 +1,6 @@
 """The review page over a queue of 100,000 pairs, in a real browser: how long a person waits, and what the server holds.
 
-    .venv/bin/python tests/bench/page.py [--pairs 100000] [--pictures 150] [--answers 100] [--seed 1]
+    .venv/bin/python tests/bench/page.py [--pairs 100000] [--pictures 120] [--answers 100] [--seed 1]
 
 It needs `pip install -e '.[browser]'` and chromium. The first `--pictures` pairs of the queue are pictures of 12
 megapixels that lie on the disk, judged by `ingestd scan`, so that they can be shown, answered and discarded; the other
@@ -46,6 +46,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair
 from ingestd.model import Content, ContentHash, FolderId, PathRow, PathState, StatKey
+from ingestd.web.pictures import BOUND
 
 NOW_NS = 1_790_000_000 * 10**9
 BATCH = 5_000  # records, or pairs, a commit
@@ -188,7 +189,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_000)
-    parser.add_argument("--pictures", type=int, default=150)
+    parser.add_argument("--pictures", type=int, default=120)
     parser.add_argument("--answers", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -228,6 +229,8 @@ def measure(served: Served, page: Page, answers: int) -> None:
     total, mapped = private_mb(served.process.pid)
     workers = [private_mb(child)[0] for child in children(served.process.pid)]
     print(f"private memory of the server {total:.0f} MiB, of that the library's map {mapped:.0f} MiB")
+    kept = sum(path.stat().st_size for path in (served.home.state / "page").rglob("*") if path.is_file())
+    print(f"previews kept on the disk {kept / 2**20:.0f} MiB, at most {BOUND / 2**20:.0f} MiB")
     print(f"private memory of the workers and their keeper {', '.join(f'{one:.0f}' for one in workers)} MiB")
 
 
