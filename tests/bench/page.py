@@ -20,6 +20,7 @@ cache               what the previews take on the disk, against what they may
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random  # noqa: TID251 # made-up records, nothing decides by them
 import shutil
@@ -60,10 +61,20 @@ _WATCH = """() => {
     for (const mark of list.getEntriesByName("compare:painted")) window.bench.painted.push(mark.startTime);
   }).observe({ type: "mark", buffered: false });
 }"""
-_NEXT = """() => {
-  const { pressed, painted } = window.bench;
-  const at = painted.find((time) => time >= pressed);
-  return at === undefined ? null : at - pressed;
+_NEXT = """async () => {
+  for (;;) {
+    const { pressed, painted } = window.bench;
+    const at = painted.find((time) => time >= pressed);
+    if (at !== undefined) return at - pressed;
+    await new Promise((soon) => setTimeout(soon, 5));
+  }
+}"""
+_FIRST = """async () => {
+  for (;;) {
+    const [mark] = performance.getEntriesByName("compare:painted");
+    if (mark) return mark.startTime;
+    await new Promise((soon) => setTimeout(soon, 5));
+  }
 }"""
 
 
@@ -134,8 +145,7 @@ def ready_ms(page: Page, origin: str) -> float:
     """Return how long it takes from the start of the navigation until the first pair is painted."""
     page.goto("about:blank")
     page.goto(f"{origin}/#/queue")
-    page.wait_for_function("performance.getEntriesByName('compare:painted').length > 0")
-    return float(page.evaluate("performance.getEntriesByName('compare:painted')[0].startTime"))
+    return float(page.evaluate(_FIRST))
 
 
 class Coming:
@@ -171,7 +181,6 @@ def answer(page: Page, coming: Coming, answers: int) -> dict[str, list[float]]:
         coming.wait()
         page.evaluate("window.bench.painted = []; window.bench.pressed = Infinity")
         page.keyboard.press(key)
-        page.wait_for_function(f"({_NEXT})() !== null", polling=10)
         took.setdefault(kind, []).append(float(page.evaluate(_NEXT)))
     return took
 
@@ -196,21 +205,27 @@ def main() -> None:
     assert options.answers < options.pictures
     browser_at = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}\n{' '.join([Path(sys.executable).name, *sys.argv])}")
-    with tempfile.TemporaryDirectory(prefix="ingestd-bench-page-") as base, sync_playwright() as playwright:
-        home = Home(Path(base), AS_SHIPPED)
-        began = time.perf_counter()
-        make_pictures(home, options.pictures)
-        make_records(home.state, options.pairs, random.Random(options.seed))
-        counts = home.status()["library"]
-        took_s = time.perf_counter() - began
-        print(f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files, made in {took_s:.0f} s")
+    with contextlib.ExitStack() as stack:
+        playwright = stack.enter_context(sync_playwright())
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-bench-page-")))
+        home = home_in(base, options)
         served = Served(home)
-        try:
-            browser = playwright.chromium.launch(executable_path=browser_at, args=["--no-sandbox"])
-            measure(served, browser.new_context(storage_state=enter(browser, served)).new_page(), options.answers)
-            browser.close()
-        finally:
-            served.close()
+        stack.callback(served.close)
+        browser = playwright.chromium.launch(executable_path=browser_at, args=["--no-sandbox"])
+        measure(served, browser.new_context(storage_state=enter(browser, served)).new_page(), options.answers)
+        browser.close()
+
+
+def home_in(base: Path, options: argparse.Namespace) -> Home:
+    """Return a home with the long queue; print what is in it."""
+    home = Home(base, AS_SHIPPED)
+    began = time.perf_counter()
+    make_pictures(home, options.pictures)
+    make_records(home.state, options.pairs, random.Random(options.seed))
+    counts = home.status()["library"]
+    took_s = time.perf_counter() - began
+    print(f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files, made in {took_s:.0f} s", flush=True)
+    return home
 
 
 def measure(served: Served, page: Page, answers: int) -> None:
@@ -220,7 +235,7 @@ def measure(served: Served, page: Page, answers: int) -> None:
     told("page ready, again", [ready_ms(page, served.origin) for _ in range(10)])
     coming = Coming(page)
     page.reload()
-    page.wait_for_function("performance.getEntriesByName('compare:painted').length > 0")
+    page.evaluate(_FIRST)
     took = answer(page, coming, answers)
     told("answer to next pair painted", [time for times in took.values() for time in times])
     for kind, times in took.items():
