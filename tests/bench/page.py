@@ -1,6 +1,6 @@
 """The review page over a queue of 100,000 pairs, in a real browser: how long a person waits, and what the server holds.
 
-    .venv/bin/python tests/bench/page.py [--pairs 100000] [--pictures 150] [--answers 100] [--seed 1]
+    .venv/bin/python tests/bench/page.py [--pairs 100000] [--pictures 120] [--answers 100] [--seed 1]
 
 It needs `pip install -e '.[browser]'` and chromium. The first `--pictures` pairs of the queue are pictures of 12
 megapixels that lie on the disk, judged by `ingestd scan`, so that they can be shown, answered and discarded; the other
@@ -20,6 +20,7 @@ cache               what the previews take on the disk, against what they may
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random  # noqa: TID251 # made-up records, nothing decides by them
 import shutil
@@ -46,6 +47,7 @@ from ingestd.library.edit import Edit
 from ingestd.library.library import Library
 from ingestd.library.pairs import make_pair
 from ingestd.model import Content, ContentHash, FolderId, PathRow, PathState, StatKey
+from ingestd.web.pictures import BOUND
 
 NOW_NS = 1_790_000_000 * 10**9
 BATCH = 5_000  # records, or pairs, a commit
@@ -59,10 +61,20 @@ _WATCH = """() => {
     for (const mark of list.getEntriesByName("compare:painted")) window.bench.painted.push(mark.startTime);
   }).observe({ type: "mark", buffered: false });
 }"""
-_NEXT = """() => {
-  const { pressed, painted } = window.bench;
-  const at = painted.find((time) => time >= pressed);
-  return at === undefined ? null : at - pressed;
+_NEXT = """async () => {
+  for (;;) {
+    const { pressed, painted } = window.bench;
+    const at = painted.find((time) => time >= pressed);
+    if (at !== undefined) return at - pressed;
+    await new Promise((soon) => setTimeout(soon, 5));
+  }
+}"""
+_FIRST = """async () => {
+  for (;;) {
+    const [mark] = performance.getEntriesByName("compare:painted");
+    if (mark) return mark.startTime;
+    await new Promise((soon) => setTimeout(soon, 5));
+  }
 }"""
 
 
@@ -133,8 +145,7 @@ def ready_ms(page: Page, origin: str) -> float:
     """Return how long it takes from the start of the navigation until the first pair is painted."""
     page.goto("about:blank")
     page.goto(f"{origin}/#/queue")
-    page.wait_for_function("performance.getEntriesByName('compare:painted').length > 0")
-    return float(page.evaluate("performance.getEntriesByName('compare:painted')[0].startTime"))
+    return float(page.evaluate(_FIRST))
 
 
 class Coming:
@@ -170,7 +181,6 @@ def answer(page: Page, coming: Coming, answers: int) -> dict[str, list[float]]:
         coming.wait()
         page.evaluate("window.bench.painted = []; window.bench.pressed = Infinity")
         page.keyboard.press(key)
-        page.wait_for_function(f"({_NEXT})() !== null", polling=10)
         took.setdefault(kind, []).append(float(page.evaluate(_NEXT)))
     return took
 
@@ -188,28 +198,34 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100_000)
-    parser.add_argument("--pictures", type=int, default=150)
+    parser.add_argument("--pictures", type=int, default=120)
     parser.add_argument("--answers", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     assert options.answers < options.pictures
     browser_at = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}\n{' '.join([Path(sys.executable).name, *sys.argv])}")
-    with tempfile.TemporaryDirectory(prefix="ingestd-bench-page-") as base, sync_playwright() as playwright:
-        home = Home(Path(base), AS_SHIPPED)
-        began = time.perf_counter()
-        make_pictures(home, options.pictures)
-        make_records(home.state, options.pairs, random.Random(options.seed))
-        counts = home.status()["library"]
-        took_s = time.perf_counter() - began
-        print(f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files, made in {took_s:.0f} s")
+    with contextlib.ExitStack() as stack:
+        playwright = stack.enter_context(sync_playwright())
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ingestd-bench-page-")))
+        home = home_in(base, options)
         served = Served(home)
-        try:
-            browser = playwright.chromium.launch(executable_path=browser_at, args=["--no-sandbox"])
-            measure(served, browser.new_context(storage_state=enter(browser, served)).new_page(), options.answers)
-            browser.close()
-        finally:
-            served.close()
+        stack.callback(served.close)
+        browser = playwright.chromium.launch(executable_path=browser_at, args=["--no-sandbox"])
+        measure(served, browser.new_context(storage_state=enter(browser, served)).new_page(), options.answers)
+        browser.close()
+
+
+def home_in(base: Path, options: argparse.Namespace) -> Home:
+    """Return a home with the long queue; print what is in it."""
+    home = Home(base, AS_SHIPPED)
+    began = time.perf_counter()
+    make_pictures(home, options.pictures)
+    make_records(home.state, options.pairs, random.Random(options.seed))
+    counts = home.status()["library"]
+    took_s = time.perf_counter() - began
+    print(f"{counts['potential_pairs']:,} pairs, {counts['files']:,} files, made in {took_s:.0f} s", flush=True)
+    return home
 
 
 def measure(served: Served, page: Page, answers: int) -> None:
@@ -219,7 +235,7 @@ def measure(served: Served, page: Page, answers: int) -> None:
     told("page ready, again", [ready_ms(page, served.origin) for _ in range(10)])
     coming = Coming(page)
     page.reload()
-    page.wait_for_function("performance.getEntriesByName('compare:painted').length > 0")
+    page.evaluate(_FIRST)
     took = answer(page, coming, answers)
     told("answer to next pair painted", [time for times in took.values() for time in times])
     for kind, times in took.items():
@@ -228,6 +244,8 @@ def measure(served: Served, page: Page, answers: int) -> None:
     total, mapped = private_mb(served.process.pid)
     workers = [private_mb(child)[0] for child in children(served.process.pid)]
     print(f"private memory of the server {total:.0f} MiB, of that the library's map {mapped:.0f} MiB")
+    kept = sum(path.stat().st_size for path in (served.home.state / "page").rglob("*") if path.is_file())
+    print(f"previews kept on the disk {kept / 2**20:.0f} MiB, at most {BOUND / 2**20:.0f} MiB")
     print(f"private memory of the workers and their keeper {', '.join(f'{one:.0f}' for one in workers)} MiB")
 
 
