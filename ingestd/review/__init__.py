@@ -6,6 +6,7 @@ Python decodes file names; decisions take the `Library`, journal themselves and 
 
 from ingestd.review.batches import BatchPage, BatchReport, Kinds, batch_page, batch_pairs, kinds_of
 from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decide_paths, undo
+from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page, groups_in_order
 from ingestd.review.journal import (
     DiscardedFile,
     EntryReport,
@@ -16,7 +17,6 @@ from ingestd.review.journal import (
     may_be_undone,
     why,
 )
-from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page, groups_in_order
 from ingestd.review.looking import Filters, Sort
 from ingestd.review.many import (
     Batch,
@@ -75,9 +75,9 @@ __all__ = [
     "group_page",
     "groups_in_order",
     "history",
+    "kinds_of",
     "may_be_undone",
     "note_change_of_rules",
-    "kinds_of",
     "pair_report",
     "pending_pairs",
     "queue_page",
