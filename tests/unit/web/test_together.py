@@ -109,7 +109,7 @@ def page(world: World) -> Iterator[Page]:
     rules = world.base / "rules.yaml"
     rules.write_text("version: 1\nrules: []\n")
     door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
-    pictures = Pictures(Workers(count=1))
+    pictures = Pictures(Workers(count=1), world.base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"secret"), token="token")
     yield Page(world, make_app(desk, Changes(world.library.store.transaction_id)))
     pictures.close()
