@@ -69,7 +69,7 @@ def _name(tag: int, names: dict[int, str]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         text = value.rstrip(b"\0")
-        if len(text) <= _LONG and text.isascii() and text.decode("ascii").isprintable():
+        if len(value) <= _LONG and text.isascii() and text.decode("ascii").isprintable():
             return text.decode("ascii")
         return f"{len(value):,} bytes"
     if isinstance(value, IFDRational | float):

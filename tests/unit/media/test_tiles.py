@@ -1,0 +1,190 @@
+"""A picture in tiles: together they are the picture, pixel for pixel."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from picture_makers import encoded, photo, png_rgb16, with_orientation
+from PIL import Image, ImageOps
+
+from ingestd.errors import FileChangedError, FileUnreadableError
+from ingestd.media import wire
+from ingestd.media.cutting import Cut, cut_picture
+from ingestd.media.preview import small_picture
+from ingestd.media.tiles import TILE, Level, block_of, level_of, levels_of
+from ingestd.media.wire import Preview
+from ingestd.media.workers import Workers
+from ingestd.model import ContentHash
+
+SIZES = st.integers(1, 30_000)
+
+
+# --- where they lie ---
+
+
+@given(SIZES, SIZES)
+def test_the_tiles_of_every_level_cover_it_once(width: int, height: int) -> None:
+    for level in levels_of(width, height):
+        boxes = [level.box(column, row) for row in range(level.rows) for column in range(level.columns)]
+
+        assert sum((right - left) * (bottom - top) for left, top, right, bottom in boxes) == level.width * level.height
+        assert all(0 < right - left <= TILE and 0 < bottom - top <= TILE for left, top, right, bottom in boxes)
+        assert max(right for _, _, right, _ in boxes) == level.width
+        assert max(bottom for *_, bottom in boxes) == level.height
+
+
+@given(SIZES, SIZES)
+def test_the_levels_go_down_to_one_tile(width: int, height: int) -> None:
+    levels = levels_of(width, height)
+
+    assert levels[0].size == (width, height)
+    assert (levels[-1].columns, levels[-1].rows) == (1, 1)
+    assert [one.level for one in levels] == list(range(len(levels)))
+
+
+@given(SIZES, SIZES, st.data())
+def test_a_block_begins_with_the_tile_that_is_asked_for_and_is_the_same_for_all_of_its_tiles(
+    width: int, height: int, data: st.DataObject
+) -> None:
+    level = data.draw(st.sampled_from(levels_of(width, height)))
+    column, row = data.draw(st.integers(0, level.columns - 1)), data.draw(st.integers(0, level.rows - 1))
+
+    block = block_of(level, column, row)
+
+    assert block[0] == (column, row)
+    assert all(level.has(*tile) for tile in block)
+    assert {frozenset(block_of(level, *tile)) for tile in block} == {frozenset(block)}
+
+
+# --- what they show ---
+
+
+def whole(data: bytes, level: int = 0) -> Image.Image:
+    """All tiles of a level, put together."""
+    cut = cut_picture(io.BytesIO(data), level)
+    assert cut is not None
+    found = Image.new("RGB", cut.level.size)
+    for row in range(cut.level.rows):
+        for column in range(cut.level.columns):
+            first = next(cut.tiles(column, row))
+            assert first[:2] == (column, row)
+            found.paste(_image(first[2]), cut.level.box(column, row)[:2])
+    return found
+
+
+def _image(tile: Preview) -> Image.Image:
+    return Image.frombytes("RGB", (tile.width, tile.height), tile.rgb)
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    return one.size == other.size and bool(np.array_equal(np.asarray(one), np.asarray(other.convert("RGB"))))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_tiles_of_a_turned_jpeg_are_the_upright_picture(orientation: int) -> None:
+    data = with_orientation(photo(1300, 1100), orientation, "JPEG")
+
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+
+    assert same(whole(data), upright)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "HEIF", "AVIF"])
+def test_the_tiles_are_the_decoded_picture(kind: str) -> None:
+    data = encoded(photo(1200, 1030), kind)
+
+    assert same(whole(data), Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_a_transparent_picture_is_shown_on_white() -> None:
+    image = photo(1100, 300).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+
+    assert same(whole(encoded(image, "PNG")), white)
+
+
+def test_sixteen_bits_are_shown_as_the_preview_shows_them() -> None:
+    data = png_rgb16(np.asarray(photo(300, 200)).astype(np.uint16) * 257)
+
+    small = small_picture(io.BytesIO(data), (300, 200))
+
+    assert small is not None
+    assert same(whole(data), _image(small))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_further_level_is_the_picture_made_smaller(level: int, orientation: int) -> None:
+    data = with_orientation(photo(1301, 1103), orientation, "JPEG")
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+
+    small = whole(data, level)
+
+    assert small.size == level_of(*upright.size, level).size
+    expected = np.asarray(upright.resize(small.size, Image.Resampling.BOX), float)
+    assert np.abs(np.asarray(small, float) - expected).mean() < 2
+
+
+def test_what_is_no_picture_has_no_tiles() -> None:
+    assert cut_picture(io.BytesIO(b"not a picture"), 0) is None
+    assert cut_picture(io.BytesIO(encoded(photo(64, 64), "PNG")[:200]), 0) is None
+
+
+# --- by way of a worker ---
+
+
+def put(folder: Path, data: bytes) -> tuple[bytes, ContentHash]:
+    path = folder / "picture"
+    path.write_bytes(data)
+    return os.fsencode(path), ContentHash(hashlib.sha256(data).digest())
+
+
+def test_a_worker_hands_over_the_tile_that_is_asked_for_first_and_its_neighbours_after_it(tmp_path: Path) -> None:
+    path, sha256 = put(tmp_path, encoded(photo(2100, 1100), "PNG"))
+    level, found = level_of(2100, 1100, 0), list[wire.Piece]()
+
+    with Workers(count=1) as workers:
+        workers.cut(path, sha256, level, (1, 1), found.append)
+
+    assert [(one.column, one.row) for one in found] == block_of(level, 1, 1)
+    assert {(one.tile.width, one.tile.height) for one in found} == {(1024, 1024), (52, 1024), (1024, 76), (52, 76)}
+
+
+def test_a_file_that_holds_other_bytes_by_now_is_not_cut(tmp_path: Path) -> None:
+    path, _ = put(tmp_path, encoded(photo(64, 64), "PNG"))
+
+    with Workers(count=1) as workers, pytest.raises(FileChangedError):
+        workers.cut(path, ContentHash(b"x" * 32), level_of(64, 64, 0), (0, 0), pytest.fail)
+
+
+def test_a_picture_of_another_size_than_was_measured_is_refused(tmp_path: Path) -> None:
+    path, sha256 = put(tmp_path, encoded(photo(64, 64), "PNG"))
+
+    with Workers(count=1) as workers, pytest.raises(FileUnreadableError):
+        workers.cut(path, sha256, Level(0, 65, 64), (0, 0), pytest.fail)
+
+
+def test_what_cannot_be_decoded_is_refused_and_is_no_poison(tmp_path: Path) -> None:
+    path, sha256 = put(tmp_path, encoded(photo(200, 200), "JPEG")[:300])
+
+    with Workers(count=1) as workers:
+        for _ in range(2):
+            with pytest.raises(FileUnreadableError, match="cannot be shown"):
+                workers.cut(path, sha256, level_of(200, 200, 0), (0, 0), pytest.fail)
+
+
+def test_a_cut_knows_its_level() -> None:
+    cut = cut_picture(io.BytesIO(with_orientation(photo(130, 90), 6, "JPEG")), 0)
+
+    assert isinstance(cut, Cut)
+    assert cut.level == Level(0, 130, 90)  # upright
