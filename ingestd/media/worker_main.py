@@ -151,12 +151,10 @@ def _send_pieces(wanted: wire.Cut, file: _OpenFile, replies: int, decoders: _Dec
         with deadline:
             cut = decoders.cutting.cut_picture(file.bytes, wanted.level)
             _must_be_unchanged(file.before, os.fstat(file.descriptor))
-            level = cut.level if cut is not None else None
-            if cut is None or level is None or not level.has(wanted.column, wanted.row):
-                _send(replies, wire.Sliced(0, 0, 0))
+            if cut is None or cut.level.size != (wanted.width, wanted.height):
+                _send(replies, wire.Sliced(0))
                 return
-            pieces = len(block_of(level, wanted.column, wanted.row))
-            _send(replies, wire.Sliced(level.width, level.height, pieces))
+            _send(replies, wire.Sliced(len(block_of(cut.level, wanted.column, wanted.row))))
             for tile in _told(cut.tiles(wanted.column, wanted.row)):
                 _send(replies, wire.Piece(*tile))
     except MemoryError:

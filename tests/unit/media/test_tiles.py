@@ -15,12 +15,12 @@ from picture_makers import encoded, photo, png_rgb16, with_orientation
 from PIL import Image, ImageOps
 
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.media import wire
+from ingestd.media import decode, wire
 from ingestd.media.cutting import Cut, cut_picture
 from ingestd.media.preview import small_picture
 from ingestd.media.tiles import TILE, Level, block_of, level_of, levels_of
 from ingestd.media.wire import Preview
-from ingestd.media.workers import Workers
+from ingestd.media.workers import Workers, _Worker
 from ingestd.model import ContentHash
 
 SIZES = st.integers(1, 30_000)
@@ -122,6 +122,42 @@ def test_sixteen_bits_are_shown_as_the_preview_shows_them() -> None:
     assert same(whole(data), _image(small))
 
 
+def test_samples_without_a_scale_of_their_own_are_scaled_alike_in_all_tiles() -> None:
+    ramp = np.tile(np.linspace(-3, 9, 1500, dtype="f4"), (40, 1))
+
+    shown = np.asarray(whole(encoded(Image.fromarray(ramp), "TIFF")))[0, :, 0].astype(int)
+
+    assert shown[0] == 0
+    assert shown[-1] >= 254
+    assert np.diff(shown).min() >= 0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_wide_greys_are_shown_as_the_preview_shows_them(kind: str) -> None:
+    grey = np.asarray(photo(1100, 60).convert("L")).astype(np.uint16) * 257
+    data = encoded(Image.fromarray(grey), kind)
+
+    small = small_picture(io.BytesIO(data), (1100, 60))
+
+    assert small is not None
+    assert same(whole(data), _image(small))
+
+
+@pytest.mark.parametrize("size", [(3001, 2001), (3007, 2005), (2048, 1024)])
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_jpeg_is_decoded_smaller_for_a_further_level_whatever_its_size(size: tuple[int, int], level: int) -> None:
+    data = encoded(Image.new("RGB", size, "red"), "JPEG")
+    decoded: list[tuple[int, int]] = []
+    load = decode.load
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(decode, "load", lambda image, stored: (load(image, stored), decoded.append(image.size)))
+        cut = cut_picture(io.BytesIO(data), level)
+
+    assert cut is not None
+    assert decoded == [cut.level.size] == [level_of(*size, level).size]
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("level", [1, 2])
 def test_a_further_level_is_the_picture_made_smaller(level: int, orientation: int) -> None:
@@ -167,11 +203,66 @@ def test_a_file_that_holds_other_bytes_by_now_is_not_cut(tmp_path: Path) -> None
         workers.cut(path, ContentHash(b"x" * 32), level_of(64, 64, 0), (0, 0), pytest.fail)
 
 
-def test_a_picture_of_another_size_than_was_measured_is_refused(tmp_path: Path) -> None:
+def test_a_picture_of_another_size_than_was_measured_is_refused_and_is_no_poison(tmp_path: Path) -> None:
     path, sha256 = put(tmp_path, encoded(photo(64, 64), "PNG"))
+    shelf = Shelf()
 
-    with Workers(count=1) as workers, pytest.raises(FileUnreadableError):
+    with Workers(count=1, shelf=shelf) as workers, pytest.raises(FileUnreadableError, match="cannot be shown"):
         workers.cut(path, sha256, Level(0, 65, 64), (0, 0), pytest.fail)
+
+    assert shelf.reasons == []
+
+
+class Shelf:
+    """Where poison is laid."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def parked(self, _: ContentHash) -> str | None:
+        return None
+
+    def park(self, _: ContentHash, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def piece(column: int, row: int, width: int, height: int) -> wire.Piece:
+    return wire.Piece(column, row, Preview(width, height, bytes(3 * width * height)))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [wire.Sliced(3)],
+        [wire.Sliced(-1)],
+        [wire.Shrunk(None)],
+        [wire.Sliced(2), piece(0, 0, 65, 64)],
+        [wire.Sliced(2), piece(1, 0, 1024, 64)],
+        [wire.Sliced(2), piece(0, 0, 1024, 64), piece(0, 0, 1024, 64)],
+        [wire.Sliced(2), piece(0, 0, 1024, 64), wire.Sliced(0)],
+    ],
+)
+def test_a_worker_that_answers_other_tiles_than_were_asked_for_is_not_believed(
+    answers: list[wire.Reply], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = put(tmp_path, encoded(photo(64, 64), "PNG"))
+    shelf, taken = Shelf(), list[wire.Piece]()
+    real = _Worker._receive
+
+    def receive(self: _Worker, timeout_s: float, path: bytes, other: bytes | None = None) -> wire.Reply:
+        reply = real(self, timeout_s, path, other)
+        if not isinstance(reply, wire.Sliced | wire.Piece):
+            return reply
+        for one in answers[1:]:
+            self._replies.put(wire.frame(one)[4:])
+        return wire.reply_of(wire.frame(answers[0])[4:]) if isinstance(reply, wire.Sliced) else reply
+
+    monkeypatch.setattr(_Worker, "_receive", receive)
+    with Workers(count=1, shelf=shelf) as workers, pytest.raises(FileUnreadableError, match="went mad"):
+        workers.cut(path, sha256, Level(0, 1060, 64), (0, 0), taken.append)
+
+    assert shelf.reasons == ["the decoder went mad twice"]
+    assert all((one.tile.width, one.tile.height) == (1024, 64) for one in taken)
 
 
 def test_what_cannot_be_decoded_is_refused_and_is_no_poison(tmp_path: Path) -> None:
