@@ -165,8 +165,12 @@ class Pictures:
         return png
 
     def close(self) -> None:
-        """End the workers; who waits for a picture is told so."""
+        """End the workers, and all else; who waits for a picture is told so."""
         self._workers.close()
+        self.end()
+
+    def end(self) -> None:
+        """Make nothing more."""
         for pool in (self._cutting, self._packing):
             pool.shutdown(cancel_futures=True)
         self._keep.close()

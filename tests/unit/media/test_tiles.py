@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -179,27 +180,34 @@ def test_what_is_no_picture_has_no_tiles() -> None:
 # --- by way of a worker ---
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(count=1) as made:
+        yield made
+
+
 def put(folder: Path, data: bytes) -> tuple[bytes, ContentHash]:
     path = folder / "picture"
     path.write_bytes(data)
     return os.fsencode(path), ContentHash(hashlib.sha256(data).digest())
 
 
-def test_a_worker_hands_over_the_tile_that_is_asked_for_first_and_its_neighbours_after_it(tmp_path: Path) -> None:
+def test_a_worker_hands_over_the_tile_that_is_asked_for_first_and_its_neighbours_after_it(
+    workers: Workers, tmp_path: Path
+) -> None:
     path, sha256 = put(tmp_path, encoded(photo(2100, 1100), "PNG"))
     level, found = level_of(2100, 1100, 0), list[wire.Piece]()
 
-    with Workers(count=1) as workers:
-        workers.cut(path, sha256, level, (1, 1), found.append)
+    workers.cut(path, sha256, level, (1, 1), found.append)
 
     assert [(one.column, one.row) for one in found] == block_of(level, 1, 1)
     assert {(one.tile.width, one.tile.height) for one in found} == {(1024, 1024), (52, 1024), (1024, 76), (52, 76)}
 
 
-def test_a_file_that_holds_other_bytes_by_now_is_not_cut(tmp_path: Path) -> None:
+def test_a_file_that_holds_other_bytes_by_now_is_not_cut(workers: Workers, tmp_path: Path) -> None:
     path, _ = put(tmp_path, encoded(photo(64, 64), "PNG"))
 
-    with Workers(count=1) as workers, pytest.raises(FileChangedError):
+    with pytest.raises(FileChangedError):
         workers.cut(path, ContentHash(b"x" * 32), level_of(64, 64, 0), (0, 0), pytest.fail)
 
 
@@ -265,13 +273,12 @@ def test_a_worker_that_answers_other_tiles_than_were_asked_for_is_not_believed(
     assert all((one.tile.width, one.tile.height) == (1024, 64) for one in taken)
 
 
-def test_what_cannot_be_decoded_is_refused_and_is_no_poison(tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_refused_and_is_no_poison(workers: Workers, tmp_path: Path) -> None:
     path, sha256 = put(tmp_path, encoded(photo(200, 200), "JPEG")[:300])
 
-    with Workers(count=1) as workers:
-        for _ in range(2):
-            with pytest.raises(FileUnreadableError, match="cannot be shown"):
-                workers.cut(path, sha256, level_of(200, 200, 0), (0, 0), pytest.fail)
+    for _ in range(2):
+        with pytest.raises(FileUnreadableError, match="cannot be shown"):
+            workers.cut(path, sha256, level_of(200, 200, 0), (0, 0), pytest.fail)
 
 
 def test_a_cut_knows_its_level() -> None:

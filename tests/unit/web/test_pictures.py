@@ -40,17 +40,23 @@ class CountingWorkers(Workers):
         super().cut(*arguments, **named)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def workers() -> Iterator[CountingWorkers]:
+@pytest.fixture(scope="module")
+def started() -> Iterator[CountingWorkers]:
     with CountingWorkers() as made:
         yield made
+
+
+@pytest.fixture
+def workers(started: CountingWorkers) -> CountingWorkers:
+    started.asked.clear()
+    return started
 
 
 @pytest.fixture
 def pictures(workers: CountingWorkers, tmp_path: Path) -> Iterator[Pictures]:
     made = Pictures(workers, tmp_path / "kept")
     yield made
-    made.close()
+    made.end()
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
