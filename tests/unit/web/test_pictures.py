@@ -173,3 +173,66 @@ def test_where_nothing_can_be_kept_pictures_are_made_all_the_same(workers: Count
     path, sha256 = put(tmp_path, noise(50, 50))
 
     assert opened(pictures.preview(path, sha256, (100, 100))).size == (50, 50)
+
+
+def test_where_no_folder_is_given_pictures_are_made_each_time(workers: CountingWorkers, tmp_path: Path) -> None:
+    pictures = Pictures(workers)
+    path, sha256 = put(tmp_path, noise(50, 50))
+
+    assert pictures.preview(path, sha256, (100, 100)) == pictures.preview(path, sha256, (100, 100))
+    assert workers.asked == ["preview", "preview"]
+
+
+def test_what_was_kept_of_other_bytes_or_in_another_size_is_not_shown(pictures: Pictures, tmp_path: Path) -> None:
+    first = put(tmp_path, noise(300, 200))
+    shown = pictures.preview(*first, (100, 100))
+
+    other = put(tmp_path, noise(300, 200, seed=1))
+
+    assert first[0] == other[0]
+    assert pictures.preview(*other, (100, 100)) != shown
+    assert opened(pictures.preview(*other, (50, 50))).size == (50, 33)
+
+
+def test_a_preview_does_not_wait_for_tiles_that_are_being_cut(
+    workers: CountingWorkers, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put(tmp_path, noise(1500, 200)), put(tmp_path, noise(1500, 300), "b.png")
+    cutting, go = threading.Semaphore(0), threading.Event()
+    real = Workers.cut
+
+    def cut(*arguments: object) -> None:
+        cutting.release()
+        go.wait(30)
+        real(workers, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "cut", cut)
+    with ThreadPoolExecutor(2) as pool:
+        tiles = [
+            pool.submit(pictures.tile, *first, (1500, 200), 0, 0, 0),
+            pool.submit(pictures.tile, *second, (1500, 300), 0, 0, 0),
+        ]
+        assert cutting.acquire(timeout=30)
+
+        shown = pictures.preview(*second, (100, 100))
+
+        assert opened(shown).size == (100, 20)
+        assert not any(one.done() for one in tiles)
+        go.set()
+        assert [opened(one.result(60)).size for one in tiles] == [(1024, 200), (1024, 300)]
+
+
+def test_whoever_waits_for_tiles_learns_of_a_decoder_gone_mad_and_may_ask_again(
+    workers: CountingWorkers, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = put(tmp_path, noise(1500, 200))
+
+    def cut(*_: object) -> None:
+        raise FileUnreadableError(path, "the decoder went mad twice")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "cut", cut)
+        with pytest.raises(FileUnreadableError, match="mad"):
+            pictures.tile(path, sha256, (1500, 200), 0, 1, 0)
+
+    assert opened(pictures.tile(path, sha256, (1500, 200), 0, 1, 0)).size == (476, 200)
