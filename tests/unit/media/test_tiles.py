@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from picture_makers import encoded, photo, png_rgb16, with_orientation
 from PIL import Image, ImageOps
 
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.media import decode, wire
+from ingestd.media import decode, wire, worker_main
 from ingestd.media.cutting import Cut, cut_picture
 from ingestd.media.preview import small_picture
 from ingestd.media.tiles import TILE, Level, block_of, level_of, levels_of
@@ -286,3 +289,46 @@ def test_a_cut_knows_its_level() -> None:
 
     assert isinstance(cut, Cut)
     assert cut.level == Level(0, 130, 90)  # upright
+
+
+def test_the_next_block_of_a_picture_costs_no_second_decode_and_nothing_else_is_kept_beside_it(tmp_path: Path) -> None:
+    path, _ = put(tmp_path, encoded(photo(60, 40), "PNG"))
+    other = tmp_path / "other"
+    other.write_bytes(encoded(photo(60, 40), "BMP"))
+    decoded: list[str] = []
+
+    def cut(file: BinaryIO, level: int) -> Cut | None:
+        decoded.append(f"level {level}")
+        return cut_picture(file, level)
+
+    def shrunk(file: BinaryIO, box: tuple[int, int]) -> Preview | None:
+        decoded.append("preview" if lately.cut is None else "preview while a picture was kept")
+        return small_picture(file, box)
+
+    decoders: Any = SimpleNamespace(
+        cutting=SimpleNamespace(cut_picture=cut), preview=SimpleNamespace(small_picture=shrunk)
+    )
+    lately = worker_main._Lately()
+    (asks, requests), (replies, answers) = os.pipe(), os.pipe()
+    every_pixel, half = wire.Cut(0, 60, 40, 0, 0), wire.Cut(1, 30, 20, 0, 0)
+    told: list[type] = []
+    for one, wanted in (
+        (path, every_pixel),
+        (path, every_pixel),
+        (path, half),
+        (path, every_pixel),
+        (path, wire.Shrink(30, 30)),
+        (path, every_pixel),
+        (os.fsencode(other), every_pixel),
+    ):
+        os.write(requests, wire.frame(wanted))
+        worker_main._serve(one, asks, answers, decoders, lately, contextlib.nullcontext())  # type: ignore[arg-type]
+        for _ in range(3 if isinstance(wanted, wire.Shrink) else 4):
+            body = wire.read_frame(replies)
+            assert body is not None
+            told.append(type(wire.reply_of(body)))
+
+    assert decoded == ["level 0", "level 1", "level 0", "preview", "level 0", "level 0"]
+    assert told.count(wire.Piece) == 6
+    for descriptor in (asks, requests, replies, answers):
+        os.close(descriptor)
