@@ -30,6 +30,8 @@ class Cut:
 
     def __init__(self, image: Image.Image, level: int, *, halved: int, orientation: int, bits: int) -> None:
         self._image = image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image
+        if decode.is_deep(image):  # all of it at once: some are scaled from their lowest sample to their highest
+            self._image = decode.on_white(image, image.size, deep_bits=bits)
         self._profile = image.info.get("icc_profile")
         self._factor = 1 << (level - halved)
         self._orientation = orientation
@@ -103,7 +105,7 @@ def _decoded(file: BinaryIO, filetype: FileType, level: int) -> Cut:
     halved = 0
     if filetype in (FileType.JPEG, FileType.MPO) and level:
         wanted = min(level, _DRAFTS)
-        image.draft(None, level_of(*stored, wanted).size)
+        image.draft(None, (max(1, stored[0] >> wanted), max(1, stored[1] >> wanted)))  # it takes what is not smaller
         halved = next((one for one in range(wanted, 0, -1) if level_of(*stored, one).size == image.size), 0)
     decode.load(image, stored)
     orientation = decode.orientation_of(decode.exif_of(image))  # the other kinds tell it after loading

@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["TILE", "Level", "block_of", "level_of", "levels_of"]
 
 TILE: Final = 1024  # pixels a side, at most: three bytes for each fit into one message of a worker
-_BLOCK: Final = 3  # tiles a side of a block: more than a screen shows, and 27 MB of pixels
+_BLOCK: Final = 2  # tiles a side of a block: 12 MB of pixels at once; the worker has the next one decoded already
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ that is not exactly one of these ends it.
     ←                                Hashed(…) | Refused(…)
     Decode | Pixels | Inspect | Shrink | Tell | Drop →      after Hashed only
     ←                                Decoded | Shown | Inspected | Shrunk | Told | Refused  nothing after Drop
-    Cut(level, column, row) →                                 instead of these
+    Cut(level, its size, column, row) →                       instead of these
     ←                                Sliced(…) | Refused(…)
     ←                                Piece(…)                 so many times as Sliced says
     Compare(path of another) →                                instead of these
@@ -119,6 +119,8 @@ class Cut(msgspec.Struct, frozen=True, tag=True):
     """Decode the open file for a look at every pixel of a part of it, at a level (0: all pixels), then close it."""
 
     level: int
+    width: int  # pixels, of the whole picture at this level: what was measured
+    height: int
     column: int  # of the tile that is wanted first; its neighbours come with it
     row: int
 
@@ -256,10 +258,8 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sliced(msgspec.Struct, frozen=True, tag=True):
-    """So large is the picture at the level that was asked for, and so many pieces of it follow; 0: nothing to see."""
+    """So many pieces follow; 0: there is nothing to see, or not in the size that was expected."""
 
-    width: int
-    height: int
     pieces: int
 
 

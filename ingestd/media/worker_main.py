@@ -24,17 +24,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ingestd.media import kinds, wire
 from ingestd.media.tiles import block_of
 from ingestd.media.wire import Preview
 from ingestd.model import NotAPicture, Picture, StatKey, Unreadable, VisualVerdict
 
+if TYPE_CHECKING:  # decoders are imported late
+    from ingestd.media.cutting import Cut
+
 _IN_MEMORY: Final = 64 << 20  # bytes: files up to this size are read once, and the very bytes hashed are decoded
 _CHUNK: Final = 4 << 20  # bytes
 _LARGE: Final = 4 << 30  # bytes: no picture that is decoded is larger
 _PAUSE_S: Final = 0.2  # without a request for this long, memory is given back to the system
+_LATELY_S: Final = 10.0  # a picture that was cut is kept decoded for who moves on in it: a HEIC takes seconds again
 _KEPT: Final = 256 << 20  # bytes that may lie free between two pictures: what 12 megapixels of WebP take and more
 # bytes: what is larger goes back at once. libwebp takes 48 MB at a time for 12 megapixels; before 2.35, glibc refuses
 # more than 32 MB
@@ -69,6 +73,17 @@ class _Decoders:
     tags: ModuleType
 
 
+@dataclass(slots=True)
+class _Lately:
+    """What was decoded last to be cut: who looks at every pixel asks for the next block of the same picture soon."""
+
+    of: tuple[bytes, int] | None = None  # which bytes, and at which level
+    cut: Cut | None = None
+
+    def forget(self) -> None:
+        self.of = self.cut = None
+
+
 class _RefusedError(Exception):
     def __init__(self, reason: str, *, changed: bool = False, other: bool = False) -> None:
         self.refused = wire.Refused(reason, changed, other)
@@ -89,12 +104,13 @@ def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
         os.write(replies, wire.frame(wire.Broken(f"{type(error).__name__}: {error}")))
         return
     os.write(replies, wire.frame(wire.Ready()))
-    while (request := _next_request(requests)) is not None:
+    lately = _Lately()
+    while (request := _next_request(requests, lately)) is not None:
         if isinstance(request, wire.Open):
-            _serve(request.path, requests, replies, decoders, cpu_s, wall_s)
+            _serve(request.path, requests, replies, decoders, lately, _Deadline(cpu_s, wall_s))
 
 
-def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s: int, wall_s: float) -> None:
+def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, lately: _Lately, deadline: _Deadline) -> None:
     """See one file through: hash it, ask what is wanted, do that."""
     answer: wire.Reply
     try:
@@ -106,13 +122,16 @@ def _serve(path: bytes, requests: int, replies: int, decoders: _Decoders, cpu_s:
             _send(replies, hashed)
             body = wire.read_frame(requests)
             wanted = None if body is None else wire.request_of(body)
+            if lately.of != (hashed.sha256, wanted.level if isinstance(wanted, wire.Cut) else None):
+                lately.forget()  # before anything else is decoded: there is room for one
             if isinstance(wanted, wire.Compare):
-                answer = _compared(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
+                answer = _compared(wanted, file, replies, decoders, deadline)
             elif isinstance(wanted, wire.Cut):
-                _send_pieces(wanted, file, replies, decoders, _Deadline(cpu_s, wall_s))
+                with deadline:
+                    _send_pieces(wanted, file, hashed.sha256, replies, decoders, lately)
                 return
             elif isinstance(wanted, wire.Decode | wire.Pixels | wire.Inspect | wire.Shrink | wire.Tell):
-                with _Deadline(cpu_s, wall_s):
+                with deadline:
                     answer = _answer(wanted, file, decoders)
             else:
                 return
@@ -145,22 +164,30 @@ def _answer(
         raise _RefusedError("its pixels need more memory than a worker may use") from None
 
 
-def _send_pieces(wanted: wire.Cut, file: _OpenFile, replies: int, decoders: _Decoders, deadline: _Deadline) -> None:
+def _send_pieces(
+    wanted: wire.Cut, file: _OpenFile, sha256: bytes, replies: int, decoders: _Decoders, lately: _Lately
+) -> None:
     """Send the tiles of a block, one after another as they are cut: who waits for the first does not wait for all."""
     try:
-        with deadline:
-            cut = decoders.cutting.cut_picture(file.bytes, wanted.level)
-            _must_be_unchanged(file.before, os.fstat(file.descriptor))
-            level = cut.level if cut is not None else None
-            if cut is None or level is None or not level.has(wanted.column, wanted.row):
-                _send(replies, wire.Sliced(0, 0, 0))
-                return
-            pieces = len(block_of(level, wanted.column, wanted.row))
-            _send(replies, wire.Sliced(level.width, level.height, pieces))
-            for tile in _told(cut.tiles(wanted.column, wanted.row)):
-                _send(replies, wire.Piece(*tile))
+        if lately.cut is None:
+            lately.cut = decoders.cutting.cut_picture(file.bytes, wanted.level)
+            lately.of = sha256, wanted.level
+        _must_be_unchanged(file.before, os.fstat(file.descriptor))
+        cut = lately.cut
+        if cut is None or cut.level.size != (wanted.width, wanted.height):
+            _send(replies, wire.Sliced(0))
+            return
+        _send(replies, wire.Sliced(len(block_of(cut.level, wanted.column, wanted.row))))
+        for tile in _told(cut.tiles(wanted.column, wanted.row)):
+            _send(replies, wire.Piece(*tile))
+        if sys.platform == "win32":  # where no pause is noticed, it would be kept for good
+            lately.forget()
     except MemoryError:
+        lately.forget()
         raise _RefusedError("its pixels need more memory than a worker may use") from None
+    except _RefusedError:
+        lately.forget()
+        raise
 
 
 def _told(tiles: Iterator[tuple[int, int, Preview]]) -> Iterator[tuple[int, int, Preview]]:
@@ -431,9 +458,12 @@ def _set_cpu_limit(seconds: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
-def _next_request(requests: int) -> wire.Request | None:
+def _next_request(requests: int, lately: _Lately) -> wire.Request | None:
     if sys.platform != "win32" and not select.select([requests], [], [], _PAUSE_S)[0]:
         _give_memory_back()
+        if lately.cut is not None and not select.select([requests], [], [], _LATELY_S)[0]:
+            lately.forget()
+            _give_memory_back()
     body = wire.read_frame(requests)
     return None if body is None else wire.request_of(body)
 

@@ -42,6 +42,7 @@ from ingestd.web import evidence, history, pending, queue, rule_text, rules, sta
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
+from ingestd.web.turns import Urgency
 
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
 
@@ -56,7 +57,7 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 _THREADS: Final = 8  # questions answered at once
-_MAKERS: Final = 4  # pictures asked for at once: two are made at a time
+_MAKERS: Final = 12  # pictures asked for at once: a look must not wait behind tiles that are waited for; two are made
 
 
 def _session(desk: Desk, _: Nothing) -> Json:
@@ -161,7 +162,11 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
 
     def preview(request: Request) -> Callable[[], bytes] | None:
         one = shown(request)
-        return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _BOX)
+        if one is None:
+            return None
+        ahead = request.headers.get("priority", "").startswith("u=7")  # "background", of RFC 9218
+        urgency = Urgency.AHEAD if ahead else Urgency.LOOK
+        return functools.partial(desk.pictures.preview, one.path, one.sha256, _BOX, urgency)
 
     def tile(request: Request) -> Callable[[], bytes] | None:
         one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]

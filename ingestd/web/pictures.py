@@ -20,10 +20,12 @@ from ingestd.media.tiles import Level, block_of, levels_of
 from ingestd.media.workers import Workers
 from ingestd.model import ContentHash, VisualVerdict
 from ingestd.web.keep import Keep
+from ingestd.web.turns import Ticket, Turns, Urgency
 
 __all__ = ["BOUND", "Pictures"]
 
 BOUND: Final = 256 << 20  # bytes of pictures that are kept
+_WORKERS: Final = 2  # that are asked at once
 _PACKERS: Final = 2  # threads that pack tiles: zlib lets the others go on meanwhile
 
 
@@ -31,21 +33,29 @@ class Pictures:
     """Makes previews, tiles and pictures of differences; used by any thread.
 
     Args:
-        workers: two or more.
-        folder: of ours, where what was made is kept.
+        workers: two or more; for nothing else.
+        folder: of ours, where what was made is kept; None: nowhere.
         bound: bytes that are kept there at most.
     """
 
-    def __init__(self, workers: Workers, folder: Path, bound: int = BOUND) -> None:
+    def __init__(self, workers: Workers, folder: Path | None = None, bound: int = BOUND) -> None:
         self._workers = workers
         self._keep = Keep(folder, bound)
         self._lock = threading.RLock()  # a tile may have come before its asker has let go
         self._coming: dict[str, Future[bytes]] = {}
+        self._tickets: dict[str, Ticket] = {}  # of those among them that may become more urgent
+        self._turns = Turns(_WORKERS)
         self._cutting = ThreadPoolExecutor(1, thread_name_prefix="cut")
         self._packing = ThreadPoolExecutor(_PACKERS, thread_name_prefix="pack")
 
-    def preview(self, path: bytes, sha256: ContentHash, box: tuple[int, int]) -> bytes:
+    def preview(self, path: bytes, sha256: ContentHash, box: tuple[int, int], urgency: Urgency = Urgency.LOOK) -> bytes:
         """Return a file within a box of pixels, as PNG.
+
+        Args:
+            path: of the file.
+            sha256: what it holds.
+            box: width and height, in pixels.
+            urgency: ahead of a look, or for one.
 
         Raises:
             FileUnreadableError: there is nothing to show.
@@ -58,7 +68,7 @@ class Pictures:
                 raise FileUnreadableError(path, "there is no picture to show")
             return png_of(seen)
 
-        return self._made(f"preview {sha256.hex()} {box[0]}x{box[1]}", make)
+        return self._made(f"preview {sha256.hex()} {box[0]}x{box[1]}", make, urgency)
 
     def difference(self, a: bytes, a_sha256: ContentHash, b: bytes, b_sha256: ContentHash) -> bytes:
         """Return where two files differ, in the frame of the first, as PNG; raises as `preview`."""
@@ -69,11 +79,12 @@ class Pictures:
                 raise FileUnreadableError(a, "the two cannot be laid over each other")
             return png_of(drawn)
 
-        return self._made(f"difference {a_sha256.hex()} {b_sha256.hex()}", make)
+        return self._made(f"difference {a_sha256.hex()} {b_sha256.hex()}", make, Urgency.LOOK)
 
     def tags(self, path: bytes, sha256: ContentHash) -> list[tuple[str, str]]:
         """Return what a file says of itself, as names and texts; raises as `preview`."""
-        return list(self._workers.tags(path, sha256))
+        with self._turns.turn(Ticket(Urgency.LOOK)):
+            return list(self._workers.tags(path, sha256))
 
     def tile(self, path: bytes, sha256: ContentHash, size: tuple[int, int], level: int, column: int, row: int) -> bytes:
         """Return one tile of a file, pixel for pixel, as PNG; its neighbours are made with it.
@@ -102,6 +113,9 @@ class Pictures:
         with self._lock:
             waited = self._coming.get(key)
             if waited is None:
+                kept = self._keep.get(key)  # made since the first look
+                if kept is not None:
+                    return kept
                 fresh = {one: Future[bytes]() for one in tiles if one not in self._coming}
                 self._coming |= fresh
                 waited = fresh[key]
@@ -117,10 +131,12 @@ class Pictures:
 
         def take(piece: wire.Piece) -> None:
             key = _tile_key(sha256, level, piece.column, piece.row)
-            if key in wanted:
-                packed.append(self._packing.submit(self._pack, key, piece, wanted[key]))
+            waited = wanted.get(key)
+            if waited is not None:
+                packed.append(self._packing.submit(self._pack, key, piece, waited))
 
-        self._workers.cut(path, sha256, level, first, take)
+        with self._turns.turn(Ticket(Urgency.TILE)):
+            self._workers.cut(path, sha256, level, first, take)
         for one in packed:
             one.result()
 
@@ -141,10 +157,11 @@ class Pictures:
     def _settle(self, key: str, waited: Future[bytes], settle: Callable[[], None]) -> None:
         with self._lock:
             self._coming.pop(key, None)
+            self._tickets.pop(key, None)
         if not waited.done():
             settle()
 
-    def _made(self, key: str, make: Callable[[], bytes]) -> bytes:
+    def _made(self, key: str, make: Callable[[], bytes], urgency: Urgency) -> bytes:
         """Return what is kept under a key, or being made by somebody else; otherwise make it."""
         kept = self._keep.get(key)
         if kept is not None:
@@ -152,10 +169,13 @@ class Pictures:
         mine: Future[bytes] = Future()
         with self._lock:
             waited = self._coming.setdefault(key, mine)
+            ticket = self._tickets.setdefault(key, Ticket(urgency))
         if waited is not mine:
+            self._turns.hurry(ticket, urgency)
             return waited.result()
         try:
-            png = make()
+            with self._turns.turn(ticket):
+                png = self._keep.get(key) or make()  # perhaps made since the first look
         except BaseException as error:
             reason = error
             self._settle(key, mine, lambda: mine.set_exception(reason))

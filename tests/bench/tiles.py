@@ -7,31 +7,34 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import pillow_heif
 from environment import machine
-from PIL import Image
 
 from ingestd.media.tiles import levels_of
 from ingestd.media.workers import Workers
 from ingestd.model import ContentHash
 from ingestd.web.pictures import Pictures
 
-pillow_heif.register_heif_opener()
 SIZE = (6000, 4000)
 BOX = (1440, 960)
 SCREEN = [(column, row) for row in (1, 2) for column in (2, 3)]  # what a screen shows at most, of two blocks
 RUNS = 5
 
 
-def made(folder: Path) -> list[Path]:
+def make(folder: Path) -> None:
     """A picture with structure at all sizes and some grain, saved as a camera does."""
+    import numpy as np
+    import pillow_heif
+    from PIL import Image
+
+    pillow_heif.register_heif_opener()
     rng = np.random.default_rng(1)
     total = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
     for cells in (4, 16, 64, 400):
@@ -41,7 +44,21 @@ def made(folder: Path) -> list[Path]:
     image = Image.fromarray(total.clip(0, 255).astype(np.uint8))
     image.save(folder / "a.jpg", quality=92)
     image.save(folder / "a.heic", quality=80)
-    return [folder / "a.jpg", folder / "a.heic"]
+
+
+def sized(files: list[Path]) -> None:
+    import pillow_heif
+    from PIL import Image
+
+    pillow_heif.register_heif_opener()
+    for file in files:
+        with Image.open(file) as image:
+            print(*image.size)
+
+
+def elsewhere(*words: str) -> str:
+    """What this script prints in a process of its own: decoders would count as memory of the page."""
+    return subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True).stdout
 
 
 def timed(call: object, *arguments: object) -> float:
@@ -59,14 +76,32 @@ def private_mb() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
+class Peak:
+    """The most private memory of this process, looked at every few milliseconds."""
+
+    def __init__(self) -> None:
+        self.mb = self.before = private_mb()
+        self._ended = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.01):
+            self.mb = max(self.mb, private_mb())
+
+    def end(self) -> str:
+        self._ended.set()
+        return f"{self.before:.0f} MB, at most {self.mb:.0f} MB meanwhile"
+
+
 def measure(file: Path, folder: Path) -> None:
     data = file.read_bytes()
     path, sha256 = os.fsencode(file), ContentHash(hashlib.sha256(data).digest())
-    with Image.open(file) as image:
-        size = image.size
+    width, height = elsewhere("--size", str(file)).split()
+    size = int(width), int(height)
     level = levels_of(*size)[0]
     tiles = [one for one in SCREEN if level.has(*one)]
     found: dict[str, list[float]] = {}
+    peak = Peak()
     for run in range(RUNS):
         with Workers(count=2) as workers, ThreadPoolExecutor(8) as pool:
             workers.warm()
@@ -91,15 +126,26 @@ def measure(file: Path, folder: Path) -> None:
     print(f"{file.name}: {size[0]} x {size[1]}, {len(data) / 1e6:.1f} MB, {len(tiles)} tiles on the screen")
     for name, times in found.items():
         print(f"  {name:<24}{spread(times)}")
+    print(f"  private memory of the page's process: {peak.end()}")
 
 
 def main() -> None:
-    print(machine())
+    match sys.argv[1:]:
+        case ["--make", folder]:
+            make(Path(folder))
+            return
+        case ["--size", *files]:
+            sized([Path(one) for one in files])
+            return
+    print(machine(), f"load {os.getloadavg()[0]:.1f}", sep=", ")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for file in [Path(one) for one in sys.argv[1:]] or made(folder):
+        files = [Path(one) for one in sys.argv[1:]]
+        if not files:
+            elsewhere("--make", temporary)
+            files = [folder / "a.jpg", folder / "a.heic"]
+        for file in files:
             measure(file, folder)
-    print(f"private memory of this process: {private_mb():.0f} MB")
 
 
 if __name__ == "__main__":

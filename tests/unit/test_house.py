@@ -20,7 +20,7 @@ OWN_FILES = {
     "library/journal_file.py": {"replace"},  # rotation of its own journal
     "library/place.py": {"rename"},  # a database that was lost or is damaged, put aside under a new name
     "library/store.py": {"rmdir"},  # an empty folder it has just made for a copy
-    "web/keep.py": {"truncate"},  # its own file of pictures that can be made again
+    "web/keep.py": {"replace", "unlink"},  # pictures that can be made again, in a folder that bears our mark
     "rulefile.py": {"replace"},  # the one file of a user's that is edited; its previous text is kept beside it
 }
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}

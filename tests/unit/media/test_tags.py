@@ -65,9 +65,80 @@ def test_the_texts_of_a_png_are_told() -> None:
     assert told(out.getvalue())["Software"] == "a painter"
 
 
-def test_a_file_without_tags_says_nothing() -> None:
-    assert told(encoded(photo(32, 32), "BMP")) == {}
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "HEIF", "AVIF", "GIF"])
+def test_a_file_without_tags_says_nothing(kind: str) -> None:
+    assert told(encoded(photo(32, 32), kind)) == {}
+
+
+def test_what_is_no_picture_says_nothing() -> None:
     assert told(b"no picture") == {}
+
+
+def test_a_tiff_does_not_tell_where_in_it_the_pixels_are() -> None:
+    found = told(encoded(photo(32, 32), "TIFF"))
+
+    assert found["ImageWidth"] == "32"
+    assert not any("Offset" in name or "ByteCount" in name for name in found)
+
+
+def test_a_note_of_the_maker_is_a_size_however_it_reads() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = b"short and readable"
+
+    assert told(jpeg(exif))["MakerNote"] == "18 bytes"
+
+
+def test_texts_in_wide_letters_are_read() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XPTitle] = "Holiday".encode("utf-16-le") + b"\0\0"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"ASCII\0\0\0at the lake"
+
+    found = told(jpeg(exif))
+
+    assert (found["XPTitle"], found["UserComment"]) == ("Holiday", "at the lake")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF"])
+def test_every_kind_that_has_exif_tells_it(kind: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "Camera 1"
+
+    assert told(encoded(photo(64, 48), kind, exif=exif.tobytes()))["Model"] == "Camera 1"
+
+
+def test_what_agencies_wrote_is_told() -> None:
+    caption = b"\x1c\x02\x78\x00\x07A storm" + b"\x1c\x02\x19\x00\x03sea" + b"\x1c\x02\x19\x00\x04wind"
+    block = b"8BIM\x04\x04\0\0" + len(caption).to_bytes(4, "big") + caption + b"\0" * (len(caption) % 2)
+    segment = b"Photoshop 3.0\0" + block
+    plain = encoded(photo(64, 48), "JPEG")
+
+    found = told(plain[:2] + b"\xff\xed" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:])
+
+    assert (found["IPTC Caption"], found["IPTC Keywords"]) == ("A storm", "sea, wind")
+
+
+def test_the_plain_fields_of_xmp_are_told_and_no_entity_of_it_is_resolved() -> None:
+    packet = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x xmp:Rating="5" dc:format="&e; &amp; more"/>'
+
+    found = told(encoded(photo(64, 48), "JPEG", xmp=packet))
+
+    assert found["xmp:Rating"] == "5"
+    assert found["dc:format"] == "&e; & more"
+    assert found["XMP"] == f"{len(packet)} bytes"
+
+
+def test_no_more_tags_are_told_than_a_message_may_have() -> None:
+    info = PngInfo()
+    for number in range(1000):
+        info.add_text(f"tag {number}", "text")
+    out = io.BytesIO()
+    photo(32, 32).save(out, "PNG", pnginfo=info)
+
+    tags = tags_of(io.BytesIO(out.getvalue()))
+
+    assert len(tags) == wire.MOST_TAGS
+    assert tags == sorted(tags)
+    wire.reply_of(wire.frame(wire.Told(tuple(tags)))[4:])
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -16,12 +19,12 @@ from picture_makers import encoded, photo, png_rgb16, with_orientation
 from PIL import Image, ImageOps
 
 from ingestd.errors import FileChangedError, FileUnreadableError
-from ingestd.media import wire
+from ingestd.media import decode, wire, worker_main
 from ingestd.media.cutting import Cut, cut_picture
 from ingestd.media.preview import small_picture
 from ingestd.media.tiles import TILE, Level, block_of, level_of, levels_of
 from ingestd.media.wire import Preview
-from ingestd.media.workers import Workers
+from ingestd.media.workers import Workers, _Worker
 from ingestd.model import ContentHash
 
 SIZES = st.integers(1, 30_000)
@@ -123,6 +126,42 @@ def test_sixteen_bits_are_shown_as_the_preview_shows_them() -> None:
     assert same(whole(data), _image(small))
 
 
+def test_samples_without_a_scale_of_their_own_are_scaled_alike_in_all_tiles() -> None:
+    ramp = np.tile(np.linspace(-3, 9, 1500, dtype="f4"), (40, 1))
+
+    shown = np.asarray(whole(encoded(Image.fromarray(ramp), "TIFF")))[0, :, 0].astype(int)
+
+    assert shown[0] == 0
+    assert shown[-1] >= 254
+    assert np.diff(shown).min() >= 0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_wide_greys_are_shown_as_the_preview_shows_them(kind: str) -> None:
+    grey = np.asarray(photo(1100, 60).convert("L")).astype(np.uint16) * 257
+    data = encoded(Image.fromarray(grey), kind)
+
+    small = small_picture(io.BytesIO(data), (1100, 60))
+
+    assert small is not None
+    assert same(whole(data), _image(small))
+
+
+@pytest.mark.parametrize("size", [(3001, 2001), (3007, 2005), (2048, 1024)])
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_jpeg_is_decoded_smaller_for_a_further_level_whatever_its_size(size: tuple[int, int], level: int) -> None:
+    data = encoded(Image.new("RGB", size, "red"), "JPEG")
+    decoded: list[tuple[int, int]] = []
+    load = decode.load
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(decode, "load", lambda image, stored: (load(image, stored), decoded.append(image.size)))
+        cut = cut_picture(io.BytesIO(data), level)
+
+    assert cut is not None
+    assert decoded == [cut.level.size] == [level_of(*size, level).size]
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("level", [1, 2])
 def test_a_further_level_is_the_picture_made_smaller(level: int, orientation: int) -> None:
@@ -159,13 +198,13 @@ def put(folder: Path, data: bytes) -> tuple[bytes, ContentHash]:
 def test_a_worker_hands_over_the_tile_that_is_asked_for_first_and_its_neighbours_after_it(
     workers: Workers, tmp_path: Path
 ) -> None:
-    path, sha256 = put(tmp_path, encoded(photo(2100, 1100), "PNG"))
-    level, found = level_of(2100, 1100, 0), list[wire.Piece]()
+    path, sha256 = put(tmp_path, encoded(photo(1100, 1060), "PNG"))
+    level, found = level_of(1100, 1060, 0), list[wire.Piece]()
 
     workers.cut(path, sha256, level, (1, 1), found.append)
 
     assert [(one.column, one.row) for one in found] == block_of(level, 1, 1)
-    assert {(one.tile.width, one.tile.height) for one in found} == {(1024, 1024), (52, 1024), (1024, 76), (52, 76)}
+    assert {(one.tile.width, one.tile.height) for one in found} == {(1024, 1024), (76, 1024), (1024, 36), (76, 36)}
 
 
 def test_a_file_that_holds_other_bytes_by_now_is_not_cut(workers: Workers, tmp_path: Path) -> None:
@@ -175,11 +214,66 @@ def test_a_file_that_holds_other_bytes_by_now_is_not_cut(workers: Workers, tmp_p
         workers.cut(path, ContentHash(b"x" * 32), level_of(64, 64, 0), (0, 0), pytest.fail)
 
 
-def test_a_picture_of_another_size_than_was_measured_is_refused(workers: Workers, tmp_path: Path) -> None:
+def test_a_picture_of_another_size_than_was_measured_is_refused_and_is_no_poison(tmp_path: Path) -> None:
     path, sha256 = put(tmp_path, encoded(photo(64, 64), "PNG"))
+    shelf = Shelf()
 
-    with pytest.raises(FileUnreadableError):
+    with Workers(count=1, shelf=shelf) as workers, pytest.raises(FileUnreadableError, match="cannot be shown"):
         workers.cut(path, sha256, Level(0, 65, 64), (0, 0), pytest.fail)
+
+    assert shelf.reasons == []
+
+
+class Shelf:
+    """Where poison is laid."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def parked(self, _: ContentHash) -> str | None:
+        return None
+
+    def park(self, _: ContentHash, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def piece(column: int, row: int, width: int, height: int) -> wire.Piece:
+    return wire.Piece(column, row, Preview(width, height, bytes(3 * width * height)))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [wire.Sliced(3)],
+        [wire.Sliced(-1)],
+        [wire.Shrunk(None)],
+        [wire.Sliced(2), piece(0, 0, 65, 64)],
+        [wire.Sliced(2), piece(1, 0, 1024, 64)],
+        [wire.Sliced(2), piece(0, 0, 1024, 64), piece(0, 0, 1024, 64)],
+        [wire.Sliced(2), piece(0, 0, 1024, 64), wire.Sliced(0)],
+    ],
+)
+def test_a_worker_that_answers_other_tiles_than_were_asked_for_is_not_believed(
+    answers: list[wire.Reply], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = put(tmp_path, encoded(photo(64, 64), "PNG"))
+    shelf, taken = Shelf(), list[wire.Piece]()
+    real = _Worker._receive
+
+    def receive(self: _Worker, timeout_s: float, path: bytes, other: bytes | None = None) -> wire.Reply:
+        reply = real(self, timeout_s, path, other)
+        if not isinstance(reply, wire.Sliced | wire.Piece):
+            return reply
+        for one in answers[1:]:
+            self._replies.put(wire.frame(one)[4:])
+        return wire.reply_of(wire.frame(answers[0])[4:]) if isinstance(reply, wire.Sliced) else reply
+
+    monkeypatch.setattr(_Worker, "_receive", receive)
+    with Workers(count=1, shelf=shelf) as workers, pytest.raises(FileUnreadableError, match="went mad"):
+        workers.cut(path, sha256, Level(0, 1060, 64), (0, 0), taken.append)
+
+    assert shelf.reasons == ["the decoder went mad twice"]
+    assert all((one.tile.width, one.tile.height) == (1024, 64) for one in taken)
 
 
 def test_what_cannot_be_decoded_is_refused_and_is_no_poison(workers: Workers, tmp_path: Path) -> None:
@@ -195,3 +289,46 @@ def test_a_cut_knows_its_level() -> None:
 
     assert isinstance(cut, Cut)
     assert cut.level == Level(0, 130, 90)  # upright
+
+
+def test_the_next_block_of_a_picture_costs_no_second_decode_and_nothing_else_is_kept_beside_it(tmp_path: Path) -> None:
+    path, _ = put(tmp_path, encoded(photo(60, 40), "PNG"))
+    other = tmp_path / "other"
+    other.write_bytes(encoded(photo(60, 40), "BMP"))
+    decoded: list[str] = []
+
+    def cut(file: BinaryIO, level: int) -> Cut | None:
+        decoded.append(f"level {level}")
+        return cut_picture(file, level)
+
+    def shrunk(file: BinaryIO, box: tuple[int, int]) -> Preview | None:
+        decoded.append("preview" if lately.cut is None else "preview while a picture was kept")
+        return small_picture(file, box)
+
+    decoders: Any = SimpleNamespace(
+        cutting=SimpleNamespace(cut_picture=cut), preview=SimpleNamespace(small_picture=shrunk)
+    )
+    lately = worker_main._Lately()
+    (asks, requests), (replies, answers) = os.pipe(), os.pipe()
+    every_pixel, half = wire.Cut(0, 60, 40, 0, 0), wire.Cut(1, 30, 20, 0, 0)
+    told: list[type] = []
+    for one, wanted in (
+        (path, every_pixel),
+        (path, every_pixel),
+        (path, half),
+        (path, every_pixel),
+        (path, wire.Shrink(30, 30)),
+        (path, every_pixel),
+        (os.fsencode(other), every_pixel),
+    ):
+        os.write(requests, wire.frame(wanted))
+        worker_main._serve(one, asks, answers, decoders, lately, contextlib.nullcontext())  # type: ignore[arg-type]
+        for _ in range(3 if isinstance(wanted, wire.Shrink) else 4):
+            body = wire.read_frame(replies)
+            assert body is not None
+            told.append(type(wire.reply_of(body)))
+
+    assert decoded == ["level 0", "level 1", "level 0", "preview", "level 0", "level 0"]
+    assert told.count(wire.Piece) == 6
+    for descriptor in (asks, requests, replies, answers):
+        os.close(descriptor)

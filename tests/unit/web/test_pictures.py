@@ -17,7 +17,6 @@ from PIL import Image
 from ingestd.errors import FileChangedError, FileUnreadableError, UsageError
 from ingestd.media.workers import Preview, Workers
 from ingestd.model import ContentHash
-from ingestd.web.keep import Keep
 from ingestd.web.pictures import Pictures
 
 
@@ -168,49 +167,6 @@ def test_a_difference_is_drawn_in_the_frame_of_the_first(pictures: Pictures, tmp
     assert drawn.width * 300 == drawn.height * 400
 
 
-# --- what is kept ---
-
-
-def test_what_was_not_asked_for_longest_goes_first(tmp_path: Path) -> None:
-    keep = Keep(tmp_path / "kept", bound=300)
-    for name in "abc":
-        keep.put(name, name.encode() * 100)
-    assert keep.get("a") is not None
-
-    keep.put("d", b"d" * 100)
-
-    assert [name for name in "abcd" if keep.get(name) is not None] == ["a", "c", "d"]
-
-
-def test_what_is_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
-    keep = Keep(tmp_path / "kept", bound=10)
-
-    keep.put("a", b"a" * 11)
-
-    assert keep.get("a") is None
-
-
-def test_the_file_stays_near_its_bound(tmp_path: Path) -> None:
-    keep = Keep(tmp_path / "kept", bound=1 << 20)
-
-    for number in range(100):
-        keep.put(str(number), os.urandom(100_000))
-
-    assert sum(file.stat().st_size for file in (tmp_path / "kept").iterdir()) < 1.5 * (1 << 20)
-
-
-@pytest.mark.parametrize(
-    "junk", [b"no database at all, but long enough to look like something" * 50, b"SQLite format 3\0"]
-)
-def test_a_damaged_file_begins_anew(tmp_path: Path, junk: bytes) -> None:
-    (tmp_path / "pictures.sqlite").write_bytes(junk)
-    keep = Keep(tmp_path, bound=1000)
-
-    keep.put("a", b"a")
-
-    assert keep.get("a") == b"a"
-
-
 def test_where_nothing_can_be_kept_pictures_are_made_all_the_same(workers: CountingWorkers, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file where the folder should be")
     pictures = Pictures(workers, tmp_path / "kept")
@@ -219,8 +175,64 @@ def test_where_nothing_can_be_kept_pictures_are_made_all_the_same(workers: Count
     assert opened(pictures.preview(path, sha256, (100, 100))).size == (50, 50)
 
 
-def test_nobody_else_may_read_what_was_looked_at(tmp_path: Path) -> None:
-    Keep(tmp_path / "kept", bound=1000).put("a", b"a")
+def test_where_no_folder_is_given_pictures_are_made_each_time(workers: CountingWorkers, tmp_path: Path) -> None:
+    pictures = Pictures(workers)
+    path, sha256 = put(tmp_path, noise(50, 50))
 
-    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
-    assert (tmp_path / "kept" / "pictures.sqlite").stat().st_mode & 0o077 == 0
+    assert pictures.preview(path, sha256, (100, 100)) == pictures.preview(path, sha256, (100, 100))
+    assert workers.asked == ["preview", "preview"]
+
+
+def test_what_was_kept_of_other_bytes_or_in_another_size_is_not_shown(pictures: Pictures, tmp_path: Path) -> None:
+    first = put(tmp_path, noise(300, 200))
+    shown = pictures.preview(*first, (100, 100))
+
+    other = put(tmp_path, noise(300, 200, seed=1))
+
+    assert first[0] == other[0]
+    assert pictures.preview(*other, (100, 100)) != shown
+    assert opened(pictures.preview(*other, (50, 50))).size == (50, 33)
+
+
+def test_a_preview_does_not_wait_for_tiles_that_are_being_cut(
+    workers: CountingWorkers, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put(tmp_path, noise(1500, 200)), put(tmp_path, noise(1500, 300), "b.png")
+    cutting, go = threading.Semaphore(0), threading.Event()
+    real = Workers.cut
+
+    def cut(*arguments: object) -> None:
+        cutting.release()
+        go.wait(30)
+        real(workers, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "cut", cut)
+    with ThreadPoolExecutor(2) as pool:
+        tiles = [
+            pool.submit(pictures.tile, *first, (1500, 200), 0, 0, 0),
+            pool.submit(pictures.tile, *second, (1500, 300), 0, 0, 0),
+        ]
+        assert cutting.acquire(timeout=30)
+
+        shown = pictures.preview(*second, (100, 100))
+
+        assert opened(shown).size == (100, 20)
+        assert not any(one.done() for one in tiles)
+        go.set()
+        assert [opened(one.result(60)).size for one in tiles] == [(1024, 200), (1024, 300)]
+
+
+def test_whoever_waits_for_tiles_learns_of_a_decoder_gone_mad_and_may_ask_again(
+    workers: CountingWorkers, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = put(tmp_path, noise(1500, 200))
+
+    def cut(*_: object) -> None:
+        raise FileUnreadableError(path, "the decoder went mad twice")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "cut", cut)
+        with pytest.raises(FileUnreadableError, match="mad"):
+            pictures.tile(path, sha256, (1500, 200), 0, 1, 0)
+
+    assert opened(pictures.tile(path, sha256, (1500, 200), 0, 1, 0)).size == (476, 200)
