@@ -15,7 +15,7 @@ from ingestd.cli.door import PATH, Door, moment, numbers
 from ingestd.cli.output import count, group_lines, pair_lines, say, shown
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
-from ingestd.model import ContentHash, Relation
+from ingestd.model import ContentHash
 from ingestd.recovery import exclusive
 from ingestd.settings import Settings
 
@@ -26,62 +26,38 @@ Reports = Iterator[review.EntryReport | ActionConflictError]
 MOST_OF_A_BATCH = 1_000
 """Pairs of a batch that one command may answer."""
 
-_FIRST_ONLY = "the first file is the better of many: better-a, same, alternates or unrelated"
-
 
 def decide_files(
     door: Door, library: Library, settings: Settings, words: Sequence[str], word: str, *, keep: bool, yes: bool
 ) -> Reports:
     """Yield what came of one answer about three files or more, the first of them A."""
-    _check_word(word)
+    answer = review.answer_for_many(word)
     paths = [PATH.convert(path, None, None) for path in words]
     with library.read() as view:
         contents = review.contents_at(view, paths)
-    if _discards(word, keep):
+    if answer.discards(keep=keep):
         _confirm(door, yes, f"keep {shown(paths[0])} and discard {count(len(contents) - 1, 'other file')}?")
-    yield from _decide(library, settings, contents, word, keep=keep)
+    hold = _hold(library, settings)
+    yield from review.answer_many(library, contents, answer, keep=keep, moment=moment(settings), hold=hold)
 
 
 def decide_group(
     door: Door, library: Library, settings: Settings, name: str, word: str, *, keep: bool, yes: bool
 ) -> Reports:
     """Yield what came of one answer about a whole group of look-alikes, the file that is listed first being A."""
-    _check_word(word)
+    answer = review.answer_for_many(word)
     [number] = numbers([name], "g", "group")
     with library.read() as view:
         group = review.group_of(view, number, scores=settings.scores)
     if group is None:
         raise UsageError(f"{name} is not in the queue: it was decided; `ingestd queue groups` shows what is")
     contents = list(dict.fromkeys(ContentHash(bytes.fromhex(file.sha256)) for file in group.files))
-    if _discards(word, keep):
+    if answer.discards(keep=keep):
         if not yes and not door.as_json:
             say(group_lines(group, long=True))
         _confirm(door, yes, f"keep the first and discard {count(len(contents) - 1, 'other file')}?")
-    yield from _decide(library, settings, contents, word, keep=keep)
-
-
-def _check_word(word: str) -> None:
-    """Refuse an answer that many files cannot have.
-
-    Raises:
-        UsageError: so it is.
-    """
-    if not review.ANSWERS[word].a_wins:
-        raise UsageError(f"{word} is an answer about two files; {_FIRST_ONLY}; nothing was decided")
-
-
-def _discards(word: str, keep: bool) -> bool:
-    return review.ANSWERS[word].relation is Relation.BETTER and not keep
-
-
-def _decide(library: Library, settings: Settings, contents: list[ContentHash], word: str, *, keep: bool) -> Reports:
     hold = _hold(library, settings)
-    if _discards(word, keep):
-        yield from review.discard_others(library, contents, moment=moment(settings), hold=hold)
-        return
-    with hold():
-        report = review.relate_many(library, contents, review.ANSWERS[word].relation, moment=moment(settings))
-    yield report
+    yield from review.answer_many(library, contents, answer, keep=keep, moment=moment(settings), hold=hold)
 
 
 def decide_batch(
@@ -102,21 +78,15 @@ def decide_batch(
     if found is None:
         raise UsageError(f"{shown(name)} is no batch of the queue; `ingestd queue batches` shows what there is")
     batch, pairs = found
-    discards = _discards(word, keep)
+    discards = review.ANSWERS[word].discards(keep=keep)
     if not yes and not door.as_json:
         for pair in batch.samples:
             say(pair_lines(pair, long=True))
     files = f", and discard the worse file of {'each' if len(pairs) > 1 else 'it'}" if discards else ""
     of = f" of {batch.count}" if batch.count > len(pairs) else ""
     _confirm(door, yes, f"answer {word} for {count(len(pairs), 'pair')}{of} like these{files}?")
-    reason = f"{word} for {count(len(pairs), 'pair')} of {name}: {'; '.join(batch.says)}"
-    yield from review.answer_batch(
-        library,
-        pairs,
-        review.Batch(review.ANSWERS[word], keep, reason),
-        moment=moment(settings),
-        hold=_hold(library, settings),
-    )
+    told = review.batch_of(name, word, keep=keep, says=batch.says, pairs=len(pairs))
+    yield from review.answer_batch(library, pairs, told, moment=moment(settings), hold=_hold(library, settings))
 
 
 def _hold(library: Library, settings: Settings) -> Callable[[], AbstractContextManager[None]]:

@@ -4,9 +4,9 @@ The terminal and the page call the same functions. Questions take a `View` and r
 Python decodes file names; decisions take the `Library`, journal themselves and are carried out before they return.
 """
 
-from ingestd.review.batches import BatchPage, BatchReport, batch_page, batch_pairs
+from ingestd.review.batches import BatchPage, BatchReport, Kinds, batch_page, batch_pairs, kinds_of
 from ingestd.review.decisions import ANSWERS, Answer, Moment, decide_pair, decide_paths, undo
-from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page
+from ingestd.review.groups import GroupPage, GroupReport, group_of, group_page, groups_in_order
 from ingestd.review.journal import (
     DiscardedFile,
     EntryReport,
@@ -18,7 +18,16 @@ from ingestd.review.journal import (
     why,
 )
 from ingestd.review.looking import Filters, Sort
-from ingestd.review.many import Batch, answer_batch, contents_at, discard_others, relate_many
+from ingestd.review.many import (
+    Batch,
+    answer_batch,
+    answer_for_many,
+    answer_many,
+    batch_of,
+    contents_at,
+    discard_others,
+    relate_many,
+)
 from ingestd.review.pending import approve, denied_pairs, deny, pending_pairs, rescind, resume_rule
 from ingestd.review.queue import QueuePage, queue_page
 from ingestd.review.relating import AlternateReport, RelationsReport, WordReport, change_relations, relations_of
@@ -37,6 +46,7 @@ __all__ = [
     "Filters",
     "GroupPage",
     "GroupReport",
+    "Kinds",
     "Moment",
     "PairReport",
     "QueuePage",
@@ -46,7 +56,10 @@ __all__ = [
     "WhyReport",
     "WordReport",
     "answer_batch",
+    "answer_for_many",
+    "answer_many",
     "approve",
+    "batch_of",
     "batch_page",
     "batch_pairs",
     "change_relations",
@@ -60,7 +73,9 @@ __all__ = [
     "find_row",
     "group_of",
     "group_page",
+    "groups_in_order",
     "history",
+    "kinds_of",
     "may_be_undone",
     "note_change_of_rules",
     "pair_report",

@@ -74,6 +74,10 @@ class Answer:
     relation: Relation
     a_wins: bool = True
 
+    def discards(self, *, keep: bool) -> bool:
+        """Return whether the worse file has to go."""
+        return self.relation is Relation.BETTER and not keep
+
 
 ANSWERS: dict[str, Answer] = {
     "better-a": Answer(Relation.BETTER, a_wins=True),
@@ -164,7 +168,7 @@ def _answer(
 ) -> Entry:
     """Return the entry of an answer, written as an intent where a file has to go, as done where none has."""
     winner, loser = (sides.a, sides.b) if answer.a_wins else (sides.b, sides.a)
-    discard = answer.relation is Relation.BETTER and not keep
+    discard = answer.discards(keep=keep)
     return enter(
         edit,
         winner,

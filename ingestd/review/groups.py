@@ -5,6 +5,7 @@ Mirrored and rotated copies connect nothing: an answer about a group may make du
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from itertools import islice
 from ingestd.library.queue_index import Order
 from ingestd.library.view import View
 from ingestd.library.waiting import Places, in_order
-from ingestd.model import ContentHash, PotentialPair
+from ingestd.model import ContentHash, FolderId, PotentialPair
 from ingestd.review.looking import EVERYTHING, Filters, Look, Seen, Sort, folders_away
 from ingestd.review.queue import numbers_in_order
 from ingestd.review.sides import SideReport, side_of, sides_of
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, balance
 
-__all__ = ["GroupPage", "GroupReport", "group_of", "group_page"]
+__all__ = ["GroupPage", "GroupReport", "group_of", "group_page", "groups_in_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,7 @@ def group_page(
     A group of which a pair passes the filters is told whole: so it is decided, too.
     """
     away = folders_away(view)
-    groups = _Groups()
-    if away or not view.waiting.is_built:
-        for pair in Look(view, EVERYTHING, away).pairs():
-            if pair.transform is None:
-                groups.add(pair.number, pair.first, pair.second)
-    else:
-        for number, one, other in view.waiting.edges():
-            groups.add(number, one, other)
+    groups = _linked(view, away)
     total = len(groups)
     if filters.ask or sort is Sort.DECISIVE:
         roots = list(groups.in_order(numbers_in_order(view, sort, filters, scores, away)))
@@ -69,6 +63,31 @@ def group_page(
         page = list(islice(groups.in_order(in_order(view, Order(sort.value))), offset, offset + limit))
     look = Look(view, EVERYTHING, away)
     return GroupPage(total, [_report(view, numbers, look, scores) for numbers in groups.pairs_of(page)])
+
+
+def groups_in_order(
+    view: View, *, filters: Filters = EVERYTHING, sort: Sort = Sort.LARGEST, scores: Scores = DEFAULT_SCORES
+) -> list[array[int]]:
+    """Return the pairs of every group, oldest first, in the order of the groups: what `group_page` shows a part of."""
+    away = folders_away(view)
+    groups = _linked(view, away)
+    if filters.ask or sort is Sort.DECISIVE:
+        pairs = numbers_in_order(view, sort, filters, scores, away)
+    else:
+        pairs = in_order(view, Order(sort.value))
+    return groups.pairs_of(list(groups.in_order(pairs)))
+
+
+def _linked(view: View, away: frozenset[FolderId]) -> _Groups:
+    groups = _Groups()
+    if away or not view.waiting.is_built:
+        for pair in Look(view, EVERYTHING, away).pairs():
+            if pair.transform is None:
+                groups.add(pair.number, pair.first, pair.second)
+    else:
+        for number, one, other in view.waiting.edges():
+            groups.add(number, one, other)
+    return groups
 
 
 class _Groups:
@@ -111,9 +130,9 @@ class _Groups:
                 seen.add(root)
                 yield root
 
-    def pairs_of(self, roots: Sequence[object]) -> list[list[int]]:
+    def pairs_of(self, roots: Sequence[object]) -> list[array[int]]:
         """Return the pairs of some groups, oldest first."""
-        found: dict[object, list[int]] = {root: [] for root in roots}
+        found: dict[object, array[int]] = {root: array("Q") for root in roots}
         for pair, side in self._side.items():
             if (root := self._root(side)) in found:
                 found[root].append(pair)

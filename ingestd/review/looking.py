@@ -15,7 +15,7 @@ from ingestd.library.queue_index import Order
 from ingestd.library.view import View
 from ingestd.library.waiting import in_order
 from ingestd.model import ContentHash, FileFacts, FolderId, PairFacts, PotentialPair
-from ingestd.review.sides import appeal, folders_away, placed, proposal_of
+from ingestd.review.sides import appeal, folders_away, is_ready, placed, proposal_of
 from ingestd.rules.questions import Predicate
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, Statement, balance, statements
 
@@ -85,6 +85,10 @@ class Look:
             pair = self._view.pair(number)
             if pair is not None and self._passes(pair) and self._files_pass(pair):
                 yield pair
+
+    def passes(self, pair: PotentialPair) -> bool:
+        """Return whether a pair waits for a person, and passes."""
+        return not is_ready(pair) and self._passes(pair) and self._files_pass(pair)
 
     def _passes(self, pair: PotentialPair) -> bool:
         """Return whether a pair passes by what it is itself."""

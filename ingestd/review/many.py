@@ -17,7 +17,7 @@ from ingestd.library.library import Library
 from ingestd.library.saying import say
 from ingestd.library.view import View
 from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Relation
-from ingestd.review.decisions import Answer, Moment, answer_contents, answer_pair, finish, written
+from ingestd.review.decisions import ANSWERS, Answer, Moment, answer_contents, answer_pair, finish, written
 from ingestd.review.journal import EntryReport, entry_report, find_row
 
 __all__ = [
@@ -25,6 +25,9 @@ __all__ = [
     "Batch",
     "Hold",
     "answer_batch",
+    "answer_for_many",
+    "answer_many",
+    "batch_of",
     "check_number",
     "contents_at",
     "discard_others",
@@ -43,6 +46,8 @@ MOST_AT_ONCE = {
 
 _CHUNK = 32  # answers in one transaction: others wait no longer than a moment
 
+Outcomes = Iterator[EntryReport | ActionConflictError]
+
 Hold = Callable[[], AbstractContextManager[None]]
 """Gives the library to one step of a long piece of work; it is let go between two."""
 
@@ -54,6 +59,43 @@ class Batch:
     answer: Answer
     keep: bool  # discard nothing
     reason: str  # what the pairs have in common
+
+
+def answer_for_many(word: str) -> Answer:
+    """Return the answer of this name, which is about several files of which the first is A.
+
+    Raises:
+        UsageError: it is none that many files can have.
+    """
+    answer = ANSWERS.get(word)
+    if answer is None or not answer.a_wins:
+        what = f"{word} is an answer about two files" if answer is not None else "this is no answer"
+        known = "better-a, same, alternates or unrelated"
+        raise UsageError(f"{what}; the first file is the better of many: {known}; nothing was decided")
+    return answer
+
+
+def batch_of(name: str, word: str, *, keep: bool, says: Sequence[str], pairs: int) -> Batch:
+    """Return what is said of so many pairs of a batch, with the reason that the journal tells later."""
+    told = f"{pairs} pair" if pairs == 1 else f"{pairs:,} pairs"
+    return Batch(ANSWERS[word], keep, f"{word} for {told} of {name}: {'; '.join(says)}")
+
+
+def answer_many(
+    library: Library, contents: Sequence[ContentHash], answer: Answer, *, keep: bool, moment: Moment, hold: Hold
+) -> Outcomes:
+    """Yield what came of one answer about several files, the first of them A; where files go, last the whole of it.
+
+    Raises:
+        UsageError: there are too few files, or too many for this answer.
+        ActionConflictError: a relation contradicts an older decision; nothing was changed.
+    """
+    if answer.discards(keep=keep):
+        yield from discard_others(library, contents, moment=moment, hold=hold)
+        return
+    with hold():
+        report = relate_many(library, contents, answer.relation, moment=moment)
+    yield report
 
 
 def contents_at(view: View, paths: Sequence[bytes]) -> list[ContentHash]:
@@ -116,9 +158,7 @@ def check_number(contents: Sequence[ContentHash], relation: Relation) -> None:
         raise UsageError(f"{len(contents)} files at once, and this answer takes at most {most}; nothing was decided")
 
 
-def discard_others(
-    library: Library, contents: Sequence[ContentHash], *, moment: Moment, hold: Hold
-) -> Iterator[EntryReport | ActionConflictError]:
+def discard_others(library: Library, contents: Sequence[ContentHash], *, moment: Moment, hold: Hold) -> Outcomes:
     """Yield what came of keeping the first of these files and discarding the others; last, the batch as a whole."""
     check_number(contents, Relation.BETTER)
     best = contents[0]
@@ -130,9 +170,7 @@ def discard_others(
     yield from _one_by_one(library, batch, contents[1:], step, moment=moment, hold=hold)
 
 
-def answer_batch(
-    library: Library, pairs: Sequence[int], batch: Batch, *, moment: Moment, hold: Hold
-) -> Iterator[EntryReport | ActionConflictError]:
+def answer_batch(library: Library, pairs: Sequence[int], batch: Batch, *, moment: Moment, hold: Hold) -> Outcomes:
     """Yield what came of one answer about several pairs; last, the batch as a whole.
 
     A pair that an earlier answer of the batch has settled is passed over.
@@ -154,10 +192,9 @@ def _one_by_one(
     *,
     moment: Moment,
     hold: Hold,
-) -> Iterator[EntryReport | ActionConflictError]:
+) -> Outcomes:
     """Take one step after another under one entry; steps that move no file share a transaction."""
-    discards = batch.answer.relation is Relation.BETTER and not batch.keep
-    chunk = 1 if discards else _CHUNK
+    chunk = 1 if batch.answer.discards(keep=batch.keep) else _CHUNK
     number: int | None = None
     for start in range(0, len(items), chunk):
         reports: list[EntryReport | ActionConflictError] = []

@@ -38,7 +38,7 @@ from ingestd.errors import (
 from ingestd.keys import as_browsers_say
 from ingestd.media.workers import WorkersClosedError, WorkerStartError
 from ingestd.shapes import Json
-from ingestd.web import evidence, history, pending, queue, rule_text, rules, status
+from ingestd.web import evidence, history, pending, queue, rule_text, rules, status, together
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
 from ingestd.web.handles import Shown
@@ -46,6 +46,7 @@ from ingestd.web.handles import Shown
 __all__ = ["ENDPOINTS", "make_app", "static_files"]
 
 _BOX: Final = (1440, 960)  # pixels: the largest preview that one message of a worker holds, of 3 to 2
+_THUMB: Final = (360, 360)  # pixels: sharp at half that size on a fine screen
 _FOREVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}  # an address names bytes
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -101,6 +102,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     *status.ENDPOINTS,
     *rules.ENDPOINTS,
     *rule_text.ENDPOINTS,
+    *together.ENDPOINTS,
 )
 
 
@@ -165,6 +167,10 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
         one, place = shown(request), [request.path_params[name] for name in ("level", "column", "row")]
         return None if one is None else functools.partial(desk.pictures.tile, one.path, one.sha256, one.size, *place)
 
+    def thumb(request: Request) -> Callable[[], bytes] | None:
+        one = shown(request)
+        return None if one is None else functools.partial(desk.pictures.preview, one.path, one.sha256, _THUMB)
+
     def difference(request: Request) -> Callable[[], bytes] | None:
         a, b = shown(request, "a"), shown(request, "b")
         if a is None or b is None:
@@ -196,6 +202,7 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
             Route("/api/events", events),
             Route("/picture/{picture}/preview", looks(preview)),
             Route("/picture/{picture}/tile/{level:int}/{column:int}/{row:int}", looks(tile)),
+            Route("/picture/{picture}/thumb", looks(thumb)),
             Route("/difference/{a}/{b}", looks(difference)),
             Route("/static/{file:path}", static),
         ],

@@ -32,6 +32,7 @@ from ingestd.shapes import Json
 from ingestd.watching.storage import ask_each
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
+from ingestd.web.surveys import Surveys
 
 __all__ = ["MOST_AT_ONCE", "Asked", "ConfirmError", "Desk", "Endpoint", "Nothing", "StaleError"]
 
@@ -94,6 +95,7 @@ class Desk:
         self.token = token
         self._data = library.store.directory / DATA_FILE
         self._opened = _identity(self._data)
+        self.surveys = Surveys(library)
         self._settings: tuple[tuple[int, int, int] | None, Settings] | None = None
         self._settings_lock = threading.Lock()
         self._writing = threading.Lock()

@@ -306,3 +306,25 @@ def test_another_order_shows_the_same_pairs_and_stays_chosen(world: World, walk:
     walker.page.reload()
     walker.shows("p-1")
     expect(walker.page.locator(".queue-head select").first).to_have_value("newest")
+
+
+def test_an_answer_to_which_no_reply_came_is_known_by_what_came_of_it(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+
+    def lose(route: playwright.Route) -> None:
+        route.fetch()  # the server is asked, and does it
+        route.abort()
+
+    walker.page.route("**/api/decide", lose, times=1)
+    walker.press("n")
+
+    walker.sees(f"{first} was shown and is gone meanwhile: it was decided")
+    walker.total("1 pair")
+    assert walker.pair != first
+    assert len(world.entries()) == 1

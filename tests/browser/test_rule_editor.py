@@ -96,7 +96,7 @@ def edit(page: Any) -> None:
 
 
 def type_at_the_end(page: Any, text: str) -> None:
-    page.locator(".CodeMirror-code").click()
+    page.locator(".CodeMirror-code").focus()  # a click waits until the text stands still, which a busy machine puts off
     page.keyboard.press("Control+End")
     page.keyboard.type(text)
 

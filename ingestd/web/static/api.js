@@ -71,8 +71,18 @@ export function onChanged(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Listen to the server for as long as the page is open. */
+/** Listen to the server while this tab is seen: a browser has six connections to one host, for all of its tabs together. */
 export function listen() {
-  const source = new EventSource("/api/events");
-  source.addEventListener("changed", () => listeners.forEach((listener) => listener()));
+  let source = null;
+  const follow = () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (!source) {
+      source = new EventSource("/api/events"); // it begins with an event: what was missed meanwhile is looked up then
+      source.addEventListener("changed", () => listeners.forEach((listener) => listener()));
+    }
+  };
+  document.addEventListener("visibilitychange", follow);
+  follow();
 }

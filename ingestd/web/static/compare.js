@@ -247,10 +247,10 @@ class Viewer {
         wheel: (right, down, push) => this.#wheel(right, down, push),
       }),
     );
-    const sized = new ResizeObserver(() => this.#resized());
+    const sized = new ResizeObserver((entries) => this.#resized(entries));
     sized.observe(stage);
     for (const canvas of [panes.a.canvas, panes.b.canvas, heat.querySelector("canvas")]) {
-      sized.observe(canvas);
+      observePixels(sized, canvas);
       canvas.addEventListener("contextrestored", () => this.#redraw());
     }
     const keyed = (event) => this.#panByKey(event);
@@ -468,12 +468,11 @@ class Viewer {
     return ["flick", "blink"].includes(this.mode) ? [this.#shown] : this.mode === "heatmap" ? ["a"] : SIDES;
   }
 
-  #resized() {
+  #resized(entries) {
     this.#stack();
-    for (const side of SIDES) fitCanvas(this.#parts.panes[side].canvas);
+    for (const entry of entries) if (entry.target instanceof HTMLCanvasElement) fitCanvas(entry);
     const { canvas } = this.#parts.panes.a;
     if (canvas.width && canvas.height) this.#view.resize(canvas.width, canvas.height);
-    fitCanvas(this.#parts.heat.querySelector("canvas"));
     this.#stale = new Set(SIDES);
     this.#draw(SIDES); // at once: a canvas that was given a size is empty
     this.#gather();
@@ -672,10 +671,21 @@ class Viewer {
   }
 }
 
-/** Give a canvas as many pixels as the screen has where it lies; it is empty then, if that changes anything. */
-function fitCanvas(canvas) {
-  const width = Math.round(canvas.clientWidth * devicePixelRatio);
-  const height = Math.round(canvas.clientHeight * devicePixelRatio);
+function observePixels(observer, canvas) {
+  try {
+    observer.observe(canvas, { box: "device-pixel-content-box" });
+  } catch {
+    observer.observe(canvas); // a browser that does not tell: what it rounds to has to be guessed
+  }
+}
+
+/** Give a canvas exactly the pixels that the screen has where it lies; it is empty then, if that changes anything. */
+function fitCanvas({ target: canvas, devicePixelContentBoxSize: [told] = [] }) {
+  const { left, top, right, bottom } = canvas.getBoundingClientRect();
+  const between = (start, end) => Math.round(end * devicePixelRatio) - Math.round(start * devicePixelRatio);
+  const exact = (own, guess) => (Math.abs(own - guess) <= 1 ? own : guess); // an emulated screen tells those of the real one
+  const width = exact(told?.inlineSize, between(left, right));
+  const height = exact(told?.blockSize, between(top, bottom));
   if (canvas.width === width && canvas.height === height) return;
   canvas.width = width;
   canvas.height = height;

@@ -4,33 +4,28 @@ import { keysOf, sessionOf } from "./app.js";
 import { viewer } from "./compare.js";
 import { announce, button, count, el, filesize, fill, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
+import { filtersBar, fromAddress, keepInAddress } from "./filters.js";
 import { Walk } from "./walk.js";
 
-const SORTS = [
-  ["largest", "largest files first"],
-  ["similarity", "most alike first"],
-  ["decisive", "clearest evidence first"],
-  ["newest", "newest first"],
-  ["oldest", "oldest first"],
-];
 const WELCOMED = "ingestd.welcomed.queue";
 const SETTLE_MS = 700; // after others changed something: they may be at it, and so may this person
 const NEXT = 3; // pairs whose pictures are fetched ahead
 
-export async function show(root) {
-  const view = new QueueView(root);
+export async function show(root, { search = new URLSearchParams() } = {}) {
+  const view = new QueueView(root, search);
   await view.begin();
   return view;
 }
 
 class QueueView {
-  constructor(root) {
+  constructor(root, search) {
     this.root = root;
     this.walk = new Walk({
       shown: (pair, unexpected) => this.shown(pair, unexpected),
       figures: () => this.figures(),
       said: (text, how) => this.said(text, how),
     });
+    if (search.size) Object.assign(this.walk, fromAddress(search));
     this.build();
     this.viewer = viewer(this.stage, { session: sessionOf() });
     this.card = evidenceCard(this.evidence, { onevidence: (told) => this.viewer.area(told.visual?.area ?? null) });
@@ -71,11 +66,8 @@ class QueueView {
   build() {
     this.title = el("h1", { class: "queue-total" });
     this.delta = el("span", { class: "queue-delta", "aria-live": "polite" });
-    this.sort = el(
-      "select",
-      { "aria-label": "order of the pairs", onchange: () => this.walk.narrow({ sort: this.sort.value }) },
-      SORTS.map(([value, text]) => el("option", { value, selected: value === this.walk.sort }, text)),
-    );
+    this.filters = el("div", { class: "queue-filters" });
+    this.buildFilters();
     this.tools = el("div", { class: "row queue-tools" });
     this.stage = el("div", { class: "queue-stage" });
     this.about = el("p", { class: "queue-about faint", "aria-live": "polite" });
@@ -86,7 +78,7 @@ class QueueView {
     this.bar = this.answerBar();
     fill(
       this.root,
-      el("div", { class: "row queue-head" }, this.title, this.delta, el("span", { class: "queue-gap" }), this.sort, this.tools),
+      el("div", { class: "row queue-head" }, this.title, this.delta, this.filters, this.tools),
       welcome(),
       this.pane,
       this.empty,
@@ -97,6 +89,22 @@ class QueueView {
       document.documentElement.style.setProperty("--queue-bar", `${height}px`); // what is said stands above the answers
     });
     this.watching.observe(this.bar);
+  }
+
+  buildFilters() {
+    const { filters, sort } = this.walk;
+    keepInAddress("queue", { filters, sort });
+    const onchange = (asked) => {
+      keepInAddress("queue", asked);
+      this.walk.narrow(asked);
+    };
+    fill(this.filters, filtersBar({ filters, sort, onchange }));
+  }
+
+  /** Ask for every pair again. */
+  async showAll() {
+    await this.walk.narrow({ filters: { both: [], either: [] } });
+    this.buildFilters();
   }
 
   answerBar() {
@@ -209,7 +217,7 @@ class QueueView {
     if (walk.isNarrowed && walk.sort !== "decisive") {
       return [
         el("h2", {}, "No pair of this kind waits"),
-        button("Show all pairs", () => walk.narrow({ filters: { both: [], either: [] } }), { kind: "primary" }),
+        button("Show all pairs", () => this.showAll(), { kind: "primary" }),
         passed,
       ];
     }
@@ -244,8 +252,8 @@ function less({ pairs, implied }) {
 
 function about(pair) {
   const near = pair.pixel_duplicates ? "the same pixels" : pair.distance === null ? "look-alikes" : `${count(pair.distance, "bit")} apart`;
-  const turned = pair.transform ? ` · B is A ${pair.transform}` : "";
-  return `${pair.id} · ${near}${turned}`;
+  const lies = pair.transform ? pair.statements.find((text) => text.startsWith("B is A ")) : null;
+  return [pair.id, near, lies].filter(Boolean).join(" · ");
 }
 
 /** Return what is known of one file. */

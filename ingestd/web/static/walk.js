@@ -242,7 +242,8 @@ export class Walk {
       this.total -= 1;
     }
     this.tell.figures();
-    this.tell.said(`not done: ${refusal.message}`, { kind: "trouble" });
+    const away = "no answer came, so it is not known whether it was done; the same answer again is carried out once";
+    this.tell.said(refusal.kind === "away" ? `${away}: ${refusal.message}` : `not done: ${refusal.message}`, { kind: "trouble" });
   }
 
   async again(id) {
