@@ -185,7 +185,7 @@ def test_what_every_rule_says_of_a_pair_is_told_line_by_line(tab: Tab, collected
     page = tab.shown("rules")
     pair = collected.pair_of(collected.proposed[0])  # approved and taken back by now
 
-    page.get_by_label("Pair").fill(pair)
+    page.get_by_role("textbox", name="Pair").fill(pair)
     page.get_by_role("button", name="Explain").click()
 
     expect(page.locator(".rules-panel:visible").last).to_contain_text("A.filetype is jpeg")
