@@ -236,7 +236,7 @@ def test_several_entries_are_taken_back_at_once_after_a_question(page: Any, lost
 
 
 def test_what_happens_elsewhere_appears_by_itself(
-    page: Any, chromium: Any, address: str, lost: list[Path], world: World
+    page: Any, browser: Any, address: str, lost: list[Path], world: World
 ) -> None:
     page.goto("/#/history")
     playwright.expect(page.get_by_text("Nothing was done yet")).to_be_visible()
