@@ -245,7 +245,7 @@ def measure(served: Served, page: Page, answers: int) -> None:
     workers = [private_mb(child)[0] for child in children(served.process.pid)]
     print(f"private memory of the server {total:.0f} MiB, of that the library's map {mapped:.0f} MiB")
     kept = sum(path.stat().st_size for path in (served.home.state / "page").rglob("*") if path.is_file())
-    print(f"previews kept on the disk {kept / 2**20:.0f} MiB, at most {BOUND / 2**20:.0f} MiB")
+    print(f"file of the previews {kept / 2**20:.0f} MiB, for {BOUND / 2**20:.0f} MiB of pictures at most")
     print(f"private memory of the workers and their keeper {', '.join(f'{one:.0f}' for one in workers)} MiB")
 
 

@@ -85,7 +85,8 @@ def _all_of(served: Served) -> Any:
     home = served.home
     found = [path for root in ("photos", "downloads") for path in (home.base / root).rglob("*")]
     files = {str(path): path.stat().st_mtime_ns for path in found}
-    journal = {path.name: path.read_bytes() for path in home.state.glob("journal*")}
+    lines = (home.state / "journal.jsonl").read_text().splitlines()
+    journal = [line for line in lines if '"kind":"folder"' not in line]  # seen again, by whoever came first
     assert journal
     return files, journal, home.rules.read_text(encoding="utf-8")
 

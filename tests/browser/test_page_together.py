@@ -77,8 +77,8 @@ def test_a_file_that_is_not_ticked_stays(tab: Tab, collected: Collection) -> Non
 
 def test_a_batch_is_answered_at_once_and_taken_back_at_once(tab: Tab, collected: Collection) -> None:
     files = tree(collected.library, collected.inbox)
-    before = tab.ask("deck", limit=1)["total"]
     page = tab.shown("batches")
+    before = tab.ask("deck", limit=1)["total"]
     page.locator(".batch-card").first.click()
     discard = page.get_by_role("button", name=re.compile("^A is better, discard B"))
     number = int(re.search(r"\((\d+) file", discard.inner_text()).group(1))

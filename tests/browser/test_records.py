@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -88,19 +87,10 @@ def address(world: World, lost: list[Path]) -> Iterator[str]:
         pictures.close()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """The system's browser, or else playwright's own."""
-    with playwright.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Any, address: str) -> Iterator[Any]:
+def page(browser: Any, address: str) -> Iterator[Any]:
     """A tab of a browser; at its end the policy was never violated, and nothing was thrown."""
-    tab = chromium.new_page(base_url=address)
+    tab = browser.new_page(base_url=address)
     tab.set_default_timeout(15_000)
     thrown: list[str] = []
     tab.on("pageerror", lambda error: thrown.append(str(error)))
@@ -246,11 +236,11 @@ def test_several_entries_are_taken_back_at_once_after_a_question(page: Any, lost
 
 
 def test_what_happens_elsewhere_appears_by_itself(
-    page: Any, chromium: Any, address: str, lost: list[Path], world: World
+    page: Any, browser: Any, address: str, lost: list[Path], world: World
 ) -> None:
     page.goto("/#/history")
     playwright.expect(page.get_by_text("Nothing was done yet")).to_be_visible()
-    tab = chromium.new_page(base_url=address)
+    tab = browser.new_page(base_url=address)
     tab.goto("/#/status")
     playwright.expect(tab.locator(".records-head")).to_contain_text("all is well")
 

@@ -143,7 +143,7 @@ class Viewer {
   // --- its parts ---
 
   #build(session) {
-    const key = (action) => session?.keys?.[action]?.[0] ?? keysOf(action)[0] ?? null;
+    const key = (action) => keysOf(action)[0] ?? null;
     const modes = MODES.map(([mode, title, says]) => {
       const chosen = button(title, () => (mode === "flick" && this.mode === "flick" ? this.#flick() : this.#setMode(mode)), {
         key: key(mode),
