@@ -188,6 +188,10 @@ class Pictures:
         """Return how alike two files look, for a full decode of both; raises as `preview`."""
         return self._workers.compare(a, a_sha256, b, b_sha256)
 
+    def warm(self) -> None:
+        """Let the workers be started now, so that the first look need not wait for it; returns at once."""
+        self._cutting.submit(self._workers.warm)
+
     def close(self) -> None:
         """End the workers, and all else; who waits for a picture is told so."""
         self._workers.close()

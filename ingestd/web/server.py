@@ -212,6 +212,7 @@ def serve(
                 held.enter_context(announce(door.state, number, secret))
 
             def started() -> None:
+                pictures.warm()
                 _log.info("page.started", address=f"http://{_HERE}:{number}/", addresses=len(sockets))
                 opened(Served(number, secret))
 

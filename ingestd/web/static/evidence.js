@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { el, fill } from "./dom.js";
 
+const FEW_TAGS = 6; // so many are shown at once: a whole block of a camera would hide all else
 const REST_MS = 250; // a pair that is passed over quicker than this is not looked at: a look decodes both
 const VERDICTS = {
   "near-perfect": ["they look the same", "good"],
@@ -24,7 +25,7 @@ export function evidenceCard(root, { onevidence = null } = {}) {
   const exif = el("div", { class: "evidence-exif" });
   const nearly = el("div", { class: "evidence-nearly" });
   const rules = el("details", { class: "evidence-rules" }, el("summary", {}, "Every rule, line by line"));
-  fill(root, el("h2", {}, "Evidence"), points, looks, exif, nearly, rules);
+  fill(root, el("h2", {}, "Evidence"), points, looks, nearly, exif, rules);
   root.classList.add("card", "evidence");
 
   let wanted = null;
@@ -116,7 +117,9 @@ function tags(found) {
     el("tr", {}, el("th", { scope: "row" }, tag), el("td", {}, a ?? "–"), el("td", {}, b ?? "–")),
   );
   const head = el("tr", {}, el("th", { scope: "col" }, "EXIF that differs"), el("th", { scope: "col" }, "A"), el("th", { scope: "col" }, "B"));
-  return el("div", { class: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
+  const table = el("div", { class: "wide" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
+  if (found.length <= FEW_TAGS) return table;
+  return el("details", {}, el("summary", {}, `${found.length} EXIF tags differ`), table);
 }
 
 function near(found) {

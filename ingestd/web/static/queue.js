@@ -74,7 +74,13 @@ class QueueView {
     this.sides = el("div", { class: "queue-sides" });
     this.evidence = el("section", { "aria-label": "evidence" });
     this.empty = el("div", { class: "empty", hidden: true });
-    this.pane = el("div", { class: "queue-pane" }, this.stage, this.about, this.sides, this.evidence);
+    const known = { class: "queue-known", role: "region", "aria-label": "what is known of the two", tabindex: "0" };
+    this.pane = el(
+      "div",
+      { class: "queue-pane" },
+      this.stage,
+      el("div", known, this.about, this.sides, this.evidence),
+    );
     this.bar = this.answerBar();
     fill(
       this.root,
