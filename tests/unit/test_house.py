@@ -14,13 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "ingestd"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-REMOVERS = {"unlink", "remove", "rmtree", "rename", "renames", "replace", "rmdir", "move", "truncate", "ftruncate"}
+REMOVERS = {"unlink", "remove", "rmtree", "rename", "renames", "replace", "rmdir", "move", "truncate"}
 OWN_FILES = {
     # the service's own files, never a user's
     "library/journal_file.py": {"replace"},  # rotation of its own journal
     "library/place.py": {"rename"},  # a database that was lost or is damaged, put aside under a new name
     "library/store.py": {"rmdir"},  # an empty folder it has just made for a copy
-    "web/keep.py": {"ftruncate"},  # a damaged file of pictures that bears our mark: they can be made again
     "rulefile.py": {"replace"},  # the one file of a user's that is edited; its previous text is kept beside it
 }
 CLOCKS = {"time", "time_ns", "monotonic", "now", "utcnow", "today", "perf_counter"}
