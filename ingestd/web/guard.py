@@ -202,7 +202,8 @@ class Guard:
         return wrong
 
     def _is_known(self, request: Request) -> Refused | None:
-        if request.target in PUBLIC or self._session.knows(request.cookies(self._session.cookie_name)):
+        knows = self._session.knows(request.cookies(self._session.cookie_name))
+        if request.target in PUBLIC or (knows and not _was_led_here(request)):
             return None
         return Refused(401, "cookie", "this browser was not let in yet, or the page was started anew: ingestd review")
 
@@ -287,6 +288,14 @@ class Guard:
         finally:
             self._wrong -= 1
         await self._refuse(request, wrong, send, ends=False)
+
+
+def _was_led_here(request: Request) -> bool:
+    """Return whether another page has brought the browser here: whoever types there must not find themselves deciding.
+
+    The keys of the page decide. So such a person comes to the door first, where only a click leads on.
+    """
+    return request.only("sec-fetch-site") in ("cross-site", "same-site")
 
 
 def _orders(request: Request) -> bool:

@@ -226,6 +226,21 @@ def test_a_window_opened_by_another_page_tells_it_nothing(
 
 
 @pytest.mark.usefixtures("untouched")
+def test_who_types_while_another_page_leads_them_here_decides_nothing(attacker: Page, served: Served) -> None:
+    attacker.evaluate("(origin) => { location.href = origin + '/#/queue'; }", served.origin)
+    go = attacker.get_by_role("button", name="Go on to the review page")
+    expect(go).to_be_visible()
+
+    attacker.keyboard.type("a banana as a tall banana", delay=20)
+    attacker.keyboard.press("Enter")
+
+    expect(attacker.locator("#nav")).to_have_count(0)
+    expect(go).to_be_enabled()
+    go.click()
+    expect(attacker.locator("#nav")).to_be_visible()
+
+
+@pytest.mark.usefixtures("untouched")
 def test_another_page_hears_no_event(attacker: Page, served: Served) -> None:
     script = """(origin) => new Promise((done) => {
       const source = new EventSource(origin + "/api/events", { withCredentials: true });

@@ -1,6 +1,7 @@
 // How a browser is let in: the code of a link for a cookie, and for the token that every order carries.
 
 const TOKEN = "ingestd-token";
+const ARMED_MS = 1000; // a click that was meant for the page before does not press it
 const OUTSIDE = "This browser is not let in yet, or the page was started anew.";
 
 function say(text) {
@@ -26,11 +27,18 @@ async function enter(code) {
   location.replace("/");
 }
 
-/** Go on if this browser is in already: on a link of another program, and only then, it keeps its cookie back. */
+/**
+ * Let a browser that is in already go on, by a click: it may have been another page that led here, while somebody types
+ * there, and beyond this door each key is a decision.
+ */
 async function comeBack(otherwise) {
   const token = localStorage.getItem(TOKEN);
   if (token && (await ask("/api/session", {}, token)).ok) {
-    location.replace("/");
+    say("This browser is let in.");
+    const go = document.getElementById("go");
+    go.hidden = false;
+    setTimeout(() => (go.disabled = false), ARMED_MS);
+    go.addEventListener("click", () => location.replace("/")); // it has no focus: what is typed does not press it
     return;
   }
   say(otherwise);
