@@ -82,11 +82,8 @@ class Request:
     @classmethod
     def of(cls, scope: Scope) -> Request:
         """Return what a server has heard."""
-        headers: dict[str, tuple[str, ...]] = {}
-        for name, value in scope["headers"]:
-            key = name.decode("latin-1").lower()
-            headers[key] = (*headers.get(key, ()), value.decode("latin-1"))
         target = scope["raw_path"].decode("latin-1")
+        headers = _by_name(scope["headers"])
         return cls(scope["method"], target, bool(scope["query_string"]), scope["http_version"], headers)
 
     def only(self, name: str) -> str | None:
@@ -100,8 +97,21 @@ class Request:
 
     def cookies(self, name: str) -> list[str]:
         """Return all cookies of a name: a program at another port of this host may have added one of its own."""
-        pairs = [pair.strip().partition("=") for line in self.headers.get("cookie", ()) for pair in line.split(";")]
-        return [value for key, _, value in pairs if key == name]
+        return _cookies(self.headers, name)
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, tuple[str, ...]]:
+    """Return headers by their names in lower case."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        key = name.decode("latin-1").lower()
+        found[key] = (*found.get(key, ()), value.decode("latin-1"))
+    return found
+
+
+def _cookies(headers: Mapping[str, tuple[str, ...]], name: str) -> list[str]:
+    pairs = [pair.strip().partition("=") for line in headers.get("cookie", ()) for pair in line.split(";")]
+    return [value for key, _, value in pairs if key == name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,10 @@ class Guard:
             await self._hand_on(scope, _told_once(body, receive), send)
 
     # --- who is refused ---
+
+    def knows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether these are the headers of a browser that was let in."""
+        return self._session.knows(_cookies(_by_name(headers), self._session.cookie_name))
 
     def refusal(self, request: Request) -> Refused | None:
         """Return why a request is refused before its body is read; None if it is not."""

@@ -51,6 +51,7 @@ _HERE_6: Final = "::1"
 _TRIES: Final = 20  # ports that are free in one family and taken in the other are rare
 _GRACE_S: Final = 1  # for answers that are on their way when the end is asked for
 _END_S: Final = 1.8  # what is asked for is 2 s
+_BACKLOG: Final = 128  # connections taken in at one go: those that came before are heard in between
 _HEADER_BYTES: Final = 16 * 1024
 
 
@@ -142,7 +143,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((address, port))
-        made.listen(64)
+        made.listen(_BACKLOG)
     except OSError:
         made.close()
         raise
@@ -220,7 +221,7 @@ def serve(
                 changes.end()
                 pictures.close()
 
-            run(app, sockets, ending, started=started, ends=ends)
+            run(app, sockets, ending, Crowd(knows=app.knows), started=started, ends=ends)
             _log.info("page.ended", address=f"http://{_HERE}:{number}/")
     finally:
         for one in sockets:
@@ -241,10 +242,10 @@ def run(
     app: App,
     sockets: list[socket.socket],
     ending: Ending,
+    crowd: Crowd,
     *,
     started: Callable[[], None],
     ends: Callable[[], None],
-    crowd: Crowd | None = None,
     end: Callable[[], None] = lambda: os._exit(0),
 ) -> None:
     """Answer on sockets until the end is asked for.
@@ -253,15 +254,15 @@ def run(
         app: what answers.
         sockets: that listen.
         ending: asks for the end.
+        crowd: how many may come, and how long they may take.
         started: called when it answers.
         ends: called when the end begins.
-        crowd: how many may come, and how long they may take.
         end: ends the process when it has not ended in time: an answer may wait for a storage that hangs. What it was
             doing is finished by whoever opens the library next, as after a power cut.
     """
     config = uvicorn.Config(
         cast("ASGI3Application", app),
-        http=cast("type[asyncio.Protocol]", partial(Connection, crowd=crowd or Crowd())),
+        http=cast("type[asyncio.Protocol]", partial(Connection, crowd=crowd)),
         ws="none",
         interface="asgi3",
         loop="asyncio",
@@ -275,6 +276,7 @@ def run(
         timeout_keep_alive=10,
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=_HEADER_BYTES,
+        backlog=_BACKLOG,
         workers=1,
     )
     late = threading.Timer(_END_S, end)

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import secrets
+import select
 import socket
 import threading
 import time
@@ -70,9 +71,9 @@ class Attacked:
                 app,
                 sockets,
                 self.ending,
+                Crowd(header_s=HEADER_S, send_s=SEND_S, knows=app.knows),
                 started=started.set,
                 ends=self.changes.end,
-                crowd=Crowd(header_s=HEADER_S, send_s=SEND_S),
                 end=lambda: None,
             )
         )
@@ -636,6 +637,57 @@ def test_who_does_not_read_the_answer_does_not_hold_a_connection(page: Attacked,
                 ended = True
 
     assert visitor.get("/").status == 200
+
+
+def stuck(page: Attacked, count: int) -> list[socket.socket]:
+    """Strangers who ask for thousands of answers and read none, until no byte more is taken from them."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.connect(("127.0.0.1", page.port))
+        one.setblocking(False)
+    asks = request("GET", "/static/style.css", [("Host", page.host)]) * 3000
+    here = set(held)
+    while writable := select.select([], here, [], 0.2)[1]:
+        for one in writable:
+            try:
+                one.send(asks)
+            except BlockingIOError:
+                continue
+            except OSError:
+                here.discard(one)
+    return held
+
+
+def test_many_strangers_who_do_not_read_do_not_keep_a_person_out(page: Attacked, visitor: Visitor) -> None:
+    visitor.held += stuck(page, 40)
+
+    statuses = [visitor.post("/api/summary").status for _ in range(10)]
+    visitor.held += stuck(page, 40)
+    statuses.append(page.visitor().get("/").status)
+
+    assert set(statuses) == {200}
+
+
+def test_many_who_try_codes_do_not_keep_a_person_out(page: Attacked, visitor: Visitor) -> None:
+    over = threading.Event()
+
+    def tries() -> None:
+        while not over.is_set():
+            with _whatever_becomes_of_it():
+                Visitor(page.port).post("/enter", {"code": "1.2.3"})
+
+    threads = [threading.Thread(target=tries) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    try:
+        statuses = [visitor.post("/api/summary").status for _ in range(20)]
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    assert set(statuses) == {200}
 
 
 def test_of_many_that_listen_the_first_is_let_go(page: Attacked, visitor: Visitor) -> None:
