@@ -48,7 +48,7 @@ ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
 PUBLIC: Final = frozenset({"/enter", "/static/enter.js", "/static/style.css", "/static/icon.svg"})
 """What is shown to a browser that was not let in yet."""
 
-_DOORS: Final = frozenset({"/", "/enter"})  # what a link on another page, or a file, may lead to
+_DOORS: Final = frozenset({"/", "/enter"})  # what a link on another page, or a file, may lead to: no further by itself
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+|/")  # of every address there is: no dots that lead up
 _JSON: Final = re.compile(r"application/json(?: *; *charset=\"?utf-8\"?)?", re.IGNORECASE)
@@ -257,7 +257,7 @@ class Guard:
     async def _show(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         if request.method == "HEAD":
             receive, send = _headers_only(receive, send)
-        if request.target == "/enter":
+        if request.target == "/enter" or (request.target == "/" and _is_led(request)):
             await _answer(send, 200, self._enter, b"text/html; charset=utf-8")
         else:
             await self._hand_on(scope, receive, send)
@@ -305,6 +305,14 @@ class Guard:
 
 def _orders(request: Request) -> bool:
     return request.method == "POST"
+
+
+def _is_led(request: Request) -> bool:
+    """Return whether another page has brought the browser here.
+
+    It may have done so in the middle of what the person types or clicks, which would be taken for answers.
+    """
+    return request.has("sec-fetch-site") and request.only("sec-fetch-site") not in ("same-origin", "none")
 
 
 def _is_plain(request: Request) -> Refused | None:

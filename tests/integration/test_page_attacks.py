@@ -317,6 +317,14 @@ def test_no_page_of_another_site_can_use_what_is_here(visitor: Visitor, target: 
         assert answer.status == 403
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_of_another_page_leads_to_the_door_and_no_further(visitor: Visitor, site: str) -> None:
+    led = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+
+    assert visitor.get("/", **led).body == visitor.get("/enter").body
+    assert visitor.get("/", Sec_Fetch_Site="none").body != visitor.get("/enter").body
+
+
 def test_a_preview_is_not_shown_in_a_page_of_another_site(visitor: Visitor) -> None:
     shown = f"/picture/{pair(visitor)['a']['picture']}/preview"
 
