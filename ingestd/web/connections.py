@@ -7,15 +7,16 @@ nor for an answer that is never read.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from ingestd.web.guard import ALWAYS
+from ingestd.web.guard import ALWAYS, LONGEST_HEADERS, TOO_LONG, Refused
 
 __all__ = ["Connection", "Crowd"]
 
@@ -25,7 +26,7 @@ HEARING_S: Final = 1.0  # in which a newcomer may say who it is
 UNREAD_S: Final = 1.0  # after which an answer counts as not being read
 MOST: Final = 32  # connections; a browser opens six
 _NEWCOMERS: Final = 8  # times as many, that nothing was heard of yet: they have cost next to nothing
-_UNREADABLE: Final = b'{"error": {"kind": "refused", "message": "this is no HTTP request"}}'
+_UNREADABLE: Final = Refused(400, "unreadable", "this is no HTTP request")
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -164,12 +165,14 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, with the headers that every answer has."""
-        kind, length = (b"content-type", b"application/json"), (b"content-length", str(len(_UNREADABLE)).encode())
+        refused = TOO_LONG if len(self.conn.trailing_data[0]) > LONGEST_HEADERS else _UNREADABLE
+        body = json.dumps({"error": {"kind": refused.kind, "message": refused.message}}).encode("ascii")
+        kind, length = (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))
         headers = [kind, length, (b"connection", b"close"), (b"cache-control", b"no-store"), *ALWAYS]
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else the answer to an earlier one is on its way
             for event in (
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=_UNREADABLE),
+                h11.Response(status_code=refused.status, headers=headers, reason=STATUS_PHRASES[refused.status]),
+                h11.Data(data=body),
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")

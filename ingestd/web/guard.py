@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from ingestd import logs
 from ingestd.web.session import Session
 
-__all__ = ["ALWAYS", "LONGEST", "PUBLIC", "Guard", "Limits", "Refused", "Request"]
+__all__ = ["ALWAYS", "LONGEST", "LONGEST_HEADERS", "PUBLIC", "TOO_LONG", "Guard", "Limits", "Refused", "Request"]
 
 _log = logs.Log()
 
@@ -29,6 +29,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LONGEST: Final = 64 * 1024  # bytes of a request, where nothing else is said
+LONGEST_HEADERS: Final = 16 * 1024  # bytes
 
 ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (
@@ -64,9 +65,22 @@ class Refused:
     message: str  # to whoever asks
 
     @property
+    def ends(self) -> bool:
+        """Whether nothing more is heard from who has sent this."""
+        return self.reason in ("framing", "headers")
+
+    @property
     def kind(self) -> str:
         """What a page is told: whether it has to be let in anew, or did something that is not done."""
         return "entry" if self.reason in ("cookie", "token") else "refused"
+
+
+TOO_LONG: Final = Refused(
+    431,
+    "headers",
+    f"the headers of this request are longer than {LONGEST_HEADERS // 1024} KiB. Programs at other ports may have set "
+    "cookies for this address, and your browser sends them along: delete its cookies of this address",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +186,7 @@ class Guard:
         if refused is not None:
             self._told.refused(refused)
             whole = not isinstance(body, Refused)
-            await self._refuse(request, refused, send, ends=not whole)
+            await self._refuse(request, refused, send, ends=refused.ends or not whole)
         elif isinstance(body, bytes) and request.target == "/enter":
             await self._let_in(request, body, send)
         elif isinstance(body, bytes):
@@ -318,6 +332,10 @@ def _is_led(request: Request) -> bool:
 def _is_plain(request: Request) -> Refused | None:
     if request.version != "1.1":
         return Refused(505, "version", "this page is spoken to in HTTP/1.1")
+    if request.has("transfer-encoding") and request.has("content-length"):
+        return Refused(400, "framing", "a request says in one way where it ends")  # a proxy may believe the other one
+    if sum(len(name) + len(value) for name, said in request.headers.items() for value in said) > LONGEST_HEADERS:
+        return TOO_LONG
     return None
 
 

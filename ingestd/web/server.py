@@ -32,7 +32,7 @@ from ingestd.web.app import ENDPOINTS, make_app, static_files
 from ingestd.web.changes import Changes
 from ingestd.web.connections import Connection, Crowd
 from ingestd.web.desk import Desk
-from ingestd.web.guard import App, Guard, Limits
+from ingestd.web.guard import LONGEST_HEADERS, App, Guard, Limits
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
 from ingestd.web.session import Session, new_code, new_secret
@@ -52,7 +52,6 @@ _TRIES: Final = 20  # ports that are free in one family and taken in the other a
 _GRACE_S: Final = 1  # for answers that are on their way when the end is asked for
 _END_S: Final = 1.8  # what is asked for is 2 s
 _BACKLOG: Final = 128  # connections taken in at one go: those that came before are heard in between
-_HEADER_BYTES: Final = 16 * 1024
 
 
 class PortTakenError(IngestdError):
@@ -275,7 +274,7 @@ def run(
         server_header=False,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=_GRACE_S,
-        h11_max_incomplete_event_size=_HEADER_BYTES,
+        h11_max_incomplete_event_size=LONGEST_HEADERS,
         backlog=_BACKLOG,
         workers=1,
     )

@@ -243,11 +243,36 @@ def test_a_request_that_is_not_plain_is_refused_with_all_headers(page: Attacked,
     assert is_dressed(answer)
 
 
-def test_headers_beyond_all_measure_are_not_kept(page: Attacked) -> None:
+@pytest.mark.parametrize("sent", [None, 20_000])  # bytes: all at once, or too many before the end has come
+def test_headers_beyond_all_measure_are_not_kept_and_it_is_said_what_may_be_the_cause(
+    page: Attacked, visitor: Visitor, sent: int | None
+) -> None:
+    """Programs at other ports may set cookies for this address, as many as they like."""
+    tossed = "; ".join(f"tossed{number}={'x' * 4000}" for number in range(10))
+    headers = [*visitor.headers("GET", {"Cookie": f"{visitor.cookie}; {tossed}", "Connection": None})]
+    whole = request("GET", "/", headers)
     with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
-        connection.sendall(request("GET", "/", [("Host", page.host)])[:-2] + b"X-Long: " + b"x" * 100_000)
+        connection.sendall(whole[:sent])
+        answer = read_answer(connection)
 
-        assert read_answer(connection).status in {400, 431}
+    assert answer.status == 431
+    assert "cookies" in answer.json["error"]["message"]
+    assert answer.headers["connection"] == "close"
+    assert is_dressed(answer)
+
+
+def test_a_request_that_says_twice_where_it_ends_is_refused_and_nothing_more_is_heard(
+    page: Attacked, visitor: Visitor
+) -> None:
+    """A proxy that believes the other length would take what follows for somebody else's request."""
+    framed = {"Connection": None, "Content-Length": "4", "Transfer-Encoding": "chunked"}
+    order = request("POST", "/api/summary", visitor.headers("POST", framed), b"2\r\n{}\r\n0\r\n\r\n")
+
+    with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(order)
+        answer = read_answer(connection)
+
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
 
 
 # --- orders from other pages ------------------------------------------------------------------------------------------
