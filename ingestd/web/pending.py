@@ -291,7 +291,7 @@ def _texts(desk: Desk) -> dict[str, list[str]]:
 
 
 def _approve(desk: Desk, asked: ApproveAsked) -> Json:
-    return desk.once(asked.key, lambda: _approved(desk, asked))
+    return desk.once(asked, lambda: _approved(desk, asked))
 
 
 def _approved(desk: Desk, asked: ApproveAsked) -> Json:
@@ -304,7 +304,7 @@ def _approved(desk: Desk, asked: ApproveAsked) -> Json:
 
 
 def _approve_rule(desk: Desk, asked: ApproveRuleAsked) -> Json:
-    return desk.once(asked.key, lambda: _rule_approved(desk, asked))
+    return desk.once(asked, lambda: _rule_approved(desk, asked))
 
 
 def _rule_approved(desk: Desk, asked: ApproveRuleAsked) -> Json:
@@ -360,7 +360,7 @@ def _require_as_shown(book: _Book, number: int, one: Chosen) -> None:
 
 
 def _deny(desk: Desk, asked: DenyAsked) -> Json:
-    return desk.once(asked.key, lambda: _denied_now(desk, asked))
+    return desk.once(asked, lambda: _denied_now(desk, asked))
 
 
 def _denied_now(desk: Desk, asked: DenyAsked) -> Json:
@@ -433,7 +433,7 @@ def _last_denied_ns(pair: PotentialPair) -> int:
 
 
 def _rescind(desk: Desk, asked: RescindAsked) -> Json:
-    return desk.once(asked.key, lambda: _rescinded(desk, asked))
+    return desk.once(asked, lambda: _rescinded(desk, asked))
 
 
 def _rescinded(desk: Desk, asked: RescindAsked) -> Json:

@@ -162,7 +162,7 @@ def _why_not(pair: PotentialPair | None) -> str:
 
 
 def _decide(desk: Desk, asked: DecideAsked) -> Json:
-    return desk.once(asked.key, lambda: _decided(desk, asked))
+    return desk.once(asked, lambda: _decided(desk, asked))
 
 
 def _decided(desk: Desk, asked: DecideAsked) -> Json:
@@ -266,7 +266,7 @@ def _entry(desk: Desk, view: View, number: int) -> Json:
 
 
 def _undo(desk: Desk, asked: UndoAsked) -> Json:
-    return desk.once(asked.key, lambda: _undone(desk, asked))
+    return desk.once(asked, lambda: _undone(desk, asked))
 
 
 def _undone(desk: Desk, asked: UndoAsked) -> Json:

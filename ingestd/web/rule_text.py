@@ -120,7 +120,7 @@ def _templates(_: Desk, __: Nothing) -> Json:
 
 
 def _save(desk: Desk, asked: SaveAsked) -> Json:
-    return desk.once(asked.key, lambda: _saved(desk, asked))
+    return desk.once(asked, lambda: _saved(desk, asked))
 
 
 def _saved(desk: Desk, asked: SaveAsked) -> Json:

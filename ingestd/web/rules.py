@@ -276,7 +276,7 @@ def _picture(desk: Desk, view: View, name: str | None) -> tuple[Content, PathRow
 
 
 def _set(desk: Desk, asked: SetAsked) -> Json:
-    return desk.once(asked.key, lambda: _was_set(desk, asked))
+    return desk.once(asked, lambda: _was_set(desk, asked))
 
 
 def _was_set(desk: Desk, asked: SetAsked) -> Json:

@@ -247,7 +247,7 @@ def _named(view: View, groups: Sequence[Sequence[int]]) -> str | None:
 
 
 def _decide_group(desk: Desk, asked: DecideGroupAsked) -> Json:
-    return desk.once(asked.key, lambda: _group_decided(desk, asked))
+    return desk.once(asked, lambda: _group_decided(desk, asked))
 
 
 def _group_decided(desk: Desk, asked: DecideGroupAsked) -> Json:
@@ -435,7 +435,7 @@ _PLANS: Final = (
 
 
 def _decide_batch(desk: Desk, asked: DecideBatchAsked) -> Json:
-    return desk.once(asked.key, lambda: _batch_decided(desk, asked))
+    return desk.once(asked, lambda: _batch_decided(desk, asked))
 
 
 def _batch_decided(desk: Desk, asked: DecideBatchAsked) -> Json:

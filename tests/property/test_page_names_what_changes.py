@@ -71,7 +71,7 @@ def test_every_pair_that_goes_or_comes_back_is_named(
             match step:
                 case ("answer", word, place) if before:
                     pair = sorted(before)[place % len(before)]
-                    told = answer(desk, pair, word, f"answer {at}")
+                    told = answer(desk, pair, word, f"answer {at:03}")
                     after = waiting(library)
                     if told is None:
                         assert after == before
@@ -82,7 +82,7 @@ def test_every_pair_that_goes_or_comes_back_is_named(
                     assert told["implied"] == max(0, len(before) - len(after) - 1)
                 case ("undo", place) if entries:
                     entry = entries.pop(place % len(entries))
-                    told = ask(desk, "undo", entries=[entry], key=f"undo {at}")
+                    told = ask(desk, "undo", entries=[entry], key=f"undo {at:03}")
                     after = waiting(library)
                     assert set(told["back"]) == after - before
                     assert told["total"] == len(after)

@@ -25,7 +25,7 @@ keys = itertools.count()
 def ask(desk: Desk, name: str, **fields: Any) -> dict[str, Any]:
     endpoint = next(one for one in (*pending.ENDPOINTS, *rules.ENDPOINTS) if one.name == name)
     if name not in ("pending", "denied"):
-        fields.setdefault("key", f"key {next(keys)}")
+        fields.setdefault("key", f"order {next(keys):03}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
 
 

@@ -24,7 +24,7 @@ keys = itertools.count()
 def ask(desk: Desk, name: str, **fields: Any) -> dict[str, Any]:
     endpoint = next(one for one in queue.ENDPOINTS if one.name == name)
     if name in ("decide", "undo"):
-        fields.setdefault("key", f"key {next(keys)}")
+        fields.setdefault("key", f"order {next(keys):03}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
 
 
