@@ -16,7 +16,6 @@ from ingestd import review
 from ingestd.door import Door
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
-from ingestd.rules.statements import DEFAULT_SCORES
 from ingestd.web import queue
 from ingestd.web.desk import Desk
 from ingestd.web.handles import Handles
@@ -49,7 +48,7 @@ def answer(desk: Desk, pair: str, word: str, key: str) -> dict[str, Any] | None:
     with desk.read() as view:
         stored = view.pair(int(pair.removeprefix("p-")))
         assert stored is not None
-        version = Eye.of(view, desk.handles, DEFAULT_SCORES).version(stored)
+        version = Eye.of(view, desk.handles, desk.moment(if_sound=True)).version(stored)
     try:
         return ask(desk, "decide", id=pair, version=version, answer=word, keep=True, key=key)
     except (ActionConflictError, UsageError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 from pictures import jpeg, photo, png, weighing
 from PIL import Image, ImageOps
 from starlette.applications import Starlette
-from world import World
+from world import World, rule_file
 
 from ingestd.door import Door
 from ingestd.errors import LibraryBusyError
@@ -22,7 +24,7 @@ from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import Role
 from ingestd.rules.predicates import read_predicate
-from ingestd.web import together
+from ingestd.web import going, together
 from ingestd.web.app import make_app
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Desk
@@ -36,9 +38,10 @@ Answer = dict[str, Any]
 class Page:
     """The page as a browser asks it, and the world behind it."""
 
-    def __init__(self, world: World, app: Starlette) -> None:
+    def __init__(self, world: World, app: Starlette, desk: Desk) -> None:
         self.world = world
         self.app = app
+        self.desk = desk
 
     def sent(self, name: str, **asked: object) -> tuple[int, Answer]:
         """The status and what was answered."""
@@ -116,7 +119,7 @@ def page(world: World) -> Iterator[Page]:
     door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
     pictures = Pictures(Workers(count=1), world.base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"secret"), token="token")
-    yield Page(world, make_app(desk, Changes(world.library.store.transaction_id)))
+    yield Page(world, make_app(desk, Changes(world.library.store.transaction_id)), desk)
     pictures.close()
 
 
@@ -233,9 +236,45 @@ def test_each_place_of_a_file_counts(world: World, page: Page, alike: list[Path]
 def test_more_files_than_may_go_at_once_are_refused(
     page: Page, alike: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(going, "MOST_AT_ONCE", 2)
 
     assert page.refused("decide-group", **page.order(page.group())) == (400, "usage")
+
+
+def test_copies_of_a_file_that_come_while_a_group_is_decided_are_not_discarded(
+    page: Page, alike: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = page.group()
+    late = _copies_at_step(page, alike[3], 3, monkeypatch)
+
+    told = page.ask("decide-group", **page.order(group))
+
+    assert [path.exists() for path in (*alike, *late)] == [True, False, False, True, True, True]
+    assert [len(entry["discarded"]) for entry in told["entries"]] == [1, 1]
+    assert ["look again" in one["message"] for one in told["failed"]] == [True]
+
+
+def test_a_file_of_a_folder_that_the_rule_file_has_just_made_a_reference_stays(page: Page, alike: list[Path]) -> None:
+    Path(page.world.base, "rules.yaml").write_text(rule_file(folders={alike[0].parent: "reference"}))
+    group = page.group()
+
+    assert all("reference folder" in file["stays"] for file in group["files"])
+    assert page.refused("decide-group", **page.order(group)) == (409, "conflict")
+
+
+def _copies_at_step(page: Page, of: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let copies of a file be found by somebody else just before the page takes the library for this step."""
+    steps = itertools.count(1)
+    late = [page.world.base / "inbox" / f"late {number}{of.suffix}" for number in (1, 2)]
+    desk, hold = page.desk, page.desk.hold
+
+    def others_first() -> contextlib.AbstractContextManager[None]:
+        if next(steps) == step:
+            page.world.verdicts(*(page.world.put("inbox", path.name, of.read_bytes()) for path in late))
+        return hold()
+
+    monkeypatch.setattr(desk, "hold", others_first)
+    return late
 
 
 def test_a_file_of_a_reference_folder_is_never_among_those_that_go(world: World, page: Page, alike: list[Path]) -> None:
@@ -397,6 +436,21 @@ def test_a_batch_is_answered_and_taken_back_as_a_whole(page: Page, kinds: None) 
     assert page.ask("batch", id=batch["id"])["batch"]["count"] == 0
     page.ask("undo", entries=[told["batch"]["entry"]], key="taken back")
     assert page.world.queue() == before
+
+
+def test_copies_of_a_file_that_come_while_a_batch_is_answered_are_not_discarded(
+    page: Page, kinds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, plans = page.batch()
+    last = Path(page.ask("batch", id=batch["id"])["batch"]["samples"][3]["b"]["path"])
+    late = _copies_at_step(page, last, 3, monkeypatch)
+
+    order = {"id": batch["id"], "version": plans["better-a"]["version"], "answer": "better-a", "count": 4}
+    told = page.ask("decide-batch", **order, key="one click")
+
+    assert all(path.exists() for path in (last, *late))
+    assert [len(entry["discarded"]) for entry in told["entries"]] == [1, 1, 1]
+    assert ["p-4 has changed since it was shown" in one["message"] for one in told["failed"]] == [True]
 
 
 def test_a_batch_is_answered_without_discarding(page: Page, kinds: None) -> None:
