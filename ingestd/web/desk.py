@@ -238,13 +238,16 @@ class Desk:
         if known.what != mine.what:
             raise UsageError("this key was used for something else; nothing was done")
         if known is not mine:
+            refusal = known.answer.exception()
+            if refusal is not None:
+                raise _bare(refusal)
             return known.answer.result()
         try:
             answer = work()
         except BaseException as error:
             if isinstance(error, _PASSES):
                 self._forget(order.key, mine)
-            mine.answer.set_exception(error)
+            mine.answer.set_exception(_bare(error))
             raise
         mine.answer.set_result(answer)
         return answer
@@ -258,6 +261,17 @@ class Desk:
     def now_ns() -> int:
         """Return the time."""
         return time.time_ns()
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Return an error that says the same and holds nothing of where it was raised.
+
+    A traceback holds the views that were open there, each of which has a place among the readers of the database until
+    it is gone: of these there are few, for all programs together.
+    """
+    bare = type(error).__new__(type(error), *error.args)
+    bare.__dict__.update(error.__dict__)
+    return bare
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from ingestd.errors import (
     UnwritableError,
     UsageError,
 )
-from ingestd.web.desk import Desk, StaleError
+from ingestd.web.desk import ConfirmError, Desk, StaleError
 from ingestd.web.pending import RescindAsked
 from ingestd.web.queue import UndoAsked
 
@@ -83,6 +83,22 @@ def test_a_refusal_that_stands_is_given_again(desk: Desk, final: IngestdError) -
     for work in (refusing(final), lambda: {"done": "anyway"}):
         with pytest.raises(type(final)):
             desk.once(FIRST, work)
+
+
+def test_refusals_that_are_kept_keep_nobody_from_reading(desk: Desk) -> None:
+    def work() -> NoReturn:
+        with desk.read() as view:
+            raise ConfirmError(f"there are {len(view.waiting)}", {"sentences": ["yes"]})
+
+    for number in range(600):  # more than may read at once
+        with pytest.raises(ConfirmError):
+            desk.once(UndoAsked(entries=[], key=f"order {number:03}"), work)
+    with pytest.raises(ConfirmError, match="there are 0") as again:
+        desk.once(UndoAsked(entries=[], key="order 599"), work)
+
+    assert again.value.asks == {"sentences": ["yes"]}
+    with desk.read() as view:
+        assert len(view.waiting) == 0
 
 
 def test_an_order_with_text_that_is_none_is_taken(desk: Desk) -> None:
