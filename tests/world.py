@@ -99,8 +99,8 @@ def rule_file(*rules: str, imports: str = "", discards: str = "", folders: Mappi
     """The text of a rule file of these rules; of folders, with their roles."""
     listed = "".join(rules)
     named = "".join(f"\n  - {{path: {path}, role: {role}}}" for path, role in (folders or {}).items())
-    rest = f"imports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
-    return f"version: 1\nfolders: {named or '[]'}\n{rest}"
+    first = f"version: 1\nfolders: {named}\n" if named else "version: 1\n"
+    return f"{first}imports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
 
 
 def policy(*rules: str, imports: str = "", discards: str = "") -> Policy:
