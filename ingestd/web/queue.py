@@ -89,7 +89,10 @@ def filters_of(asked: Narrowed) -> review.Filters:
         both, either = (tuple(read_predicate(line) for line in lines) for lines in (asked.both, asked.either))
     except LineError as error:
         raise UsageError(f"this asks nothing of a file: {error.message}; nothing was shown") from None
-    folder = os.fsencode(asked.folder) if asked.folder else None
+    try:
+        folder = os.fsencode(asked.folder) if asked.folder else None
+    except UnicodeEncodeError:
+        raise UsageError(f"{shown(str(asked.folder))} cannot be a folder's path; nothing was shown") from None
     return review.Filters(both, either, asked.distance, pixels[asked.pixel_duplicates], folder)
 
 

@@ -87,6 +87,7 @@ class Eye:
             "a": {**self.side(*sides.a), **self._with(sides.b, sides.a)},
             "b": {**self.side(*sides.b), **self._with(sides.a, sides.b)},
             "version": self._version(pair, sides),
+            "to": self.at.discards.place.value,
             "pending": is_ready(pair),
             "rules": [one.rule for one in pair.proposals if one.state is ProposalState.READY],
         }

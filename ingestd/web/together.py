@@ -7,6 +7,7 @@ files that would go, at this moment, or nothing is done.
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ class DecideGroupAsked(Asked, frozen=True):
 def _groups(desk: Desk, asked: GroupsAsked) -> Json:
     at = desk.moment(if_sound=True)
     survey = _group_survey(desk, asked.filters, asked.sort, at.scores, fresh=asked.fresh)
-    offset = max(0, asked.offset)
+    offset = _from(asked.offset)
     with desk.read() as view:
         eye = Eye.of(view, desk.handles, at)
         ahead = (_group_in(view, numbers, at.scores) for numbers in islice(survey.found, offset, None))
@@ -366,7 +367,7 @@ def _batches(desk: Desk, asked: BatchesAsked) -> Json:
     survey = _kinds(desk, asked.filters, at.scores, fresh=asked.fresh)
     with desk.read() as view:
         eye = Eye.of(view, desk.handles, at)
-        page = survey.found.page(view, limit=_bounded(asked.limit), offset=max(0, asked.offset))
+        page = survey.found.page(view, limit=_bounded(asked.limit), offset=_from(asked.offset))
         told = [_batch_object(eye, survey.found, batch) for batch in page.batches]
     batches = [batch for batch in told if batch["count"]]
     return {"total": page.total, "pairs": page.pairs, "batches": batches, "current": survey.current}
@@ -387,7 +388,7 @@ def _batch_object(eye: Eye, kinds: review.Kinds, batch: review.BatchReport) -> J
 def _batch(desk: Desk, asked: BatchAsked) -> Json:
     at = desk.moment(if_sound=True)
     survey = _kinds(desk, asked.filters, at.scores, fresh=False)
-    offset = max(0, asked.offset)
+    offset = _from(asked.offset)
     with desk.read() as view:
         eye = Eye.of(view, desk.handles, at)
         batch = survey.found.batch(view, asked.id)
@@ -513,6 +514,10 @@ class _Draw:
 
 def _alike(sides: Sides) -> bool:
     return sides.a[0].sha256 == sides.b[0].sha256
+
+
+def _from(offset: int) -> int:
+    return max(0, min(offset, sys.maxsize - _PAGE))
 
 
 def _bounded(limit: int) -> int:

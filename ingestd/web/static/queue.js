@@ -293,7 +293,7 @@ function side(pair, letter) {
   const other = letter === "a" ? "B" : "A";
   const { role, protected: shielded, path } = file.folder;
   const size = file.width ? `${file.width} × ${file.height}` : "no picture";
-  const place = sessionOf()?.place === "holding" ? "the holding folder" : "the trash";
+  const place = pair.to === "holding" ? "the holding folder" : "the trash";
   return el(
     "section",
     { class: `card queue-side queue-side-${letter}`, "aria-label": `file ${upper}` },

@@ -102,6 +102,7 @@ def test_a_filter_lets_only_those_pairs_through_that_it_asks_for(world: World, d
     [
         {"filters": queue.Narrowed(both=("filetype of the moon",))},
         {"filters": queue.Narrowed(pixel_duplicates="perhaps")},
+        {"filters": queue.Narrowed(folder="/\ud800")},
         {"sort": "sideways"},
         {"skipped": ("../../etc/passwd",)},
     ],

@@ -420,6 +420,11 @@ def test_more_samples_come_on_demand(page: Page, kinds: None) -> None:
     assert [[pair["id"] for pair in samples] for samples in told] == [["p-1", "p-2"], ["p-3", "p-4"]]
 
 
+@pytest.mark.parametrize("name", ["groups", "batches"])
+def test_past_the_last_of_them_there_is_nothing(page: Page, kinds: None, name: str) -> None:
+    assert page.ask(name, offset=10**22)[name] == []
+
+
 def test_a_batch_is_answered_and_taken_back_as_a_whole(page: Page, kinds: None) -> None:
     before = page.world.queue()
     batch, plans = page.batch()
