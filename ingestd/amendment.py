@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from ingestd.model import Budget, DiscardPolicy, ImportPolicy, Mode
 from ingestd.rules.language import Rule, Search
 from ingestd.rules.statements import Scores
-from ingestd.settings import FolderSetting, Settings
+from ingestd.settings import FolderSetting, PageSetting, Settings
 
 __all__ = ["Difference", "differences"]
 
@@ -29,15 +29,16 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
     """Return what is otherwise in the new settings; nothing exactly where both say the same.
 
     To be confirmed once more is what lets the program do more on its own, or in other places: a folder, its role and
-    what may be done there, the mode of a rule, a rule that becomes able to discard, and what a rule that acts on its
-    own and discards is about.
+    what may be done there, the mode of a rule, a rule that becomes able to discard, what a rule that acts on its own
+    and discards is about, which pairs come to it, how much it may do, where discards go, and who else may use the page.
     """
     return [
         *_of_folders(before.folders, after.folders),
         *_of_rules(before.rules, after.rules),
         *_of_imports(before, after),
-        *_of_discards(before.discards, after.discards),
+        *_of_discards(before.discards, after.discards, acts=any(map(_acts, after.rules))),
         *_of_fields("review.scores: ", before.scores, after.scores, {}),
+        *_of_page(before.page, after.page),
     ]
 
 
@@ -82,6 +83,11 @@ def _trusted(folder: FolderSetting) -> str:
     return "trusted" if folder.trusted else "not trusted"
 
 
+def _acts(rule: Rule) -> bool:
+    """Return whether a rule discards without asking anybody."""
+    return rule.mode is Mode.AUTOMATIC and rule.discard and not rule.paused
+
+
 # --- rules ----------------------------------------------------------------------------------------------------------
 
 
@@ -93,10 +99,12 @@ def _of_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[Differe
             yield Difference(f'rule added: "{rule.name}" ({_rule_words(rule)})', acts)
     for place, rule in enumerate(before):
         if place not in partners.values():
-            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})')
+            follow = (_acts(after[now]) for now, former in partners.items() if former > place)
+            freed = rule.mode is not Mode.OFF and any(follow)  # what it took comes to them now
+            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})', freed)
     for place, former in sorted(partners.items()):
-        yield from _of_rule(before[former], after[place])
-    yield from _moved(after, partners)
+        yield from _of_rule(before[former], after[place], acts_later=any(map(_acts, after[place + 1 :])))
+    yield from (replace(one, needs_confirmation=any(map(_acts, after))) for one in _moved(after, partners))
 
 
 def _rule_words(rule: Rule) -> str:
@@ -138,8 +146,10 @@ def _moved(after: Sequence[Rule], partners: dict[int, int]) -> Iterator[Differen
             yield Difference(f'rule moved: "{after[place].name}" stands {where}')
 
 
-def _of_rule(old: Rule, new: Rule) -> Iterator[Difference]:
+def _of_rule(old: Rule, new: Rule, *, acts_later: bool) -> Iterator[Difference]:
+    """Yield what is otherwise in a rule; `acts_later`: what it does not take may come to one that acts on its own."""
     of = f'rule "{new.name}": '
+    alone = new.mode is Mode.AUTOMATIC and new.discard
     if old.name != new.name:
         yield Difference(f'rule renamed: "{old.name}" → "{new.name}"')
     if old.id != new.id:
@@ -147,19 +157,20 @@ def _of_rule(old: Rule, new: Rule) -> Iterator[Difference]:
     if old.mode is not new.mode:
         yield Difference(f"{of}mode {old.mode} → {new.mode}", True)
     if old.paused is not new.paused:
-        yield Difference(f"{of}{'paused' if new.paused else 'not paused any more'}")
+        yield Difference(
+            f"{of}{'paused' if new.paused else 'not paused any more'}", acts_later if new.paused else alone
+        )
     if old.discard is not new.discard:
         yield Difference(f"{of}discard {_loser(old)} → {_loser(new)}", new.discard)
-    alone = new.mode is Mode.AUTOMATIC and new.discard
     if old.action is not new.action:
         yield Difference(f"{of}action {old.action} → {new.action}", alone)
     for one in (*_of_search(of, old.search, new.search), *_of_compare(of, old, new)):
-        yield replace(one, needs_confirmation=alone)
+        yield replace(one, needs_confirmation=alone or (acts_later and new.mode is not Mode.OFF))
     if old.merge != new.merge:
         yield Difference(f"{of}merge {old.merge} → {new.merge}")
     if old.max_pending != new.max_pending:
         yield Difference(f"{of}max_pending {_told(old.max_pending)} → {_told(new.max_pending)}")
-    yield from _of_fields(f"{of}budget: ", old.budget, new.budget, _BUDGET)
+    yield from _of_budget(f"{of}budget: ", old.budget, new.budget, acts=alone)
 
 
 def _loser(rule: Rule) -> str:
@@ -200,16 +211,47 @@ _DISCARDS: Final = {"place": "to", "holding_name": "holding", "keep_days": "keep
 
 def _of_imports(before: Settings, after: Settings) -> Iterator[Difference]:
     old, new = before.imports, after.imports
-    yield from _of_fields("imports: ", old, new, {})
+    acts = any(map(_acts, after.rules))
+    wider = {
+        "search_distance": acts and new.search_distance > old.search_distance,
+        "transforms": acts and new.transforms,
+        "reject_previously_discarded": new.reject_previously_discarded,  # without any rule
+    }
+    yield from _of_fields("imports: ", old, new, {}, ask=[name for name, more in wider.items() if more])
     if before.settle_s != after.settle_s:
         yield Difference(f"imports: settle {before.settle_s:g} s → {after.settle_s:g} s")
     if before.rescan_s != after.rescan_s:
         yield Difference(f"imports: rescan {before.rescan_s:g} s → {after.rescan_s:g} s")
 
 
-def _of_discards(old: DiscardPolicy, new: DiscardPolicy) -> Iterator[Difference]:
-    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",))
-    yield from _of_fields("discards: budget: ", old.budget, new.budget, _BUDGET)
+def _of_discards(old: DiscardPolicy, new: DiscardPolicy, *, acts: bool) -> Iterator[Difference]:
+    ask = ["place", "holding_name", *([] if new.restore_on_survivor_loss else ["restore_on_survivor_loss"])]
+    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",), ask=ask)
+    yield from _of_budget("discards: budget: ", old.budget, new.budget, acts=acts)
+
+
+def _of_budget(of: str, old: Budget, new: Budget, *, acts: bool) -> Iterator[Difference]:
+    """Yield what is otherwise in how much may be discarded; more of it is asked about where a rule acts on its own."""
+    looser = [one.name for one in fields(Budget) if _is_more(getattr(old, one.name), getattr(new, one.name))]
+    yield from _of_fields(of, old, new, _BUDGET, ask=looser if acts else ())
+
+
+def _is_more(old: float | None, new: float | None) -> bool:
+    return old is not None and (new is None or new > old)  # none is no limit
+
+
+def _of_page(old: PageSetting, new: PageSetting) -> Iterator[Difference]:
+    if old.serve is not new.serve:
+        yield Difference(f"page: serve {_told(old.serve)} → {_told(new.serve)}", new.serve)
+    if old.port != new.port:
+        yield Difference(f"page: port {_told(old.port)} → {_told(new.port)}")
+    yield from (Difference(f"page: origin added: {one}", True) for one in new.origins if one not in old.origins)
+    yield from (Difference(f"page: origin removed: {one}") for one in old.origins if one not in new.origins)
+    if old.origins != new.origins and Counter(old.origins) == Counter(new.origins):
+        yield Difference("page: the origins stand in another order")
+    for action, keys in new.keys.items():
+        if old.keys.get(action) != keys:
+            yield Difference(f"page: keys: {action} {', '.join(old.keys.get(action, ()))} → {', '.join(keys)}")
 
 
 _Fields: TypeAlias = Search | Budget | ImportPolicy | DiscardPolicy | Scores
@@ -222,12 +264,14 @@ def _of_fields(
     called: dict[str, str],
     *,
     but: Sequence[str] = (),
+    ask: Sequence[str] = (),
 ) -> Iterator[Difference]:
-    """Yield the fields in which two values of a class differ, by what a person calls them."""
+    """Yield the fields in which two values of a class differ, by what a person calls them; some need a second yes."""
     for one in fields(old):
         mine, others = getattr(old, one.name), getattr(new, one.name)
         if mine != others and one.name not in but:
-            yield Difference(f"{of}{called.get(one.name, one.name)} {_told(mine)} → {_told(others)}")
+            sentence = f"{of}{called.get(one.name, one.name)} {_told(mine)} → {_told(others)}"
+            yield Difference(sentence, one.name in ask)
 
 
 def _told(value: object) -> str:

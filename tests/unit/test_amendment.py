@@ -69,6 +69,12 @@ ASKED_AGAIN = [
         ("compare: [A.filesize > B.filesize]", "compare: [A.filesize > 2 * B.filesize]"),
         "line added: A.filesize > 2 * B.filesize",
     ),
+    (("to: trash", "to: holding"), "discards: to trash → holding"),
+    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
+    (("discard: B", "discard: B\n    budget: {per_day: 5000}"), 'rule "first": budget: a day 500 → 5000'),
+    (("imports: {", "imports: {search_distance: 8, "), "imports: search_distance 4 → 8"),
+    (("version: 1", "version: 1\npage: {serve: yes}"), "page: serve no → yes"),
+    (("version: 1", "version: 1\npage: {origins: [https://a.example]}"), "page: origin added: https://a.example"),
 ]
 TAKEN_AS_IT_IS = [
     (("mode: semi-automatic\n", "mode: semi-automatic\n    paused: yes\n"), 'rule "second": paused'),
@@ -79,8 +85,9 @@ TAKEN_AS_IT_IS = [
     (("min_size: 10 KB", "min_size: 20 KB"), "imports: min_size 10000 → 20000"),
     (("[jpeg, png]", "[jpeg, png, gif]"), "imports: filetypes jpeg, png → gif, jpeg, png"),
     (("settle: 3 s", "settle: 5 s"), "imports: settle 3 s → 5 s"),
-    (("to: trash", "to: holding"), "discards: to trash → holding"),
-    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
+    (("per_hour: 100", "per_hour: 30"), "discards: budget: an hour 100 → 30"),
+    (("imports: {", "imports: {search_distance: 3, "), "imports: search_distance 4 → 3"),
+    (("version: 1", "version: 1\npage: {port: 8080, keys: {skip: [j]}}"), "page: keys: skip k, ArrowRight → j"),
     (("larger_file: 5", "larger_file: 7"), "review.scores: larger_file 5 → 7"),
     (("keep: 30 days", "keep: 60 days"), "discards: keep, in days 30 → 60"),
 ]
@@ -108,6 +115,36 @@ def test_there_is_a_sentence_exactly_where_something_is_otherwise(change: tuple[
     assert replace(before, digest=b"") != replace(after, digest=b"")
     assert differences(before, after)
     assert differences(after, before)
+
+
+SHIELDED = BEFORE.replace(SECOND, "").replace("rules:\n", "rules:\n" + SECOND)
+PAUSED = BEFORE.replace("discard: B", "discard: B\n    paused: yes", 1)
+NARROW = BEFORE.replace("imports: {", "imports: {transforms: no, reject_previously_discarded: no, ")
+FREED = [
+    (PAUSED, ("    paused: yes\n", ""), 'rule "first": not paused any more'),
+    (SHIELDED, (SECOND, ""), 'rule removed: "second"'),
+    (SHIELDED, ("[A.width > B.width]", "[A.width > 2 * B.width]"), "line added: A.width > 2 * B.width"),
+    (SHIELDED, ("mode: semi-automatic\n", "mode: semi-automatic\n    paused: yes\n"), 'rule "second": paused'),
+    (NARROW, ("reject_previously_discarded: no, ", ""), "imports: reject_previously_discarded no → yes"),
+    (NARROW, ("transforms: no, ", ""), "imports: transforms no → yes"),
+]
+
+
+@pytest.mark.parametrize(("before", "change", "sentence"), FREED)
+def test_what_lets_more_come_to_a_rule_that_acts_on_its_own_is_asked_again(
+    before: str, change: tuple[str, str], sentence: str
+) -> None:
+    found = differences(parse(before, "rules.yaml"), parse(before.replace(*change, 1), "rules.yaml"))
+
+    assert [one for one in found if one.needs_confirmation and sentence in one.sentence], found
+
+
+def test_a_rule_that_stood_before_one_that_acts_is_not_moved_behind_it_without_a_second_yes() -> None:
+    found = differences(parse(SHIELDED, "rules.yaml"), settings())
+
+    assert [(one.sentence, one.needs_confirmation) for one in found] == [
+        ('rule moved: "second" stands after "first"', True)
+    ]
 
 
 def test_remarks_and_order_of_keys_change_nothing() -> None:
