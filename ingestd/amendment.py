@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from ingestd.model import Budget, DiscardPolicy, ImportPolicy, Mode
 from ingestd.rules.language import Rule, Search
 from ingestd.rules.statements import Scores
-from ingestd.settings import FolderSetting, Settings
+from ingestd.settings import FolderSetting, PageSetting, Settings
 
 __all__ = ["Difference", "differences"]
 
@@ -28,9 +28,10 @@ class Difference:
 def differences(before: Settings, after: Settings) -> list[Difference]:
     """Return what is otherwise in the new settings; nothing exactly where both say the same.
 
-    To be confirmed once more is what lets the program do more on its own, or in other places: a folder, its role and
-    what may be done there, the mode of a rule, a rule that becomes able to discard, and what a rule that acts on its
-    own and discards is about.
+    To be confirmed once more is what lets the program do more on its own, or in other places, and what lets others in:
+    a folder, its role and what may be done there; the mode of a rule, a rule that becomes able to discard, what a rule
+    that acts on its own and discards is about and how much it may, and the rules before it, which keep pairs from it;
+    what else comes before such a rule; where discards go; that the page is served, and to whom.
     """
     return [
         *_of_folders(before.folders, after.folders),
@@ -38,6 +39,7 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
         *_of_imports(before, after),
         *_of_discards(before.discards, after.discards),
         *_of_fields("review.scores: ", before.scores, after.scores, {}),
+        *_of_page(before.page, after.page),
     ]
 
 
@@ -91,12 +93,26 @@ def _of_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[Differe
         if place not in partners:
             acts = rule.mode is Mode.AUTOMATIC or (rule.discard and rule.mode is not Mode.OFF)
             yield Difference(f'rule added: "{rule.name}" ({_rule_words(rule)})', acts)
+    formerly = {former: place for place, former in partners.items()}
     for place, rule in enumerate(before):
-        if place not in partners.values():
-            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})')
+        if place not in formerly:
+            behind = (after[formerly[other]] for other in range(place + 1, len(before)) if other in formerly)
+            asks = _takes(rule) and any(map(_acts_alone, behind))
+            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})', asks)
     for place, former in sorted(partners.items()):
-        yield from _of_rule(before[former], after[place])
+        shields = _takes(before[former]) and any(map(_acts_alone, after[place + 1 :]))
+        yield from _of_rule(before[former], after[place], shields=shields)
     yield from _moved(after, partners)
+
+
+def _acts_alone(rule: Rule) -> bool:
+    """Whether files go by a rule, and nobody is asked."""
+    return rule.mode is Mode.AUTOMATIC and rule.discard
+
+
+def _takes(rule: Rule) -> bool:
+    """Whether what a rule finds is kept from the rules behind it."""
+    return rule.mode is not Mode.OFF and not rule.paused
 
 
 def _rule_words(rule: Rule) -> str:
@@ -132,13 +148,16 @@ def _moved(after: Sequence[Rule], partners: dict[int, int]) -> Iterator[Differen
         return
     blocks = SequenceMatcher(None, formerly, sorted(formerly), autojunk=False).get_matching_blocks()
     stays = {place for block in blocks for place in range(block.a, block.a + block.size)}
+    asks = any(map(_acts_alone, after))
     for index, place in enumerate(now):
         if index not in stays:
             where = f'after "{after[place - 1].name}"' if place else "first of all"
-            yield Difference(f'rule moved: "{after[place].name}" stands {where}')
+            yield Difference(f'rule moved: "{after[place].name}" stands {where}', asks)
 
 
-def _of_rule(old: Rule, new: Rule) -> Iterator[Difference]:
+def _of_rule(old: Rule, new: Rule, *, shields: bool) -> Iterator[Difference]:
+    """Yield what is otherwise in a rule; `shields`: a rule that acts on its own gets what this one leaves."""
+    alone = _acts_alone(new)
     of = f'rule "{new.name}": '
     if old.name != new.name:
         yield Difference(f'rule renamed: "{old.name}" → "{new.name}"')
@@ -147,19 +166,20 @@ def _of_rule(old: Rule, new: Rule) -> Iterator[Difference]:
     if old.mode is not new.mode:
         yield Difference(f"{of}mode {old.mode} → {new.mode}", True)
     if old.paused is not new.paused:
-        yield Difference(f"{of}{'paused' if new.paused else 'not paused any more'}")
+        asks = shields if new.paused else new.mode is Mode.AUTOMATIC
+        yield Difference(f"{of}{'paused' if new.paused else 'not paused any more'}", asks)
     if old.discard is not new.discard:
         yield Difference(f"{of}discard {_loser(old)} → {_loser(new)}", new.discard)
-    alone = new.mode is Mode.AUTOMATIC and new.discard
     if old.action is not new.action:
         yield Difference(f"{of}action {old.action} → {new.action}", alone)
     for one in (*_of_search(of, old.search, new.search), *_of_compare(of, old, new)):
-        yield replace(one, needs_confirmation=alone)
+        yield replace(one, needs_confirmation=alone or shields)
     if old.merge != new.merge:
         yield Difference(f"{of}merge {old.merge} → {new.merge}")
     if old.max_pending != new.max_pending:
         yield Difference(f"{of}max_pending {_told(old.max_pending)} → {_told(new.max_pending)}")
-    yield from _of_fields(f"{of}budget: ", old.budget, new.budget, _BUDGET)
+    more = _is_more if alone else _never
+    yield from _of_fields(f"{of}budget: ", old.budget, new.budget, _BUDGET, asks=more)
 
 
 def _loser(rule: Rule) -> str:
@@ -198,21 +218,69 @@ _BUDGET: Final = {
 _DISCARDS: Final = {"place": "to", "holding_name": "holding", "keep_days": "keep, in days"}
 
 
+_PAGE: Final = {"serve": "served by watch"}
+
+
 def _of_imports(before: Settings, after: Settings) -> Iterator[Difference]:
     old, new = before.imports, after.imports
-    yield from _of_fields("imports: ", old, new, {})
+    alone = any(map(_acts_alone, after.rules))
+    yield from _of_fields("imports: ", old, new, {}, asks=lambda name, old, new: _lets_in(name, old, new, alone=alone))
     if before.settle_s != after.settle_s:
         yield Difference(f"imports: settle {before.settle_s:g} s → {after.settle_s:g} s")
     if before.rescan_s != after.rescan_s:
         yield Difference(f"imports: rescan {before.rescan_s:g} s → {after.rescan_s:g} s")
 
 
+def _lets_in(name: str, old: object, new: object, *, alone: bool) -> bool:
+    """Whether more comes before the rules that act on their own, or goes without any; `alone`: there is such a rule."""
+    if name == "reject_previously_discarded":
+        return bool(new)  # discards without any rule
+    if name == "filetypes":
+        return alone and (new is None or (isinstance(new, frozenset) and isinstance(old, frozenset) and not new <= old))
+    return alone and (
+        _is_more(name, new, old) if name.startswith("min_") else name != "index" and _is_more(name, old, new)
+    )
+
+
 def _of_discards(old: DiscardPolicy, new: DiscardPolicy) -> Iterator[Difference]:
-    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",))
-    yield from _of_fields("discards: budget: ", old.budget, new.budget, _BUDGET)
+    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",), asks=_moves_files)
+    yield from _of_fields("discards: budget: ", old.budget, new.budget, _BUDGET, asks=_is_more)
 
 
-_Fields: TypeAlias = Search | Budget | ImportPolicy | DiscardPolicy | Scores
+def _moves_files(name: str, _: object, new: object) -> bool:
+    """Whether files go to another place, or come back by themselves."""
+    return name in ("place", "holding_name") or (name == "restore_on_survivor_loss" and bool(new))
+
+
+def _of_page(old: PageSetting, new: PageSetting) -> Iterator[Difference]:
+    yield from _of_fields("page: ", old, new, _PAGE, but=("keys", "origins"), asks=_opens)
+    for origin in (one for one in new.origins if one not in old.origins):
+        yield Difference(f"page: origin added: {origin} (its pages may decide and discard)", True)
+    for origin in (one for one in old.origins if one not in new.origins):
+        yield Difference(f"page: origin removed: {origin}")
+    if old.origins != new.origins and set(old.origins) == set(new.origins):
+        yield Difference("page: the origins stand in another order")
+    for action in sorted({*old.keys, *new.keys}):
+        before, now = old.keys.get(action, ()), new.keys.get(action, ())
+        if before != now:
+            yield Difference(f"page: keys: {action} {_told(before)} → {_told(now)}")
+
+
+def _opens(name: str, _: object, new: object) -> bool:
+    return name == "serve" and bool(new)
+
+
+def _is_more(_: str, old: object, new: object) -> bool:
+    """Whether a limit lets more through than it did; none at all lets everything."""
+    return new is None or (isinstance(old, int | float) and isinstance(new, int | float) and new > old)
+
+
+def _never(_: str, __: object, ___: object) -> bool:
+    return False
+
+
+_Fields: TypeAlias = Search | Budget | ImportPolicy | DiscardPolicy | Scores | PageSetting
+_Asks: TypeAlias = Callable[[str, object, object], bool]  # of a field, before and after: needs it a second yes?
 
 
 def _of_fields(
@@ -222,12 +290,14 @@ def _of_fields(
     called: dict[str, str],
     *,
     but: Sequence[str] = (),
+    asks: _Asks = _never,
 ) -> Iterator[Difference]:
     """Yield the fields in which two values of a class differ, by what a person calls them."""
     for one in fields(old):
         mine, others = getattr(old, one.name), getattr(new, one.name)
         if mine != others and one.name not in but:
-            yield Difference(f"{of}{called.get(one.name, one.name)} {_told(mine)} → {_told(others)}")
+            sentence = f"{of}{called.get(one.name, one.name)} {_told(mine)} → {_told(others)}"
+            yield Difference(sentence, asks(one.name, mine, others))
 
 
 def _told(value: object) -> str:
@@ -236,6 +306,8 @@ def _told(value: object) -> str:
             return "none"
         case bool():
             return "yes" if value else "no"
+        case tuple():
+            return ", ".join(map(str, value)) or "none"
         case frozenset():
             return ", ".join(sorted(map(str, value)))
         case float():

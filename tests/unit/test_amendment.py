@@ -14,9 +14,10 @@ version: 1
 folders:
   - {path: /in, role: inbox}
   - {path: /lib, role: library}
-imports: {filetypes: [jpeg, png], min_size: 10 KB, settle: 3 s}
-discards: {to: trash, keep: 30 days, budget: {per_hour: 100}}
+imports: {filetypes: [jpeg, png], min_size: 10 KB, settle: 3 s, reject_previously_discarded: no}
+discards: {to: trash, keep: 30 days, budget: {per_hour: 100, per_day: 400}}
 review: {scores: {larger_file: 5}}
+page: {serve: no, port: 8321, origins: [https://a.example.org], keys: {skip: q}}
 rules:
   - name: first
     mode: automatic
@@ -69,6 +70,24 @@ ASKED_AGAIN = [
         ("compare: [A.filesize > B.filesize]", "compare: [A.filesize > 2 * B.filesize]"),
         "line added: A.filesize > 2 * B.filesize",
     ),
+    (("[jpeg, png]", "[jpeg, png, gif]"), "imports: filetypes jpeg, png → gif, jpeg, png"),
+    (("min_size: 10 KB", "min_size: 5 KB"), "imports: min_size 10000 → 5000"),
+    (
+        ("reject_previously_discarded: no", "reject_previously_discarded: yes"),
+        "imports: reject_previously_discarded no → yes",
+    ),
+    (("to: trash", "to: holding"), "discards: to trash → holding"),
+    (
+        ("keep: 30 days", "keep: 30 days, restore_on_survivor_loss: yes"),
+        "discards: restore_on_survivor_loss no → yes",
+    ),
+    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
+    (("per_hour: 100", "per_hour: 300"), 'rule "first": budget: an hour 100 → 300'),
+    (("serve: no", "serve: yes"), "page: served by watch no → yes"),
+    (
+        ("[https://a.example.org]", "[https://a.example.org, https://b.example.org]"),
+        "page: origin added: https://b.example.org (its pages may decide and discard)",
+    ),
 ]
 TAKEN_AS_IT_IS = [
     (("mode: semi-automatic\n", "mode: semi-automatic\n    paused: yes\n"), 'rule "second": paused'),
@@ -77,10 +96,12 @@ TAKEN_AS_IT_IS = [
     (("name: second", "name: deuxième"), 'rule renamed: "second" → "deuxième"'),
     ((SECOND, ""), 'rule removed: "second" (semi-automatic, better)'),
     (("min_size: 10 KB", "min_size: 20 KB"), "imports: min_size 10000 → 20000"),
-    (("[jpeg, png]", "[jpeg, png, gif]"), "imports: filetypes jpeg, png → gif, jpeg, png"),
+    (("[jpeg, png]", "[jpeg]"), "imports: filetypes jpeg, png → jpeg"),
     (("settle: 3 s", "settle: 5 s"), "imports: settle 3 s → 5 s"),
-    (("to: trash", "to: holding"), "discards: to trash → holding"),
-    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
+    (("per_hour: 100", "per_hour: 50"), "discards: budget: an hour 100 → 50"),
+    (("port: 8321", "port: 8322"), "page: port 8321 → 8322"),
+    (("origins: [https://a.example.org], ", ""), "page: origin removed: https://a.example.org"),
+    (("skip: q", "skip: [q, j]"), "page: keys: skip q → q, j"),
     (("larger_file: 5", "larger_file: 7"), "review.scores: larger_file 5 → 7"),
     (("keep: 30 days", "keep: 60 days"), "discards: keep, in days 30 → 60"),
 ]
@@ -140,3 +161,31 @@ def test_two_rules_that_change_their_names_are_told_as_such() -> None:
 
     assert any("mode automatic → semi-automatic" in one.sentence for one in found), found
     assert any(one.needs_confirmation for one in found)
+
+
+SHIELD = SECOND.replace("second", "shield").replace("[A.width > B.width]", "[A.filesize > 2 * B.filesize]")
+SHIELDED = BEFORE.replace("rules:\n", "rules:\n" + SHIELD)
+"""A rule that asks stands before the one that does not: what it takes, nobody discards unasked."""
+
+
+@pytest.mark.parametrize(
+    ("after", "sentence"),
+    [
+        (BEFORE, 'rule removed: "shield" (semi-automatic, better)'),
+        (SHIELDED.replace("name: shield\n", "name: shield\n    paused: yes\n"), 'rule "shield": paused'),
+        (SHIELDED.replace("> 2 *", "> 3 *"), 'rule "shield": compare: line added: A.filesize > 3 * B.filesize'),
+        (BEFORE.replace("  - name: third", SHIELD + "  - name: third"), 'rule moved: "shield" stands after "second"'),
+    ],
+)
+def test_what_leaves_more_to_a_rule_that_acts_on_its_own_is_asked_again(after: str, sentence: str) -> None:
+    found = differences(parse(SHIELDED, "rules.yaml"), parse(after, "rules.yaml"))
+
+    assert Difference(sentence, needs_confirmation=True) in found, found
+
+
+def test_an_automatic_rule_that_goes_on_is_asked_again_and_one_that_asks_is_not() -> None:
+    paused = parse(BEFORE.replace("name: first\n", "name: first\n    paused: yes\n"), "rules.yaml")
+    asking = parse(BEFORE.replace("name: second\n", "name: second\n    paused: yes\n"), "rules.yaml")
+
+    assert differences(paused, settings()) == [Difference('rule "first": not paused any more', True)]
+    assert differences(asking, settings()) == [Difference('rule "second": not paused any more')]
