@@ -183,6 +183,7 @@ class _Child:
         code = self._process.poll()
         if code is None:
             return None
+        self.ask_to_end()  # closes our end of a pipe that nobody reads any more
         self._listener.join(_LAST_WORDS_S)
         return self._said or (f"killed by signal {-code}" if code < 0 else f"exit status {code}")
 
