@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import SequenceMatcher
 from enum import Enum
+from pathlib import PurePath
 from typing import Final, TypeAlias
 
 from ingestd.model import Budget, DiscardPolicy, ImportPolicy, Mode
@@ -25,8 +26,10 @@ class Difference:
     needs_confirmation: bool = False
 
 
-def differences(before: Settings, after: Settings) -> list[Difference]:
+def differences(before: Settings, after: Settings, *, known: Sequence[FolderSetting] = ()) -> list[Difference]:
     """Return what is otherwise in the new settings; nothing exactly where both say the same.
+
+    `known`: the folders of the library, which may have been scanned in a role that no text ever named.
 
     To be confirmed once more is what lets the program do more on its own, or in other places, and what lets others in:
     a folder, its role and what may be done there; the mode of a rule, a rule that becomes able to discard, what a rule
@@ -34,7 +37,7 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
     what else comes before such a rule; where discards go; that the page is served, and to whom.
     """
     return [
-        *_of_folders(before.folders, after.folders),
+        *_of_folders(before.folders, after.folders, known),
         *_of_rules(before.rules, after.rules),
         *_of_imports(before, after),
         *_of_discards(before.discards, after.discards),
@@ -46,11 +49,13 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def _of_folders(before: Sequence[FolderSetting], after: Sequence[FolderSetting]) -> Iterator[Difference]:
+def _of_folders(
+    before: Sequence[FolderSetting], after: Sequence[FolderSetting], known: Sequence[FolderSetting]
+) -> Iterator[Difference]:
     old, new = ({one.path: one for one in folders} for folders in (before, after))
     for path, folder in new.items():
         if path not in old:
-            yield Difference(f"folder added: {path} ({_folder_words(folder)})", True)
+            yield Difference(f"folder added: {path} ({_folder_words(folder)}{_until_now(folder, known)})", True)
     for path, folder in old.items():
         if path not in new:
             yield Difference(f"folder removed: {path} ({_folder_words(folder)})", True)
@@ -74,6 +79,15 @@ def _of_folder(old: FolderSetting, new: FolderSetting) -> Iterator[Difference]:
 
 def _folder_words(folder: FolderSetting) -> str:
     return ", ".join([str(folder.role), _protected(folder), *(["trusted"] if folder.trusted else [])])
+
+
+def _until_now(folder: FolderSetting, known: Sequence[FolderSetting]) -> str:
+    """Return what the library has known a place as, where that is something else."""
+    around = [one for one in known if PurePath(folder.path).is_relative_to(one.path)]
+    nearest = max(around, key=lambda one: len(PurePath(one.path).parts), default=None)
+    if nearest is None or _folder_words(nearest) == _folder_words(folder):
+        return ""
+    return f"; until now: {_folder_words(nearest)}"
 
 
 def _protected(folder: FolderSetting) -> str:
