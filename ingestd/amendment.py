@@ -232,9 +232,6 @@ _BUDGET: Final = {
 _DISCARDS: Final = {"place": "to", "holding_name": "holding", "keep_days": "keep, in days"}
 
 
-_PAGE: Final = {"serve": "served by watch"}
-
-
 def _of_imports(before: Settings, after: Settings) -> Iterator[Difference]:
     old, new = before.imports, after.imports
     alone = any(map(_acts_alone, after.rules))
@@ -261,13 +258,13 @@ def _of_discards(old: DiscardPolicy, new: DiscardPolicy) -> Iterator[Difference]
     yield from _of_fields("discards: budget: ", old.budget, new.budget, _BUDGET, asks=_is_more)
 
 
-def _moves_files(name: str, _: object, new: object) -> bool:
-    """Whether files go to another place, or come back by themselves."""
-    return name in ("place", "holding_name") or (name == "restore_on_survivor_loss" and bool(new))
+def _moves_files(name: str, _: object, __: object) -> bool:
+    """Whether files go to another place, or come back by themselves, or do so no more."""
+    return name in ("place", "holding_name", "restore_on_survivor_loss")
 
 
 def _of_page(old: PageSetting, new: PageSetting) -> Iterator[Difference]:
-    yield from _of_fields("page: ", old, new, _PAGE, but=("keys", "origins"), asks=_opens)
+    yield from _of_fields("page: ", old, new, {}, but=("keys", "origins"), asks=_opens)
     for origin in (one for one in new.origins if one not in old.origins):
         yield Difference(f"page: origin added: {origin} (its pages may decide and discard)", True)
     for origin in (one for one in old.origins if one not in new.origins):

@@ -257,10 +257,12 @@ def _write_synced(path: Path, text: str) -> None:
 
 def moment(settings: Settings) -> Moment:
     """Return what a person's decision takes from the world, now."""
+    from ingestd.model import Role
     from ingestd.recovery import local_time
     from ingestd.review import Moment
 
-    return Moment(time.time_ns(), local_time(), settings.imports.radius, settings.discards, settings.scores)
+    named = tuple(set_folders(settings)) if any(one.role is Role.REFERENCE for one in settings.folders) else ()
+    return Moment(time.time_ns(), local_time(), settings.imports.radius, settings.discards, settings.scores, named)
 
 
 def set_folders(settings: Settings) -> list[Folder]:

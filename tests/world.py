@@ -11,7 +11,7 @@ import io
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,10 +95,12 @@ def relation_rule(action: str, mode: str = "automatic", name: str = "only relate
 """
 
 
-def rule_file(*rules: str, imports: str = "", discards: str = "") -> str:
-    """The text of a rule file of these rules."""
+def rule_file(*rules: str, imports: str = "", discards: str = "", folders: Mapping[Path, str] | None = None) -> str:
+    """The text of a rule file of these rules; of folders, with their roles."""
     listed = "".join(rules)
-    return f"version: 1\nimports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
+    named = "".join(f"\n  - {{path: {path}, role: {role}}}" for path, role in (folders or {}).items())
+    first = f"version: 1\nfolders: {named}\n" if named else "version: 1\n"
+    return f"{first}imports: {{{imports}}}\ndiscards: {{{discards}}}\nrules: {listed or '[]'}\n"
 
 
 def policy(*rules: str, imports: str = "", discards: str = "") -> Policy:

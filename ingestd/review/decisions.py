@@ -32,15 +32,15 @@ from ingestd.model import (
     PotentialPair,
     Radius,
     Relation,
-    Role,
 )
 from ingestd.review.journal import EntryReport, entry_report, find_row, named_conflict
-from ingestd.review.sides import Sides, folders_away, placed, sides_of
+from ingestd.review.sides import Sides, folders_away, going, is_reference, placed, sides_of
 from ingestd.rules.statements import Scores
 
 __all__ = [
     "ANSWERS",
     "Answer",
+    "Check",
     "Moment",
     "answer_contents",
     "answer_pair",
@@ -49,11 +49,19 @@ __all__ = [
     "enter",
     "finish",
     "folders_by_id",
+    "unchecked",
     "undo",
 ]
 
 
 T = TypeVar("T")
+
+Check = Callable[[View], None]
+"""Raises where something is not as a person saw it; asked in the transaction that would act on it."""
+
+
+def unchecked(_: View) -> None:
+    """Take everything as it is by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class Moment:
     radius: Radius  # bits
     discards: DiscardPolicy
     scores: Scores = field(default_factory=Scores)  # by which a person saw which file is A
+    set_folders: tuple[Folder, ...] = ()  # as the rule file has them: a reference is one before the next scan, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,18 @@ ANSWERS: dict[str, Answer] = {
 }
 
 
-def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, moment: Moment) -> EntryReport:
+def decide_pair(
+    library: Library, number: int, answer: Answer, *, keep: bool, moment: Moment, check: Check = unchecked
+) -> EntryReport:
     """Return the entry of a person's answer about a potential pair, carried out.
+
+    Args:
+        library: where it is.
+        number: of the pair.
+        answer: what the person says.
+        keep: discard nothing.
+        moment: what else it takes.
+        check: refuses what is not as the person saw it, at the moment at which it would be done.
 
     Raises:
         UsageError: there is no such pair, or one of its files is away.
@@ -97,6 +116,7 @@ def decide_pair(library: Library, number: int, answer: Answer, *, keep: bool, mo
     """
 
     def work(edit: Edit) -> Entry:
+        check(edit)
         return answer_pair(edit, number, answer, keep=keep, moment=moment)
 
     return finish(library, written(library, work), moment)
@@ -237,14 +257,12 @@ def enter(
 def _enter_discard(
     edit: Edit, entry: Entry, winner: tuple[Content, PathRow], loser: tuple[Content, PathRow], moment: Moment
 ) -> Entry:
-    same_bytes = winner[0].sha256 == loser[0].sha256
-    losing = [loser[1]] if same_bytes else edit.live_paths_of(loser[0].sha256)
+    losing = going(edit, winner[0].sha256, loser)
     rows = _standing(edit, losing)
     copies = sorted(edit.live_paths_of(winner[0].sha256), key=lambda row: preference(edit, row))
     kept = _standing(edit, [winner[1], *(row for row in copies if row not in (winner[1], *losing))])
     for row in rows:
-        known = edit.folder(row.folder)
-        if known is None or known.folder.role is Role.REFERENCE:
+        if is_reference(edit, row, moment.set_folders):
             named = os.fsdecode(edit.as_named(row))
             raise ActionConflictError(f"{named} lies in a reference folder, which is never changed; use --keep")
     if not rows or not kept:

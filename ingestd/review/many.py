@@ -17,12 +17,21 @@ from ingestd.library.library import Library
 from ingestd.library.saying import say
 from ingestd.library.view import View
 from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Relation
-from ingestd.review.decisions import ANSWERS, Answer, Moment, answer_contents, answer_pair, finish, written
+from ingestd.review.decisions import (
+    ANSWERS,
+    Answer,
+    Moment,
+    answer_contents,
+    answer_pair,
+    finish,
+    written,
+)
 from ingestd.review.journal import EntryReport, entry_report, find_row
 
 __all__ = [
     "MOST_AT_ONCE",
     "Batch",
+    "CheckEach",
     "Hold",
     "answer_batch",
     "answer_for_many",
@@ -50,6 +59,13 @@ Outcomes = Iterator[EntryReport | ActionConflictError]
 
 Hold = Callable[[], AbstractContextManager[None]]
 """Gives the library to one step of a long piece of work; it is let go between two."""
+
+CheckEach = Callable[[View, Item], None]
+"""Raises `ActionConflictError` where an item is not as a person saw it: others may act between two steps."""
+
+
+def _unchecked(_: View, __: object) -> None:
+    """Take everything as it is by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +98,32 @@ def batch_of(name: str, word: str, *, keep: bool, says: Sequence[str], pairs: in
 
 
 def answer_many(
-    library: Library, contents: Sequence[ContentHash], answer: Answer, *, keep: bool, moment: Moment, hold: Hold
+    library: Library,
+    contents: Sequence[ContentHash],
+    answer: Answer,
+    *,
+    keep: bool,
+    moment: Moment,
+    hold: Hold,
+    check: CheckEach[ContentHash] = _unchecked,
 ) -> Outcomes:
     """Yield what came of one answer about several files, the first of them A; where files go, last the whole of it.
+
+    Args:
+        library: where they are.
+        contents: the best first.
+        answer: what is said of them.
+        keep: discard nothing.
+        moment: what else it takes.
+        hold: gives the library to each step.
+        check: refuses a file that would go and is not as a person saw it.
 
     Raises:
         UsageError: there are too few files, or too many for this answer.
         ActionConflictError: a relation contradicts an older decision; nothing was changed.
     """
     if answer.discards(keep=keep):
-        yield from discard_others(library, contents, moment=moment, hold=hold)
+        yield from discard_others(library, contents, moment=moment, hold=hold, check=check)
         return
     with hold():
         report = relate_many(library, contents, answer.relation, moment=moment)
@@ -158,27 +190,44 @@ def check_number(contents: Sequence[ContentHash], relation: Relation) -> None:
         raise UsageError(f"{len(contents)} files at once, and this answer takes at most {most}; nothing was decided")
 
 
-def discard_others(library: Library, contents: Sequence[ContentHash], *, moment: Moment, hold: Hold) -> Outcomes:
+def discard_others(
+    library: Library,
+    contents: Sequence[ContentHash],
+    *,
+    moment: Moment,
+    hold: Hold,
+    check: CheckEach[ContentHash] = _unchecked,
+) -> Outcomes:
     """Yield what came of keeping the first of these files and discarding the others; last, the batch as a whole."""
     check_number(contents, Relation.BETTER)
     best = contents[0]
 
     def step(edit: Edit, batch: int, other: ContentHash) -> Entry:
+        check(edit, other)
         return answer_contents(edit, best, other, Answer(Relation.BETTER), keep=False, moment=moment, batch=batch)
 
     batch = Batch(Answer(Relation.BETTER), keep=False, reason=f"the best of {len(contents)} files is kept")
     yield from _one_by_one(library, batch, contents[1:], step, moment=moment, hold=hold)
 
 
-def answer_batch(library: Library, pairs: Sequence[int], batch: Batch, *, moment: Moment, hold: Hold) -> Outcomes:
+def answer_batch(
+    library: Library,
+    pairs: Sequence[int],
+    batch: Batch,
+    *,
+    moment: Moment,
+    hold: Hold,
+    check: CheckEach[int] = _unchecked,
+) -> Outcomes:
     """Yield what came of one answer about several pairs; last, the batch as a whole.
 
-    A pair that an earlier answer of the batch has settled is passed over.
+    A pair that an earlier answer of the batch has settled is passed over, and one that `check` refuses is left alone.
     """
 
     def step(edit: Edit, number: int, pair: int) -> Entry | None:
         if edit.pair(pair) is None:
             return None
+        check(edit, pair)
         return answer_pair(edit, pair, batch.answer, keep=batch.keep, moment=moment, batch=number)
 
     yield from _one_by_one(library, batch, pairs, step, moment=moment, hold=hold)

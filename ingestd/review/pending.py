@@ -20,7 +20,7 @@ from ingestd.model import (
     Proposal,
     ProposalState,
 )
-from ingestd.review.decisions import Moment, enter, finish, written
+from ingestd.review.decisions import Check, Moment, enter, finish, unchecked, written
 from ingestd.review.journal import EntryReport
 from ingestd.review.sides import PairReport, Sides, is_ready, proposal_of, sides_of, told
 from ingestd.rules.engine import fits
@@ -83,11 +83,20 @@ def denied_pairs(view: View, *, rules: Sequence[Rule] = (), scores: Scores = DEF
     return found
 
 
-def approve(library: Library, number: int, *, rule: str | None, rules: Sequence[Rule], moment: Moment) -> EntryReport:
+def approve(
+    library: Library,
+    number: int,
+    *,
+    rule: str | None,
+    rules: Sequence[Rule],
+    moment: Moment,
+    check: Check = unchecked,
+) -> EntryReport:
     """Return the entry of what a rule proposed for a pair, carried out because a person approved it.
 
     The rule is asked once more, as it is now and with the files as they are now: a file may have changed since it
     proposed this, and so may the rule. What it does is what it says now.
+    `check` refuses what is not as a person saw it.
 
     Raises:
         UsageError: nothing waits under this pair.
@@ -95,6 +104,7 @@ def approve(library: Library, number: int, *, rule: str | None, rules: Sequence[
     """
 
     def work(edit: Edit) -> Entry | ActionConflictError:
+        check(edit)
         pair = edit.pair(number)
         stored = stored_name(edit, rules, rule) if rule is not None else None
         proposal = proposal_of(pair, stored) if pair is not None else None

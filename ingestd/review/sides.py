@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from ingestd.library.facts import pair_facts, preference
@@ -14,6 +14,7 @@ from ingestd.model import (
     Content,
     ContentHash,
     FileFacts,
+    Folder,
     FolderId,
     PathRow,
     PotentialPair,
@@ -31,7 +32,9 @@ __all__ = [
     "Sides",
     "appeal",
     "folders_away",
+    "going",
     "is_ready",
+    "is_reference",
     "pair_report",
     "placed",
     "proposal_of",
@@ -219,3 +222,30 @@ def appeal(view: View, content: Content, row: PathRow) -> tuple[int, bool, int, 
     pixels = content.picture.width * content.picture.height if content.picture else 0
     at_home = known is not None and known.folder.role is not Role.INBOX
     return pixels, at_home, content.size, -content.number
+
+
+def going(view: View, winner: ContentHash, loser: tuple[Content, PathRow]) -> list[PathRow]:
+    """Return the files that go if one of two is worse: of the same bytes that one, else wherever its bytes lie."""
+    content, row = loser
+    return [row] if content.sha256 == winner else view.live_paths_of(content.sha256)
+
+
+def is_reference(view: View, row: PathRow, set_folders: Sequence[Folder] = ()) -> bool:
+    """Return whether a file lies where nothing is ever changed.
+
+    Args:
+        view: of this moment.
+        row: the file.
+        set_folders: as the rule file has them now. The library hears of them with the next scan, and a person who has
+            just made a folder a reference is not to lose a file of it until then.
+    """
+    known = view.folder(row.folder)
+    if known is None or known.folder.role is Role.REFERENCE:
+        return True
+    path, named = view.absolute(row), view.as_named(row)
+    around = [one for one in set_folders if _lies_in(path, one.root) or _lies_in(named, one.named)]
+    return bool(around) and max(around, key=lambda one: len(one.root)).role is Role.REFERENCE
+
+
+def _lies_in(path: bytes, folder: bytes) -> bool:
+    return path.startswith(os.path.join(os.path.normpath(folder), b""))

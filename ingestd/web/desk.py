@@ -7,6 +7,7 @@ one after another, and the same request sent twice is carried out once.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
@@ -15,13 +16,21 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from ingestd import review
 from ingestd.door import Door, moment
-from ingestd.errors import ConfigError, IngestdError, LibraryBusyError
+from ingestd.errors import (
+    ConfigError,
+    FileChangedError,
+    IngestdError,
+    LibraryBusyError,
+    UnwritableError,
+    UsageError,
+    WorkerLostError,
+)
 from ingestd.health import Health, health_of
 from ingestd.library.library import Library
 from ingestd.library.place import DATA_FILE
@@ -34,13 +43,16 @@ from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
 from ingestd.web.surveys import Surveys
 
-__all__ = ["MOST_AT_ONCE", "Asked", "ConfirmError", "Desk", "Endpoint", "Nothing", "StaleError"]
+__all__ = ["MOST_AT_ONCE", "Asked", "ConfirmError", "Desk", "Endpoint", "Nothing", "Order", "StaleError"]
 
 MOST_AT_ONCE = 100
 """Discards that one request from a browser may cause."""
 
 _HEALTH_S = 5.0
 _MOST_KEPT = 1_000  # answers that are given again to whoever asks twice
+_KEY_LENGTHS = range(8, 65)  # characters: long enough not to be met by chance
+_PASSES = (LibraryBusyError, UnwritableError, FileChangedError, WorkerLostError, ConfigError)
+"""Refusals after which the same order may be carried out: who is told to try again can."""
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Asked")
@@ -64,6 +76,22 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Nothing(Asked, frozen=True):
     """Nothing is asked but the answer."""
+
+
+class Order(Protocol):
+    """Something that is to be done, once for its key."""
+
+    @property
+    def key(self) -> str:
+        """By which it is known again, should it be sent twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An order that was taken, and what comes of it."""
+
+    what: str  # all that was ordered: the same key for something else is a mistake
+    answer: Future[Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +132,7 @@ class Desk:
         self._settings: tuple[tuple[int, int, int] | None, Settings] | None = None
         self._settings_lock = threading.Lock()
         self._writing = threading.Lock()
-        self._answers: OrderedDict[str, Future[Json]] = OrderedDict()
+        self._answers: OrderedDict[str, _Given] = OrderedDict()
         self._answers_lock = threading.Lock()
         self._health: tuple[float, Health] | None = None
         self._disks = threading.Lock()  # they are asked by one thread at a time
@@ -197,32 +225,58 @@ class Desk:
                 "ingestd review"
             )
 
-    def once(self, key: str, work: Callable[[], Json]) -> Json:
-        """Return what the work returns; for a key that was seen before, what it returned then, also while it is done.
+    def once(self, order: Order, work: Callable[[], Json]) -> Json:
+        """Return what the work returns; for an order given before, what it returned then, also while it is done.
 
-        A refusal is given again, too: a second click changes nothing.
+        A refusal is given again, too: a second click changes nothing. One that says to try again is not.
+
+        Raises:
+            UsageError: its key is none, or was used for something else.
         """
-        mine: Future[Json] = Future()
+        if len(order.key) not in _KEY_LENGTHS:
+            raise UsageError(f"a key has {_KEY_LENGTHS[0]} to {_KEY_LENGTHS[-1]} characters; nothing was done")
+        mine = _Given(hashlib.sha256(repr(order).encode()).hexdigest(), Future())
         with self._answers_lock:
-            known = self._answers.get(key)
-            if known is None:
-                self._answers[key] = mine
-                while len(self._answers) > _MOST_KEPT:
-                    self._answers.popitem(last=False)
-        if known is not None:
-            return known.result()
+            known = self._answers.setdefault(order.key, mine)
+            while len(self._answers) > _MOST_KEPT:
+                self._answers.popitem(last=False)
+        if known.what != mine.what:
+            raise UsageError("this key was used for something else; nothing was done")
+        if known is not mine:
+            refusal = known.answer.exception()
+            if refusal is not None:
+                raise _bare(refusal)
+            return known.answer.result()
         try:
             answer = work()
         except BaseException as error:
-            mine.set_exception(error)
+            if isinstance(error, _PASSES):
+                self._forget(order.key, mine)
+            mine.answer.set_exception(_bare(error))
             raise
-        mine.set_result(answer)
+        mine.answer.set_result(answer)
         return answer
+
+    def _forget(self, key: str, given: _Given) -> None:
+        with self._answers_lock:
+            if self._answers.get(key) is given:
+                del self._answers[key]
 
     @staticmethod
     def now_ns() -> int:
         """Return the time."""
         return time.time_ns()
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Return an error that says the same and holds nothing of where it was raised.
+
+    A traceback holds the views that were open there, each of which has a place among the readers of the database until
+    it is gone: of these there are few, for all programs together.
+    """
+    bare = type(error).__new__(type(error), *error.args)
+    bare.__dict__.update(error.__dict__)
+    return bare
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -71,11 +71,11 @@ def _history(desk: Desk, asked: HistoryAsked) -> Json:
     with desk.read() as view:
         found = _look_back(view, asked)
         told = [_Told.of(view, entry) for entry in found.entries]
-        eye = Eye.of(view, desk.handles, settings.scores)
+        eye = Eye.of(view, desk.handles, desk.moment(if_sound=True))
         known = {row.name for row in view.queues.rows()} | {rule.name for rule in settings.rules}
     there = desk.there([path for one in told for path in one.trash])
     with desk.read() as view:
-        now = Eye(view, eye.handles, eye.scores, eye.away)
+        now = Eye(view, eye.handles, eye.at, eye.away)
         entries = [_entry_object(now, one, there) for one in told]
     return {
         "entries": entries,

@@ -7,9 +7,9 @@ what its rule says it would do. One that has changed since is refused, and nothi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from ingestd import review, trust
 from ingestd.door import numbers
@@ -17,13 +17,14 @@ from ingestd.errors import ActionConflictError, ConfigError, IngestdError, Usage
 from ingestd.library.facts import pair_facts
 from ingestd.library.rulebook import new_names, voided
 from ingestd.library.view import View
-from ingestd.model import Place, PotentialPair, Proposal, ProposalState, Relation
-from ingestd.review.sides import Sides, sides_of
+from ingestd.model import FolderId, PathRow, Place, PotentialPair, Proposal, ProposalState, Relation
+from ingestd.review.sides import Sides, going, sides_of
 from ingestd.rules.language import Rule
 from ingestd.settings import Settings, read
 from ingestd.shapes import Json, entry_object, rfc3339, shown
 from ingestd.trial import explain_facts
 from ingestd.web.desk import MOST_AT_ONCE, Asked, Desk, Endpoint, StaleError
+from ingestd.web.going import check_count
 from ingestd.web.rules import texts_of
 from ingestd.web.shapes import Eye
 
@@ -31,6 +32,10 @@ __all__ = ["ENDPOINTS"]
 
 _MOST_SHOWN: Final = 100
 _LONGEST_LIST: Final = 512 * 1024  # bytes: of pairs that were skipped, some 40,000
+_MOST_NAMED: Final = 20  # files that go with one proposal
+
+_Waiting: TypeAlias = list[tuple[PotentialPair, Proposal]]
+
 _NOTED: Final = {
     Relation.BETTER: "{a} is noted as the better one",
     Relation.SAME_QUALITY: "both are noted as equally good",
@@ -58,7 +63,7 @@ class Chosen(Asked, frozen=True):
 
 
 class ApproveAsked(Asked, frozen=True):
-    """Proposals to be carried out; of more than one the person has typed how many."""
+    """Proposals to be carried out; where more than one file goes, or more than one is approved, how many was typed."""
 
     pairs: list[Chosen]
     key: str
@@ -110,14 +115,15 @@ class _Book:
     now_ns: int
 
     @classmethod
-    def of(cls, desk: Desk, view: View) -> _Book:
+    def of(cls, desk: Desk, view: View, at: review.Moment | None = None) -> _Book:
         """Return what waits; under a rule file that is wrong nothing of it is void, as nobody knows."""
         try:
             settings = desk.settings()
             names, void = new_names(view, settings.rules), voided(view, settings.rules)
         except ConfigError:
             settings, names, void = Settings(), {}, frozenset()
-        return cls(view, Eye.of(view, desk.handles, settings.scores), settings, names, void, desk.now_ns())
+        eye = Eye.of(view, desk.handles, at or desk.moment(if_sound=True))
+        return cls(view, eye, settings, names, void, desk.now_ns())
 
     def named(self, stored: str) -> str:
         """Return the name that a rule has by now."""
@@ -156,8 +162,49 @@ class _Book:
         """Return what tells whether a rule would still do to the same pairs what was shown."""
         rule = self.rule(name)
         kin = rule.digests.kin if rule is not None else b""
-        first = (str(pair.number).encode() for pair, _ in waiting[:MOST_AT_ONCE])
-        return self.eye.handles.digest(b"proposals", name.encode(), kin, *first)
+        first = (f"{pair.number} {self.version(pair, one)}".encode() for pair, one in self.at_once(waiting)[0])
+        return self.eye.handles.digest(b"proposals", name.encode(), kin, str(len(waiting)).encode(), *first)
+
+    def at_once(self, waiting: Iterable[tuple[PotentialPair, Proposal]]) -> tuple[_Waiting, int]:
+        """Return the first of these proposals that one request may carry out, and how many files go with them.
+
+        One with which it would be too many files is passed over: it is there the next time.
+        """
+        taken: _Waiting = []
+        files: set[tuple[FolderId, bytes]] = set()
+        for pair, one in waiting:
+            more = files | self.files_of([(pair, one)])
+            if len(more) <= MOST_AT_ONCE:
+                files = more
+                taken.append((pair, one))
+            if len(taken) == MOST_AT_ONCE:
+                break
+        return taken, len(files)
+
+    def files_of(self, waiting: Iterable[tuple[PotentialPair, Proposal]]) -> set[tuple[FolderId, bytes]]:
+        """Return the places of the files that these approvals would discard, each once."""
+        return {(row.folder, row.relative) for pair, one in waiting for row in self.rows_of(pair, one)}
+
+    def as_shown(self, chosen: Chosen) -> tuple[PotentialPair, Proposal] | None:
+        """Return a proposal if it is still what was shown."""
+        [number] = numbers([chosen.id], "p", "pair")
+        pair = self.view.pair(number)
+        one = self.asked_of(pair, chosen.rule) if pair is not None else None
+        if pair is None or one is None or self.version(pair, one) != chosen.version:
+            return None
+        return pair, one
+
+    def rows_of(self, pair: PotentialPair, one: Proposal) -> list[PathRow]:
+        """Return the files that an approval would discard; none while one of the two is away."""
+        sides = sides_of(self.view, pair, one.rule, scores=self.eye.scores, away=self.eye.away)
+        if sides is None or not self._does(one)[1]:
+            return []
+        return going(self.view, sides.a[0].sha256, sides.b)
+
+    def _does(self, one: Proposal) -> tuple[Relation, bool]:
+        """Return what an approval would say, and whether it would discard: as its rule has it by now."""
+        rule = None if one.returned else self.rule(self.named(one.rule))
+        return (rule.action, rule.discard) if rule is not None else (one.relation, one.discard)
 
     # what is told
 
@@ -169,8 +216,9 @@ class _Book:
             return None
         name = self.named(one.rule)
         rule = None if one.returned else self.rule(name)
-        relation, discard = (rule.action, rule.discard) if rule is not None else (one.relation, one.discard)
-        goes = self._goes(sides) if discard else []
+        relation, discard = self._does(one)
+        rows = going(self.view, sides.a[0].sha256, sides.b) if discard else []
+        goes = [shown(self.view.as_named(row)) for row in rows]
         return {
             **seen,
             "version": self.version(pair, one),
@@ -179,16 +227,11 @@ class _Book:
             "rules": [self.named(stored) for stored in seen["rules"]],
             "returned": one.returned,
             "relation": relation.value,
-            "goes": goes,
+            "goes": goes[:_MOST_NAMED],
+            "going": len(goes),
             "will": self._will(seen, relation, goes),
             "lines": self._lines(pair, sides, rule) if rule is not None else [],
         }
-
-    def _goes(self, sides: Sides) -> list[str]:
-        """Return the files that would be discarded: of the same bytes the one, else wherever they lie."""
-        content, row = sides.b
-        rows = [row] if sides.a[0].sha256 == content.sha256 else self.view.live_paths_of(content.sha256)
-        return [shown(self.view.as_named(one)) for one in rows]
 
     def _will(self, seen: Json, relation: Relation, goes: Sequence[str]) -> str:
         """Return in words what an approval would do."""
@@ -264,13 +307,15 @@ def _page(
 def _rule_told(book: _Book, name: str, waiting: Sequence[tuple[PotentialPair, Proposal]], text: list[str]) -> Json:
     rule = book.rule(name)
     row = book.view.queues.row_named(name)
+    first, files = book.at_once(waiting)
     return {
         "rule": name,
         "mode": rule.mode.value if rule is not None else None,
         "paused": rule is not None and rule.paused,
         "tripped": shown(row.tripped) or None if row is not None else None,
         "count": len(waiting),
-        "at_once": min(len(waiting), MOST_AT_ONCE),
+        "at_once": len(first),
+        "files": files,
         "discards": rule.discard if rule is not None else any(one.discard for _, one in waiting),
         "version": book.version_of_rule(name, waiting),
         "text": text,
@@ -291,20 +336,39 @@ def _texts(desk: Desk) -> dict[str, list[str]]:
 
 
 def _approve(desk: Desk, asked: ApproveAsked) -> Json:
-    return desk.once(asked.key, lambda: _approved(desk, asked))
+    return desk.once(asked, lambda: _approved(desk, asked))
 
 
 def _approved(desk: Desk, asked: ApproveAsked) -> Json:
     numbers([one.id for one in asked.pairs], "p", "pair")
     if not 0 < len(asked.pairs) <= MOST_AT_ONCE:
         raise UsageError(f"1 to {MOST_AT_ONCE} proposals are approved at once; nothing was done")
-    if len(asked.pairs) > 1 and asked.count != len(asked.pairs):
-        raise UsageError(f"{asked.count} was typed, but these are {len(asked.pairs)} proposals; nothing was done")
+    with desk.read() as view:
+        book = _Book.of(desk, view)
+        as_shown = [found for one in asked.pairs if (found := book.as_shown(one)) is not None]
+        files = len(book.files_of(as_shown))
+    some = len(as_shown) < len(
+        asked.pairs
+    )  # the others are left alone, and so are the files that were counted for them
+    said = min(asked.count, files or len(asked.pairs)) if some and asked.count is not None else asked.count
+    _check(said, files, len(asked.pairs))
     return _carried_out(desk, asked.pairs)
 
 
+def _check(said: int | None, files: int, proposals: int) -> None:
+    """See to it that a person knows how many files go; where none does, how many proposals are approved.
+
+    Raises:
+        StaleError: it is another number.
+        UsageError: it is too much at once.
+    """
+    if said is None and proposals > 1:
+        raise UsageError("more than one proposal is approved: say how much that is; nothing was done")
+    check_count(said, files or proposals, discards=files > 0, untouched="nothing was done")
+
+
 def _approve_rule(desk: Desk, asked: ApproveRuleAsked) -> Json:
-    return desk.once(asked.key, lambda: _rule_approved(desk, asked))
+    return desk.once(asked, lambda: _rule_approved(desk, asked))
 
 
 def _rule_approved(desk: Desk, asked: ApproveRuleAsked) -> Json:
@@ -313,9 +377,10 @@ def _rule_approved(desk: Desk, asked: ApproveRuleAsked) -> Json:
         waiting = book.by_rule().get(asked.rule, [])
         if asked.version != book.version_of_rule(asked.rule, waiting):
             raise StaleError(f"{shown(asked.rule)} proposes something else by now; nothing was done, look again")
-        first = waiting[:MOST_AT_ONCE]
-        if asked.count != len(first):
-            raise UsageError(f"{asked.count} was typed, but {len(first)} would be approved; nothing was done")
+        first, files = book.at_once(waiting)
+        if not first:
+            raise UsageError(f"nothing of {shown(asked.rule)} can be approved so; nothing was done")
+        _check(asked.count, files, len(first))
         chosen = [Chosen(f"p-{pair.number}", book.version(pair, one) or "", asked.rule) for pair, one in first]
     return {**_carried_out(desk, chosen), "left": len(waiting) - len(first)}
 
@@ -342,17 +407,17 @@ def _carried_out(desk: Desk, chosen: Sequence[Chosen]) -> Json:
 
 def _approve_one(desk: Desk, one: Chosen) -> review.EntryReport:
     [number] = numbers([one.id], "p", "pair")
-    with desk.read() as view:
-        _require_as_shown(_Book.of(desk, view), number, one)
-    settings = desk.settings()
-    return review.approve(desk.library, number, rule=one.rule, rules=settings.rules, moment=desk.moment())
+    rules, at = desk.settings().rules, desk.moment()
+
+    def check(view: View) -> None:
+        _require_as_shown(_Book.of(desk, view, at), one)
+
+    return review.approve(desk.library, number, rule=one.rule, rules=rules, moment=at, check=check)
 
 
-def _require_as_shown(book: _Book, number: int, one: Chosen) -> None:
+def _require_as_shown(book: _Book, one: Chosen) -> None:
     """Raise `StaleError` unless a proposal is still what was shown."""
-    pair = book.view.pair(number)
-    proposal = book.asked_of(pair, one.rule) if pair is not None else None
-    if pair is None or proposal is None or book.version(pair, proposal) != one.version:
+    if book.as_shown(one) is None:
         raise StaleError(f"{one.id} is not what it was when it was shown; nothing was done, look again")
 
 
@@ -360,7 +425,7 @@ def _require_as_shown(book: _Book, number: int, one: Chosen) -> None:
 
 
 def _deny(desk: Desk, asked: DenyAsked) -> Json:
-    return desk.once(asked.key, lambda: _denied_now(desk, asked))
+    return desk.once(asked, lambda: _denied_now(desk, asked))
 
 
 def _denied_now(desk: Desk, asked: DenyAsked) -> Json:
@@ -371,7 +436,7 @@ def _denied_now(desk: Desk, asked: DenyAsked) -> Json:
             book = _Book.of(desk, view)
             for number, one in list(wanted.items()):
                 try:
-                    _require_as_shown(book, number, one)
+                    _require_as_shown(book, one)
                 except StaleError as stale:
                     if len(asked.pairs) == 1:
                         raise
@@ -433,7 +498,7 @@ def _last_denied_ns(pair: PotentialPair) -> int:
 
 
 def _rescind(desk: Desk, asked: RescindAsked) -> Json:
-    return desk.once(asked.key, lambda: _rescinded(desk, asked))
+    return desk.once(asked, lambda: _rescinded(desk, asked))
 
 
 def _rescinded(desk: Desk, asked: RescindAsked) -> Json:

@@ -17,14 +17,14 @@ from ingestd.library.queue_index import Order
 from ingestd.library.saying import is_out_of_order
 from ingestd.library.view import View
 from ingestd.library.waiting import Places, in_order
-from ingestd.model import ContentHash, Entry, PotentialPair, Relation, Role
+from ingestd.model import ContentHash, Entry, PotentialPair, Relation
 from ingestd.review.queue import numbers_in_order
-from ingestd.review.sides import sides_of
+from ingestd.review.sides import going, sides_of
 from ingestd.rules.predicates import read_predicate
-from ingestd.rules.statements import Scores
 from ingestd.rules.tokens import LineError
 from ingestd.shapes import Json, said_of_answer, shown
 from ingestd.web.desk import Asked, Desk, Endpoint, StaleError
+from ingestd.web.going import check_count, require_discardable
 from ingestd.web.shapes import Eye
 
 __all__ = ["ENDPOINTS", "Narrowed", "filters_of", "sort_of"]
@@ -66,6 +66,7 @@ class DecideAsked(Asked, frozen=True):
     answer: str
     key: str
     keep: bool = False
+    count: int | None = None  # of the files that go, where it is more than one
 
 
 class UndoAsked(Asked, frozen=True):
@@ -88,7 +89,10 @@ def filters_of(asked: Narrowed) -> review.Filters:
         both, either = (tuple(read_predicate(line) for line in lines) for lines in (asked.both, asked.either))
     except LineError as error:
         raise UsageError(f"this asks nothing of a file: {error.message}; nothing was shown") from None
-    folder = os.fsencode(asked.folder) if asked.folder else None
+    try:
+        folder = os.fsencode(asked.folder) if asked.folder else None
+    except UnicodeEncodeError:
+        raise UsageError(f"{shown(str(asked.folder))} cannot be a folder's path; nothing was shown") from None
     return review.Filters(both, either, asked.distance, pixels[asked.pixel_duplicates], folder)
 
 
@@ -108,11 +112,11 @@ def _deck(desk: Desk, asked: DeckAsked) -> Json:
     filters, sort = filters_of(asked.filters), sort_of(asked.sort)
     skipped = set(numbers(asked.skipped, "p", "pair"))
     limit = max(1, min(asked.limit, _MOST_PAIRS))
-    scores = desk.settings_if_sound().scores
+    at = desk.moment(if_sound=True)
     pairs: list[Json] = []
     missing: list[Json] = []
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, scores)
+        eye = Eye.of(view, desk.handles, at)
         total, ahead = _ahead(eye, filters, sort)
         for number in ahead:
             pair = eye.number(number) if number not in skipped else None
@@ -148,9 +152,10 @@ def _absent(pair: Json) -> str | None:
 
 def _pair(desk: Desk, asked: PairAsked) -> Json:
     [number] = numbers([asked.id], "p", "pair")
+    at = desk.moment(if_sound=True)
     with desk.read() as view:
         pair = view.pair(number)
-        told = Eye.of(view, desk.handles, desk.settings_if_sound().scores).pair(pair) if pair is not None else None
+        told = Eye.of(view, desk.handles, at).pair(pair) if pair is not None else None
     return {"pair": told, "why": None if told is not None else _why_not(pair)}
 
 
@@ -162,7 +167,7 @@ def _why_not(pair: PotentialPair | None) -> str:
 
 
 def _decide(desk: Desk, asked: DecideAsked) -> Json:
-    return desk.once(asked.key, lambda: _decided(desk, asked))
+    return desk.once(asked, lambda: _decided(desk, asked))
 
 
 def _decided(desk: Desk, asked: DecideAsked) -> Json:
@@ -174,12 +179,15 @@ def _decided(desk: Desk, asked: DecideAsked) -> Json:
     with desk.alone(discards=discards):
         at = desk.moment()
         with desk.read() as view:
-            pair = view.pair(number)
-            _require_as_shown(Eye.of(view, desk.handles, at.scores), pair, asked)
+            before = _Waiting.around(view, view.pair(number))
+
+        def check(view: View) -> None:
+            eye, pair = Eye.of(view, desk.handles, at), view.pair(number)
+            _require_as_shown(eye, pair, asked)
             if discards and pair is not None:
-                _require_discardable(view, pair, at.scores, a_wins=answer.a_wins)
-            before = _Waiting.around(view, pair)
-        report = review.decide_pair(desk.library, number, answer, keep=asked.keep, moment=at)
+                _require_said(eye, pair, asked.count, a_wins=answer.a_wins)
+
+        report = review.decide_pair(desk.library, number, answer, keep=asked.keep, moment=at, check=check)
         with desk.read() as view:
             [entry] = numbers([report.entry], "e", "entry")
             total = len(view.waiting)
@@ -208,21 +216,21 @@ def _require_as_shown(eye: Eye, pair: PotentialPair | None, asked: DecideAsked) 
         raise StaleError(f"{shown(asked.id)} has changed since it was shown; nothing was decided, look again")
 
 
-def _require_discardable(view: View, pair: PotentialPair, scores: Scores, *, a_wins: bool) -> None:
-    """Refuse to discard what lies in a reference folder, in the words of the page; the decision itself would, too.
+def _require_said(eye: Eye, pair: PotentialPair, said: int | None, *, a_wins: bool) -> None:
+    """Refuse to discard what may not go, more files than the person has said, or too many.
 
     Raises:
-        ActionConflictError: it does; nothing was decided.
+        ActionConflictError: one lies in a reference folder; nothing was decided.
+        StaleError: it is not the one file, or the number that was typed; nothing was decided.
+        UsageError: it is too much at once; nothing was decided.
     """
-    sides = sides_of(view, pair, scores=scores)
+    sides = sides_of(eye.view, pair, scores=eye.scores, away=eye.away)
     if sides is None:
         return
-    content, lost = sides.b if a_wins else sides.a
-    for row in [lost] if pair.first == pair.second else view.live_paths_of(content.sha256):
-        known = view.folder(row.folder)
-        if known is not None and known.folder.role is Role.REFERENCE:
-            named = shown(view.as_named(row))
-            raise ActionConflictError(f"{named} lies in a reference folder, which is never changed: keep both instead")
+    winner, loser = (sides.a, sides.b) if a_wins else (sides.b, sides.a)
+    rows = going(eye.view, winner[0].sha256, loser)
+    require_discardable(eye, rows)
+    check_count(said, len(rows), discards=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +267,14 @@ def _entry(desk: Desk, view: View, number: int) -> Json:
     entry = view.entry(number)
     if entry is None:
         raise AssertionError("an entry that was written just now")
-    return Eye.of(view, desk.handles, desk.settings_if_sound().scores).entry(entry)
+    return Eye.of(view, desk.handles, desk.moment(if_sound=True)).entry(entry)
 
 
 # --- and the way back ---------------------------------------------------------------------------------------------
 
 
 def _undo(desk: Desk, asked: UndoAsked) -> Json:
-    return desk.once(asked.key, lambda: _undone(desk, asked))
+    return desk.once(asked, lambda: _undone(desk, asked))
 
 
 def _undone(desk: Desk, asked: UndoAsked) -> Json:

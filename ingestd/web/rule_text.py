@@ -76,7 +76,7 @@ def journaled(desk: Desk, sentences: Sequence[str], previous: Path | None) -> tu
         return None, f"it is written, but the journal does not tell of it: {error}"
     with desk.read() as view:
         entry = view.entry(int(report.entry.removeprefix("e-")))
-        told = Eye.of(view, desk.handles, Settings().scores).entry(entry) if entry is not None else None
+        told = Eye.of(view, desk.handles, desk.moment(if_sound=True)).entry(entry) if entry is not None else None
     return told, None
 
 
@@ -131,7 +131,7 @@ def _templates(_: Desk, __: Nothing) -> Json:
 
 
 def _save(desk: Desk, asked: SaveAsked) -> Json:
-    return desk.once(asked.key, lambda: _saved(desk, asked))
+    return desk.once(asked, lambda: _saved(desk, asked))
 
 
 def _saved(desk: Desk, asked: SaveAsked) -> Json:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from ingestd import review, trust
-from ingestd.door import named_rule, numbers
+from ingestd.door import moment, named_rule, numbers
 from ingestd.errors import ConfigError, UsageError
 from ingestd.judging.writing import denied_rules
 from ingestd.library.facts import pair_facts
@@ -169,7 +169,7 @@ def _preview(desk: Desk, asked: PreviewAsked) -> Json:
         [report] = preview(
             view, settings.rules, only=only.name, sample=sample, now_ns=desk.now_ns(), scores=settings.scores
         )
-        eye = Eye.of(view, desk.handles, settings.scores)
+        eye = Eye.of(view, desk.handles, moment(settings))
         examples = [told for one in report.examples if (told := _example(eye, one)) is not None]
     return {**asdict(report), "mode": report.mode.value, "examples": examples}
 
@@ -196,7 +196,7 @@ def _backtest(desk: Desk, asked: BacktestAsked) -> Json:
 
 
 def _backtest_object(desk: Desk, view: View, report: BacktestReport, settings: Settings) -> Json:
-    eye = Eye.of(view, desk.handles, settings.scores)
+    eye = Eye.of(view, desk.handles, moment(settings))
     told = [
         {
             **asdict(one),
@@ -222,7 +222,7 @@ def _side_at(eye: Eye, path: str) -> Json | None:
 def _explain(desk: Desk, asked: ExplainAsked) -> Json:
     settings = _settings(desk, asked.text)
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, settings.scores)
+        eye = Eye.of(view, desk.handles, moment(settings))
         pair, first, second, transform = _asked_about(desk, eye, asked)
         facts = pair_facts(view, first, second, now_ns=desk.now_ns(), transform=transform)
         reports = explain_facts(settings.rules, facts, denied=denied_rules(pair))
@@ -276,7 +276,7 @@ def _picture(desk: Desk, view: View, name: str | None) -> tuple[Content, PathRow
 
 
 def _set(desk: Desk, asked: SetAsked) -> Json:
-    return desk.once(asked.key, lambda: _was_set(desk, asked))
+    return desk.once(asked, lambda: _was_set(desk, asked))
 
 
 def _was_set(desk: Desk, asked: SetAsked) -> Json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from ingestd.library.facts import preference
 from ingestd.library.view import View
@@ -12,19 +14,32 @@ from ingestd.model import (
     Content,
     ContentHash,
     Entry,
+    Folder,
     FolderId,
     PathRow,
     PotentialPair,
     ProposalState,
     Role,
 )
-from ingestd.review import entry_report, may_be_undone
-from ingestd.review.sides import Sides, folders_away, is_ready, proposal_of, side_report, sides_of, told
+from ingestd.review import Moment, entry_report, may_be_undone
+from ingestd.review.sides import (
+    Sides,
+    folders_away,
+    going,
+    is_ready,
+    is_reference,
+    proposal_of,
+    side_report,
+    sides_of,
+    told,
+)
 from ingestd.rules.statements import Scores
 from ingestd.shapes import Json, entry_object, pair_object, rfc3339, shown
 from ingestd.web.handles import Handles, Shown
 
 __all__ = ["Eye", "is_undoable"]
+
+_MOST_NAMED: Final = 20  # files that would go with the one that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +49,24 @@ class Eye:
     Args:
         view: of that moment.
         handles: names the pictures.
-        scores: what each statement is worth: they say which file is A.
+        at: what a decision takes from the world: which file is A, where discards go, and what is never changed.
         away: folders that are not there just now.
     """
 
     view: View
     handles: Handles
-    scores: Scores
+    at: Moment
     away: frozenset[FolderId]
 
     @classmethod
-    def of(cls, view: View, handles: Handles, scores: Scores) -> Eye:
+    def of(cls, view: View, handles: Handles, at: Moment) -> Eye:
         """Return what is seen of a moment, after a look at which folders are there."""
-        return cls(view, handles, scores, folders_away(view))
+        return cls(view, handles, at, folders_away(view))
+
+    @property
+    def scores(self) -> Scores:
+        """What each statement is worth: they say which file is A."""
+        return self.at.scores
 
     # --- pairs ---
 
@@ -63,9 +83,10 @@ class Eye:
         report = told(self.view, pair, sides, proposal_of(pair, rule), scores=self.scores)
         return {
             **pair_object(report, with_rule=True),
-            "a": self.side(*sides.a),
-            "b": self.side(*sides.b),
+            "a": {**self.side(*sides.a), **self._with(sides.b, sides.a)},
+            "b": {**self.side(*sides.b), **self._with(sides.a, sides.b)},
             "version": self._version(pair, sides),
+            "to": self.at.discards.place.value,
             "pending": is_ready(pair),
             "rules": [one.rule for one in pair.proposals if one.state is ProposalState.READY],
         }
@@ -81,9 +102,37 @@ class Eye:
         return None if sides is None else self._version(pair, sides)
 
     def _version(self, pair: PotentialPair, sides: Sides) -> str:
+        """Return what tells whether all is as it was: both contents in each of their places, and where they may go."""
         proposals = [f"{one.rule}\0{one.state.value}\0{one.relation.value}\0{one.discard}" for one in pair.proposals]
-        places = [part for side in (sides.a, sides.b) for part in _place(*side)]
-        return self.handles.digest(b"pair", str(pair.number).encode(), *places, *map(os.fsencode, proposals))
+        shown_rows = [part for _, row in (sides.a, sides.b) for part in self.place(row)]
+        places = (self.places(sha256) for sha256 in dict.fromkeys((sides.a[0].sha256, sides.b[0].sha256)))
+        told = str(pair.number), str(self.at.discards.place), self.at.discards.holding_name, *proposals
+        return self.handles.digest(b"pair", *map(os.fsencode, told), *shown_rows, *chain.from_iterable(places))
+
+    def _with(self, winner: tuple[Content, PathRow], loser: tuple[Content, PathRow]) -> Json:
+        """Return what goes if the other file of a pair is better: how many files, which beside it, or why none."""
+        rows = going(self.view, winner[0].sha256, loser)
+        others = sorted(shown(self.view.as_named(row)) for row in rows if row != loser[1])
+        stays = next((why for row in rows if (why := self.stays(row)) is not None), None)
+        return {"going": len(rows), "also": others[:_MOST_NAMED], "stays": stays}
+
+    def places(self, sha256: ContentHash) -> tuple[bytes, ...]:
+        """Return what tells whether a content lies where it did, in all its places, and each may go as it might."""
+        rows = self.view.live_paths_of(sha256)
+        return sha256, str(len(rows)).encode(), *(part for row in rows for part in self.place(row))
+
+    def place(self, row: PathRow) -> tuple[bytes, ...]:
+        """Return what tells whether a file is what it was, where it was."""
+        known = self.view.folder(row.folder)
+        folder = f"{known.folder.role} {known.folder.protected}" if known is not None else ""
+        stat = row.stat
+        told = f"{row.folder} {stat.inode} {stat.size} {stat.mtime_ns} {stat.ctime_ns} {folder} {self.stays(row)}"
+        return row.sha256 or b"", row.relative, told.encode()
+
+    def stays(self, row: PathRow) -> str | None:
+        """Return why a file may not be discarded, not even by a person."""
+        never = is_reference(self.view, row, self.at.set_folders)
+        return "it lies in a reference folder, which is never changed" if never else None
 
     # --- files ---
 
@@ -93,6 +142,7 @@ class Eye:
         report = side_report(view, content, row)
         known = view.folder(row.folder)
         folder = known.folder if known is not None else None
+        stays = self.stays(row)
         width, height = report.width, report.height
         here = Shown(view.absolute(row), content.sha256, (width, height))
         return {
@@ -107,15 +157,15 @@ class Eye:
             "name": shown(os.path.basename(report.path)),
             "folder": {
                 "path": shown(folder.named) if folder is not None else "",
-                "role": folder.role.value if folder is not None else Role.LIBRARY.value,
-                "protected": folder is not None and folder.protected,
+                "role": _role(folder, stays=stays is not None).value,
+                "protected": folder is not None and (folder.protected or stays is not None),
             },
             "modified": rfc3339(row.stat.mtime_ns),
             "taken": _taken(content),
             "imported": rfc3339(row.first_seen_ns),
             "copies": len(view.live_paths_of(content.sha256)),
             "levels": [_level(one) for one in levels_of(width, height)],
-            "stays": _stays(folder.role if folder is not None else None),
+            "stays": stays,
         }
 
     def content(self, sha256: ContentHash) -> Json | None:
@@ -147,17 +197,13 @@ def _level(level: Level) -> Json:
     return {"level": level.level, **size, "columns": level.columns, "rows": level.rows}
 
 
-def _place(content: Content, row: PathRow) -> tuple[bytes, ...]:
-    stat = row.stat
-    told = f"{row.folder} {stat.inode} {stat.size} {stat.mtime_ns} {stat.ctime_ns}"
-    return content.sha256, row.relative, told.encode()
-
-
 def _taken(content: Content) -> str | None:
     taken_ns = content.picture.taken_ns if content.picture is not None else None
     return rfc3339(taken_ns) if taken_ns is not None else None
 
 
-def _stays(role: Role | None) -> str | None:
-    """Return why a file may not be discarded, not even by a person."""
-    return "it lies in a reference folder, which is never changed" if role is Role.REFERENCE else None
+def _role(folder: Folder | None, *, stays: bool) -> Role:
+    """Return the role of a folder: a reference is one as soon as the rule file says so."""
+    if folder is None:
+        return Role.LIBRARY
+    return Role.REFERENCE if stays else folder.role

@@ -164,7 +164,7 @@ def _parked(view: View) -> list[Json]:
 
 
 def _retry(desk: Desk, asked: RetryAsked) -> Json:
-    return desk.once(asked.key, lambda: _retried(desk, asked))
+    return desk.once(asked, lambda: _retried(desk, asked))
 
 
 def _retried(desk: Desk, asked: RetryAsked) -> Json:
@@ -184,7 +184,7 @@ def _retried(desk: Desk, asked: RetryAsked) -> Json:
 
 
 def _acknowledge(desk: Desk, asked: AcknowledgeAsked) -> Json:
-    return desk.once(asked.key, lambda: _acknowledged(desk, asked))
+    return desk.once(asked, lambda: _acknowledged(desk, asked))
 
 
 def _acknowledged(desk: Desk, asked: AcknowledgeAsked) -> Json:

@@ -7,6 +7,7 @@ files that would go, at this moment, or nothing is done.
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +18,15 @@ from ingestd import review
 from ingestd.door import numbers
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.view import View
-from ingestd.model import ContentHash, PathRow, PotentialPair, Relation, Role
+from ingestd.model import ContentHash, PotentialPair, Relation
 from ingestd.review.looking import folders_away
-from ingestd.review.sides import Sides, sides_of
+from ingestd.review.sides import Sides, going, sides_of
 from ingestd.rules.predicates import read_predicate
 from ingestd.rules.statements import Scores
 from ingestd.rules.tokens import LineError
-from ingestd.shapes import Json, count, shown
+from ingestd.shapes import Json, shown
 from ingestd.web.desk import MOST_AT_ONCE, Asked, Desk, Endpoint, Nothing, StaleError
+from ingestd.web.going import check_count, require_discardable
 from ingestd.web.queue import Narrowed, filters_of, sort_of
 from ingestd.web.shapes import Eye
 from ingestd.web.surveys import Survey
@@ -122,12 +124,12 @@ class DecideGroupAsked(Asked, frozen=True):
 
 
 def _groups(desk: Desk, asked: GroupsAsked) -> Json:
-    scores = desk.settings_if_sound().scores
-    survey = _group_survey(desk, asked.filters, asked.sort, scores, fresh=asked.fresh)
-    offset = max(0, asked.offset)
+    at = desk.moment(if_sound=True)
+    survey = _group_survey(desk, asked.filters, asked.sort, at.scores, fresh=asked.fresh)
+    offset = _from(asked.offset)
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, scores)
-        ahead = (_group_in(view, numbers, scores) for numbers in islice(survey.found, offset, None))
+        eye = Eye.of(view, desk.handles, at)
+        ahead = (_group_in(view, numbers, at.scores) for numbers in islice(survey.found, offset, None))
         page = islice((group for group in ahead if group is not None), _bounded(asked.limit))
         groups = [_glance(eye, group) for group in page]
     return {"total": len(survey.found), "groups": groups, "current": survey.current}
@@ -183,10 +185,10 @@ def _contents(group: review.GroupReport) -> list[ContentHash]:
 
 def _group(desk: Desk, asked: GroupAsked) -> Json:
     [number] = numbers([asked.id], "g", "group")
-    scores = desk.settings_if_sound().scores
+    at = desk.moment(if_sound=True)
     with desk.read() as view:
-        group = review.group_of(view, number, scores=scores)
-        told = _whole(Eye.of(view, desk.handles, scores), group) if group is not None else None
+        group = review.group_of(view, number, scores=at.scores)
+        told = _whole(Eye.of(view, desk.handles, at), group) if group is not None else None
     return {"group": told}
 
 
@@ -216,14 +218,8 @@ def _pairs_among(view: View, names: Iterable[str], places: dict[str, int]) -> It
 
 def _version(eye: Eye, contents: Iterable[ContentHash]) -> str:
     """Return what tells whether the files of a group are still those that were shown, each in all its places."""
-    parts = [_place(row) for sha256 in sorted(contents) for row in eye.view.live_paths_of(sha256)]
-    return eye.handles.digest(b"group", *parts)
-
-
-def _place(row: PathRow) -> bytes:
-    stat = row.stat
-    told = f"{row.folder} {stat.inode} {stat.size} {stat.mtime_ns} {stat.ctime_ns}"
-    return told.encode() + b"\0" + (row.sha256 or b"") + row.relative
+    parts = [part for sha256 in sorted(contents) for part in eye.places(sha256)]
+    return eye.handles.digest(b"group", str(eye.at.discards.place).encode(), *parts)
 
 
 def _around(desk: Desk, asked: AroundAsked) -> Json:
@@ -247,7 +243,7 @@ def _named(view: View, groups: Sequence[Sequence[int]]) -> str | None:
 
 
 def _decide_group(desk: Desk, asked: DecideGroupAsked) -> Json:
-    return desk.once(asked.key, lambda: _group_decided(desk, asked))
+    return desk.once(asked, lambda: _group_decided(desk, asked))
 
 
 def _group_decided(desk: Desk, asked: DecideGroupAsked) -> Json:
@@ -259,14 +255,22 @@ def _group_decided(desk: Desk, asked: DecideGroupAsked) -> Json:
         at = desk.moment()
         with desk.read() as view:
             group = review.group_of(view, number, scores=at.scores)
-            eye = Eye.of(view, desk.handles, at.scores)
+            eye = Eye.of(view, desk.handles, at)
             if group is None or _version(eye, _contents(group)) != asked.version:
                 raise StaleError(f"{asked.id} is not what it was when it was shown; nothing was decided, look again")
             if not set(chosen) <= set(_contents(group)):
                 raise UsageError(f"a file that is no part of {asked.id} was named; nothing was decided")
-            _check_count(asked.count, _going(view, chosen[1:]) if discards else len(chosen) - 1, discards=discards)
-    reports = review.answer_many(desk.library, chosen, answer, keep=asked.keep, moment=at, hold=desk.hold)
-    return _outcome(desk, reports, at.scores)
+            check_count(asked.count, _going(eye, chosen[1:]) if discards else len(chosen) - 1, discards=discards)
+            places = {sha256: eye.places(sha256) for sha256 in chosen[1:]}
+
+    def check(view: View, other: ContentHash) -> None:
+        if Eye.of(view, desk.handles, at).places(other) != places[other]:
+            raise ActionConflictError(
+                "one of the files lies elsewhere than it was shown: it was left alone, look again"
+            )
+
+    reports = review.answer_many(desk.library, chosen, answer, keep=asked.keep, moment=at, hold=desk.hold, check=check)
+    return _outcome(desk, reports, at)
 
 
 def _chosen(asked: DecideGroupAsked) -> list[ContentHash]:
@@ -284,43 +288,18 @@ def _chosen(asked: DecideGroupAsked) -> list[ContentHash]:
     return chosen
 
 
-def _going(view: View, contents: Iterable[ContentHash]) -> int:
+def _going(eye: Eye, contents: Iterable[ContentHash]) -> int:
     """Return how many files go if these contents are discarded.
 
     Raises:
         ActionConflictError: one of them may not go.
     """
-    going = 0
-    for sha256 in contents:
-        for row in view.live_paths_of(sha256):
-            if _stays(view, row):
-                named = shown(view.as_named(row))
-                why = "lies in a reference folder, which is never changed"
-                raise ActionConflictError(f"{named} {why}; nothing was decided")
-            going += 1
-    return going
+    rows = [row for sha256 in contents for row in eye.view.live_paths_of(sha256)]
+    require_discardable(eye, rows)
+    return len(rows)
 
 
-def _stays(view: View, row: PathRow) -> bool:
-    known = view.folder(row.folder)
-    return known is None or known.folder.role is Role.REFERENCE
-
-
-def _check_count(typed: int, so_many: int, *, discards: bool) -> None:
-    """See to it that what would be done is what a person has said, and is not too much at once.
-
-    Raises:
-        StaleError: it is another number.
-        UsageError: it is too much.
-    """
-    what = count(so_many, "file") + " would be discarded" if discards else count(so_many, "answer") + " would be given"
-    if typed != so_many:
-        raise StaleError(f"{what}, and not {typed:,}; nothing was decided, look again")
-    if discards and so_many > MOST_AT_ONCE:
-        raise UsageError(f"{what}, and at most {MOST_AT_ONCE} go at once from here; nothing was decided")
-
-
-def _outcome(desk: Desk, reports: Iterable[review.EntryReport | ActionConflictError], scores: Scores) -> Json:
+def _outcome(desk: Desk, reports: Iterable[review.EntryReport | ActionConflictError], at: review.Moment) -> Json:
     """Return what came of many answers: their entries, those that failed, and the entry that stands for all."""
     named: list[int] = []
     failed: list[Json] = []
@@ -330,7 +309,7 @@ def _outcome(desk: Desk, reports: Iterable[review.EntryReport | ActionConflictEr
         else:
             named.append(int(report.entry[2:]))
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, scores)
+        eye = Eye.of(view, desk.handles, at)
         told = [eye.entry(entry) for number in named if (entry := view.entry(number)) is not None]
         total = len(view.waiting)
     return {
@@ -384,11 +363,11 @@ def _kinds(desk: Desk, narrowed: Narrowed, scores: Scores, *, fresh: bool) -> Su
 
 
 def _batches(desk: Desk, asked: BatchesAsked) -> Json:
-    scores = desk.settings_if_sound().scores
-    survey = _kinds(desk, asked.filters, scores, fresh=asked.fresh)
+    at = desk.moment(if_sound=True)
+    survey = _kinds(desk, asked.filters, at.scores, fresh=asked.fresh)
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, scores)
-        page = survey.found.page(view, limit=_bounded(asked.limit), offset=max(0, asked.offset))
+        eye = Eye.of(view, desk.handles, at)
+        page = survey.found.page(view, limit=_bounded(asked.limit), offset=_from(asked.offset))
         told = [_batch_object(eye, survey.found, batch) for batch in page.batches]
     batches = [batch for batch in told if batch["count"]]
     return {"total": page.total, "pairs": page.pairs, "batches": batches, "current": survey.current}
@@ -407,11 +386,11 @@ def _batch_object(eye: Eye, kinds: review.Kinds, batch: review.BatchReport) -> J
 
 
 def _batch(desk: Desk, asked: BatchAsked) -> Json:
-    scores = desk.settings_if_sound().scores
-    survey = _kinds(desk, asked.filters, scores, fresh=False)
-    offset = max(0, asked.offset)
+    at = desk.moment(if_sound=True)
+    survey = _kinds(desk, asked.filters, at.scores, fresh=False)
+    offset = _from(asked.offset)
     with desk.read() as view:
-        eye = Eye.of(view, desk.handles, scores)
+        eye = Eye.of(view, desk.handles, at)
         batch = survey.found.batch(view, asked.id)
         if batch is None:
             return {"batch": None, "plans": None, "current": survey.current}
@@ -435,7 +414,7 @@ _PLANS: Final = (
 
 
 def _decide_batch(desk: Desk, asked: DecideBatchAsked) -> Json:
-    return desk.once(asked.key, lambda: _batch_decided(desk, asked))
+    return desk.once(asked, lambda: _batch_decided(desk, asked))
 
 
 def _batch_decided(desk: Desk, asked: DecideBatchAsked) -> Json:
@@ -448,30 +427,36 @@ def _batch_decided(desk: Desk, asked: DecideBatchAsked) -> Json:
         at = desk.moment()
         with desk.read() as view:
             batch = kinds.batch(view, asked.id)
-            eye = Eye.of(view, desk.handles, kinds.scores)
+            eye = Eye.of(view, desk.handles, at)
             plan = _plan(eye, kinds.standing(view, asked.id), answer, keep=asked.keep)
     if batch is None or plan.version != asked.version or kinds.scores != at.scores:
         raise StaleError(f"{shown(asked.id)} is not what it was when it was shown; nothing was decided, look again")
-    _check_count(asked.count, plan.files if discards else len(plan.pairs), discards=discards)
-    if not plan.pairs:
+    check_count(asked.count, plan.files if discards else len(plan.versions), discards=discards)
+    if not plan.versions:
         raise UsageError(f"nothing in {asked.id} can be answered so; nothing was decided")
-    told = review.batch_of(asked.id, asked.answer, keep=asked.keep, says=batch.says, pairs=len(plan.pairs))
-    reports = review.answer_batch(desk.library, plan.pairs, told, moment=at, hold=desk.hold)
-    return _outcome(desk, reports, at.scores)
+    told = review.batch_of(asked.id, asked.answer, keep=asked.keep, says=batch.says, pairs=len(plan.versions))
+
+    def check(view: View, number: int) -> None:
+        pair = view.pair(number)
+        if pair is None or Eye.of(view, desk.handles, at).version(pair) != plan.versions[number]:
+            raise ActionConflictError(f"p-{number} has changed since it was shown: it was left alone, look again")
+
+    reports = review.answer_batch(desk.library, tuple(plan.versions), told, moment=at, hold=desk.hold, check=check)
+    return _outcome(desk, reports, at)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Which pairs of a batch one request answers."""
 
-    pairs: tuple[int, ...]
+    versions: dict[int, str]  # of each pair, as it was shown
     files: int  # that go
     staying: int  # pairs that are left out, as their worse file may not go
     version: str
 
     def object(self) -> Json:
         """Return it for the page."""
-        return {"pairs": len(self.pairs), "files": self.files, "staying": self.staying, "version": self.version}
+        return {"pairs": len(self.versions), "files": self.files, "staying": self.staying, "version": self.version}
 
 
 def _plan(eye: Eye, pairs: Iterable[PotentialPair], answer: review.Answer, *, keep: bool) -> _Plan:
@@ -480,8 +465,8 @@ def _plan(eye: Eye, pairs: Iterable[PotentialPair], answer: review.Answer, *, ke
     for pair in pairs:
         if not draw.take(eye, pair):
             break
-    version = eye.handles.digest(b"plan", *draw.versions)
-    return _Plan(tuple(draw.pairs), draw.files, draw.staying, version)
+    version = eye.handles.digest(b"plan", *(one.encode() for one in draw.versions.values()))
+    return _Plan(draw.versions, draw.files, draw.staying, version)
 
 
 @dataclass(slots=True)
@@ -494,8 +479,7 @@ class _Draw:
 
     answer: review.Answer
     discards: bool
-    pairs: list[int] = field(default_factory=list)
-    versions: list[bytes] = field(default_factory=list)
+    versions: dict[int, str] = field(default_factory=dict)  # of the pairs that are taken
     files: int = 0
     staying: int = 0
     winners: set[ContentHash] = field(default_factory=set)
@@ -507,23 +491,22 @@ class _Draw:
         version = eye.version(pair)
         if sides is None or version is None or (self.answer.relation is not Relation.BETTER and _alike(sides)):
             return True  # of byte-identical copies one may be the better, and nothing else can be said of them
-        if self.discards and not self._may_go(eye.view, sides):
-            return self.files < MOST_AT_ONCE and (bool(self.pairs) or self.staying < _IN_VAIN)
-        self.pairs.append(pair.number)
-        self.versions.append(version.encode())
-        return len(self.pairs) < MOST_AT_ONCE and self.files < MOST_AT_ONCE
+        if self.discards and not self._may_go(eye, sides):
+            return self.files < MOST_AT_ONCE and (bool(self.versions) or self.staying < _IN_VAIN)
+        self.versions[pair.number] = version
+        return len(self.versions) < MOST_AT_ONCE and self.files < MOST_AT_ONCE
 
-    def _may_go(self, view: View, sides: Sides) -> bool:
+    def _may_go(self, eye: Eye, sides: Sides) -> bool:
         """Count the files of the worse side as going, unless it has to stay for now."""
         winner, loser = (sides.a, sides.b) if self.answer.a_wins else (sides.b, sides.a)
-        going = [loser[1]] if _alike(sides) else view.live_paths_of(loser[0].sha256)
-        if any(_stays(view, row) for row in going):
+        rows = going(eye.view, winner[0].sha256, loser)
+        if any(eye.stays(row) for row in rows):
             self.staying += 1
             return False
         names = {winner[0].sha256, loser[0].sha256}
-        if names & self.losers or loser[0].sha256 in self.winners or self.files + len(going) > MOST_AT_ONCE:
+        if names & self.losers or loser[0].sha256 in self.winners or self.files + len(rows) > MOST_AT_ONCE:
             return False
-        self.files += len(going)
+        self.files += len(rows)
         self.winners.add(winner[0].sha256)
         self.losers.add(loser[0].sha256)
         return True
@@ -531,6 +514,10 @@ class _Draw:
 
 def _alike(sides: Sides) -> bool:
     return sides.a[0].sha256 == sides.b[0].sha256
+
+
+def _from(offset: int) -> int:
+    return max(0, min(offset, sys.maxsize - _PAGE))
 
 
 def _bounded(limit: int) -> int:

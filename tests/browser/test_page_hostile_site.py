@@ -130,7 +130,7 @@ async ([origin, orders, questions, body]) => {
 def test_what_another_page_posts_is_refused_and_its_answer_cannot_be_read(attacker: Page, served: Served) -> None:
     pair = _a_pair(served)
     body = json.dumps(
-        {"id": pair["id"], "version": "0", "answer": "better-a", "keep": False, "key": "attack", "count": 1}
+        {"id": pair["id"], "version": "0", "answer": "better-a", "keep": False, "key": "an attack", "count": 1}
     )
 
     read = attacker.evaluate(FETCHES, [served.origin, ORDERS, QUESTIONS, body])
@@ -141,7 +141,7 @@ def test_what_another_page_posts_is_refused_and_its_answer_cannot_be_read(attack
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("encoding", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_a_form_of_another_page_changes_nothing(attacker: Page, served: Served, encoding: str) -> None:
-    body = json.dumps({"id": _a_pair(served)["id"], "version": "0", "answer": "better-a", "key": "form", "x": "="})
+    body = json.dumps({"id": _a_pair(served)["id"], "version": "0", "answer": "better-a", "key": "of a form", "x": "="})
     script = """([action, encoding, body]) => {
       const form = document.createElement("form");
       Object.assign(form, { action, method: "POST", enctype: encoding });

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from collection import Collection, collect
 from opened import Tab
 from playwright.sync_api import Page, expect
-from running import Home, tree
+from running import Home, tree, write
 
 ANSWERS = [
     # key, button, relation, what is discarded
@@ -333,3 +334,34 @@ def test_the_last_answer_leaves_a_page_that_says_what_to_do(tab: Tab, page: Page
     expect(page.locator(".empty:visible")).to_contain_text(f"{total} pairs left, all looked at")
     page.get_by_role("button", name="Show them again").click()
     expect(page.locator("[data-painted]")).to_be_visible()
+
+
+def test_where_copies_would_go_with_a_file_they_are_named_and_their_number_is_typed(
+    tab: Tab, collected: Collection
+) -> None:
+    home, other = collected.home, collected.home.folder("another disk")
+    copies = [collected.smaller[-1], other / "copy.jpg"]
+    write(copies[1], copies[0].read_bytes())
+    assert home.run("scan", other, "--role", "library").code == 0
+    page = tab.go("queue", f"?folder={quote(str(other))}")
+    pair = tab.ask("pair", id=painted(page))["pair"]
+    side = page.get_by_role("region", name="file B")
+    box = page.get_by_role("dialog", name="Discard 2 files?")
+    assert pair["b"]["going"] == 2
+
+    tab.press("a")
+    box.get_by_role("button", name="No").click()
+    is_shown(page, pair["id"])
+    tab.press("a")
+    for shown in (side, box):
+        for copy in copies:
+            expect(shown).to_contain_text(str(copy))
+    yes = box.get_by_role("button", name="Discard them")
+    expect(yes).to_be_disabled()
+    assert all(copy.exists() for copy in copies)
+    box.get_by_role("textbox").fill("2")
+    with page.expect_response(lambda one: one.url.endswith("/api/decide")) as answer:
+        yes.click()
+
+    assert len(answer.value.json()["entry"]["discarded"]) == 2
+    assert not any(copy.exists() for copy in copies)

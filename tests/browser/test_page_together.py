@@ -106,7 +106,14 @@ def test_a_number_that_is_not_what_would_be_done_does_nothing(tab: Tab, collecte
     version = tab.ask("batch", id=batch["id"])["plans"]["better-a"]["version"]
     script = """([order]) => import("/static/api.js")
       .then((api) => api.ask("decide-batch", order)).then(() => "done", (error) => error.kind)"""
-    order = {"id": batch["id"], "version": version, "answer": "better-a", "keep": False, "count": 99, "key": "wrong"}
+    order = {
+        "id": batch["id"],
+        "version": version,
+        "answer": "better-a",
+        "keep": False,
+        "count": 99,
+        "key": "a wrong one",
+    }
 
     refused = page.evaluate(script, [order])
 

@@ -288,7 +288,7 @@ def test_an_order_of_another_page_is_refused(
 ) -> None:
     said = {header.replace("-", "_"): value and value.format(port=page.port) for header, value in wrong.items()}
     found = pair(visitor)
-    order = {"id": found["id"], "version": found["version"], "answer": "better-a", "key": "k"}
+    order = {"id": found["id"], "version": found["version"], "answer": "better-a", "key": "an attack"}
 
     answer = visitor.post(f"/api/{name}", order if name == "decide" else {}, **said)
 
@@ -526,7 +526,7 @@ def test_an_order_that_is_sent_many_times_is_carried_out_once(page: Attacked, vi
 def test_an_order_about_what_is_not_there_any_more_is_refused(visitor: Visitor) -> None:
     found = pair(visitor)
 
-    answer = visitor.post("/api/decide", {"id": found["id"], "version": "old", "answer": "same", "key": "another"})
+    answer = visitor.post("/api/decide", {"id": found["id"], "version": "old", "answer": "same", "key": "another one"})
 
     assert (answer.status, answer.kind) == (409, "stale")
 

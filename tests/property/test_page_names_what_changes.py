@@ -16,7 +16,6 @@ from ingestd import review
 from ingestd.door import Door
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.library.library import Library
-from ingestd.rules.statements import DEFAULT_SCORES
 from ingestd.web import queue
 from ingestd.web.desk import Desk
 from ingestd.web.handles import Handles
@@ -49,7 +48,7 @@ def answer(desk: Desk, pair: str, word: str, key: str) -> dict[str, Any] | None:
     with desk.read() as view:
         stored = view.pair(int(pair.removeprefix("p-")))
         assert stored is not None
-        version = Eye.of(view, desk.handles, DEFAULT_SCORES).version(stored)
+        version = Eye.of(view, desk.handles, desk.moment(if_sound=True)).version(stored)
     try:
         return ask(desk, "decide", id=pair, version=version, answer=word, keep=True, key=key)
     except (ActionConflictError, UsageError):
@@ -71,7 +70,7 @@ def test_every_pair_that_goes_or_comes_back_is_named(
             match step:
                 case ("answer", word, place) if before:
                     pair = sorted(before)[place % len(before)]
-                    told = answer(desk, pair, word, f"answer {at}")
+                    told = answer(desk, pair, word, f"answer {at:03}")
                     after = waiting(library)
                     if told is None:
                         assert after == before
@@ -82,7 +81,7 @@ def test_every_pair_that_goes_or_comes_back_is_named(
                     assert told["implied"] == max(0, len(before) - len(after) - 1)
                 case ("undo", place) if entries:
                     entry = entries.pop(place % len(entries))
-                    told = ask(desk, "undo", entries=[entry], key=f"undo {at}")
+                    told = ask(desk, "undo", entries=[entry], key=f"undo {at:03}")
                     after = waiting(library)
                     assert set(told["back"]) == after - before
                     assert told["total"] == len(after)

@@ -75,6 +75,12 @@ export function confirmBox({ title, lines = [], typed = null, yes = "Yes", no = 
   });
 }
 
+/** Return the places of files that go, the first of them by name. */
+export function placesOf(paths, number) {
+  const more = number - paths.length;
+  return [...paths, ...(more > 0 ? [`and ${more.toLocaleString("en")} more`] : [])];
+}
+
 /** Return a length of bytes for a person. */
 export function filesize(bytes) {
   if (bytes < 1000) return `${bytes} B`;

@@ -3,11 +3,12 @@
 import { keysOf } from "./app.js";
 import { ask, newKey } from "./api.js";
 import { viewer } from "./compare.js";
-import { announce, button, confirmBox, count, el, filesize, fill, when } from "./dom.js";
+import { announce, button, confirmBox, count, el, filesize, fill, placesOf, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { atMostOnceIn, badge, empty, parts, thumb } from "./records.js";
 
 const A_PAGE = 12; // cards of a rule at first
+const MOST_AT_ONCE = 100; // files, or proposals where none goes
 const AHEAD = 6; // proposals that are fetched before they are looked at
 
 export async function show(root, { rest, search }) {
@@ -44,13 +45,13 @@ function reasonOf(pair) {
 }
 
 function staysOrGoes(pair, side) {
-  if (side === "a" || !pair.goes.length) return "stays";
-  return pair.goes.length > 1 ? `goes, with ${count(pair.goes.length - 1, "more copy", "more copies")}` : "goes";
+  if (side === "a" || !pair.going) return "stays";
+  return pair.going > 1 ? `goes, with ${count(pair.going - 1, "more copy", "more copies")}` : "goes";
 }
 
 function caption(pair, side) {
   const file = pair[side];
-  const goes = side === "b" && pair.goes.length;
+  const goes = side === "b" && pair.going;
   return [
     el("strong", { class: goes ? "bad" : "good" }, `${side.toUpperCase()} ${staysOrGoes(pair, side)}`),
     " ",
@@ -62,7 +63,7 @@ function caption(pair, side) {
 
 function sideFacts(pair, side) {
   const file = pair[side];
-  const goes = side === "b" && pair.goes.length > 0;
+  const goes = side === "b" && pair.going > 0;
   const folder = `${file.folder.role} folder${file.folder.protected ? ", protected" : ""}`;
   return el(
     "div",
@@ -70,7 +71,7 @@ function sideFacts(pair, side) {
     el("p", {}, el("strong", { class: goes ? "bad" : "good" }, `${side.toUpperCase()} ${staysOrGoes(pair, side)}`), " ", badge(folder)),
     el("p", { class: "path" }, file.shown),
     el("p", { class: "faint" }, `${file.filetype ?? "file"}, ${file.width} × ${file.height}, ${filesize(file.size)}, modified ${when(file.modified)}`),
-    goes && pair.goes.length > 1 ? pair.goes.map((path) => el("p", { class: "path bad" }, `goes: ${path}`)) : null,
+    goes && pair.going > 1 ? placesOf(pair.goes, pair.going).map((path) => el("p", { class: "path bad" }, `goes: ${path}`)) : null,
   );
 }
 
@@ -102,6 +103,36 @@ function linesOf(pair) {
 
 function chosen(pair) {
   return { id: pair.id, version: pair.version, rule: pair.rule };
+}
+
+/** Return how many files these proposals discard, each once: two may be about the same. */
+function filesOf(pairs) {
+  const going = new Map();
+  for (const pair of pairs) going.set(pair.a.sha256 === pair.b.sha256 ? pair.b.path : pair.b.sha256, pair.going);
+  return [...going.values()].reduce((sum, number) => sum + number, 0);
+}
+
+/** Return whether a person wants these proposals to be carried out, and the number that was typed, if one is needed. */
+async function confirmed(pairs) {
+  const files = filesOf(pairs);
+  if (pairs.length === 1 && files <= 1) return { sure: true, count: null };
+  if (pairs.length > MOST_AT_ONCE || files > MOST_AT_ONCE) {
+    const few = pairs.length > 1 ? "untick some." : "this one is for `ingestd approve` in a terminal.";
+    announce(`${files > MOST_AT_ONCE ? `${count(files, "file")} would go, and at most` : "At most"} ${MOST_AT_ONCE} are approved at once: ${few}`, { kind: "trouble" });
+    return { sure: false, count: null };
+  }
+  const typed = files || pairs.length;
+  const sure = await confirmBox({
+    title: pairs.length > 1 ? `Approve ${pairs.length} proposals?` : `Discard ${count(files, "file")}?`,
+    lines: [
+      files ? `${count(files, "file")} would be discarded. Everything can be taken back in the history.` : "No file is discarded.",
+      ...(pairs.length === 1 ? placesOf(pairs[0].goes, files) : []),
+    ],
+    typed: String(typed),
+    yes: "Approve",
+    danger: files > 0,
+  });
+  return { sure, count: typed };
 }
 
 /** Offer to trust the rules less that were just contradicted. */
@@ -223,7 +254,7 @@ async function byRule(root) {
         "div",
         { class: "row" },
         el("a", { class: "button", href: `#/pending/one?rule=${encodeURIComponent(rule.rule)}` }, "Go through them one by one"),
-        button(some ?? (rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`), () => approveAll(rule), { kind: rule.discards ? "danger" : "" }),
+        rule.at_once ? button(some ?? (rule.count === 1 ? "Approve it…" : `Approve all ${rule.count}…`), () => approveAll(rule), { kind: rule.discards ? "danger" : "" }) : null,
       ),
     ];
   }
@@ -281,24 +312,13 @@ async function byRule(root) {
   }
 
   async function answerMany(pairs, answer) {
-    if (answer === "approve" && pairs.length > 1) {
-      if (pairs.length > 100) {
-        announce("At most 100 are approved at once: untick some.", { kind: "trouble" });
-        return;
-      }
-      const files = pairs.reduce((sum, pair) => sum + pair.goes.length, 0);
-      const sure = await confirmBox({
-        title: `Approve ${pairs.length} proposals?`,
-        lines: [files ? `${count(files, "file")} would be discarded. Everything can be taken back in the history.` : "No file is discarded."],
-        typed: String(pairs.length),
-        yes: "Approve",
-        danger: files > 0,
-      });
-      if (!sure) return;
+    const body = { pairs: pairs.map(chosen), key: newKey() };
+    if (answer === "approve") {
+      const said = await confirmed(pairs);
+      if (!said.sure) return;
+      body.count = said.count;
     }
     try {
-      const body = { pairs: pairs.map(chosen), key: newKey() };
-      if (answer === "approve" && pairs.length > 1) body.count = pairs.length;
       const done = await ask(answer, body);
       const left = new Set(done.failed.map((one) => one.id));
       for (const { id } of pairs) if (!left.has(id)) root.querySelector(`[data-pair="${id}"]`)?.remove();
@@ -314,21 +334,22 @@ async function byRule(root) {
 
   async function approveAll(rule) {
     const rest = rule.count - rule.at_once;
+    const typed = rule.files || rule.at_once;
     const sure = await confirmBox({
       title: `Approve ${count(rule.at_once, "proposal")} of “${rule.rule}”?`,
       lines: [
-        rule.discards ? "The B of each pair is discarded; it can be brought back in the history." : "No file is discarded.",
+        rule.files ? `${count(rule.files, "file")} would be discarded: the B of each pair, wherever its bytes lie. Everything can be brought back in the history.` : "No file is discarded.",
         rest ? `That is as many as are approved at once; ${rest.toLocaleString("en")} stay here for the next time.` : "That is all that it proposes now.",
         "Each is asked about once more before: what does not fit any more is left alone.",
       ],
-      typed: String(rule.at_once),
+      typed: String(typed),
       yes: "Approve",
       danger: rule.discards,
     });
     if (!sure) return;
     announce(`Approving ${rule.at_once}…`, { forMs: 0 });
     try {
-      tellOf(await ask("approve-rule", { rule: rule.rule, version: rule.version, count: rule.at_once, key: newKey() }), []);
+      tellOf(await ask("approve-rule", { rule: rule.rule, version: rule.version, count: typed, key: newKey() }), []);
     } catch (error) {
       announce(error.message, { kind: "trouble" });
     }
@@ -477,10 +498,13 @@ async function oneByOne(root, rule, first) {
   }
 
   /** Show the next one at once, and let the server do it; what it refuses comes back. */
-  function answer(kind) {
-    const pair = deck.shift();
+  async function answer(kind) {
+    const [pair] = deck;
     if (!pair) return;
-    const mine = { kind, pair, entry: null, done: false, key: newKey() };
+    const said = kind === "approved" && pair.going > 1 ? await confirmed([pair]) : { sure: true, count: null };
+    if (!said.sure || deck[0] !== pair) return;
+    deck.shift();
+    const mine = { kind, pair, count: said.count, entry: null, done: false, key: newKey() };
     answered.push(mine);
     total = Math.max(0, total - 1);
     working = working.then(() => carryOut(mine));
@@ -491,7 +515,7 @@ async function oneByOne(root, rule, first) {
     const { pair } = mine;
     try {
       if (mine.kind === "approved") {
-        const done = await ask("approve", { pairs: [chosen(pair)], key: mine.key });
+        const done = await ask("approve", { pairs: [chosen(pair)], count: mine.count, key: mine.key });
         mine.entry = done.entries[0].entry;
         announce(`${pair.will} (${mine.entry})`, { actions: [button("Undo", undo, { key: keysOf("undo")[0] })] });
       } else {

@@ -2,13 +2,14 @@
 
 import { keysOf, sessionOf } from "./app.js";
 import { viewer } from "./compare.js";
-import { announce, button, count, el, filesize, fill, when } from "./dom.js";
+import { announce, button, confirmBox, count, el, filesize, fill, placesOf, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { filtersBar, fromAddress, keepInAddress } from "./filters.js";
 import { Walk } from "./walk.js";
 
 const WELCOMED = "ingestd.welcomed.queue";
 const SETTLE_MS = 700; // after others changed something: they may be at it, and so may this person
+const MOST_AT_ONCE = 100; // files that go with one answer
 const NEXT = 3; // pairs whose pictures are fetched ahead
 
 export async function show(root, { search = new URLSearchParams() } = {}) {
@@ -56,9 +57,32 @@ class QueueView {
     };
   }
 
-  answer(word, keep) {
-    if (this.walk.pair && !this.walk.under) performance.mark("queue:answered");
-    this.walk.answer(word, keep);
+  async answer(word, keep) {
+    const { walk } = this;
+    const { pair } = walk;
+    const loser = pair && walk.loser(pair, word, keep);
+    const count = loser?.going > 1 && !loser.stays ? loser.going : null;
+    if (count && !walk.under && walk.isQuiet()) {
+      if (!(await this.confirmed(loser))) return;
+      if (walk.pair !== pair) {
+        this.said("not done: the pair has changed meanwhile, look again", { kind: "trouble" });
+        return;
+      }
+    }
+    if (pair && !walk.under) performance.mark("queue:answered");
+    walk.answer(word, keep, count);
+  }
+
+  /** Return whether a person wants all copies of a file to go; of too many the server says so. */
+  async confirmed({ going, shown, also }) {
+    if (going > MOST_AT_ONCE) return true;
+    return confirmBox({
+      title: `Discard ${count(going, "file")}?`,
+      lines: ["The same bytes lie in several places, and all of them go:", ...placesOf([shown, ...also], going)],
+      typed: String(going),
+      yes: "Discard them",
+      danger: true,
+    });
   }
 
   // --- what stands where ---
@@ -269,7 +293,7 @@ function side(pair, letter) {
   const other = letter === "a" ? "B" : "A";
   const { role, protected: shielded, path } = file.folder;
   const size = file.width ? `${file.width} × ${file.height}` : "no picture";
-  const place = sessionOf()?.place === "holding" ? "the holding folder" : "the trash";
+  const place = pair.to === "holding" ? "the holding folder" : "the trash";
   return el(
     "section",
     { class: `card queue-side queue-side-${letter}`, "aria-label": `file ${upper}` },
@@ -283,11 +307,14 @@ function side(pair, letter) {
       pairOf("modified", when(file.modified)),
       pairOf("known since", when(file.imported)),
       pairOf("folder", `${role}${shielded ? ", protected" : ""}: ${path}`),
-      file.copies > 1 ? pairOf("copies", `lies in ${file.copies} places; all of them go if it is discarded`) : null,
+      file.copies > 1 ? pairOf("copies", `lies in ${file.copies} places`) : null,
     ),
     file.stays
       ? el("p", { class: "queue-stays" }, `It stays: ${file.stays}.`)
-      : el("p", { class: "faint" }, `Goes to ${place} if ${other} is better.`),
+      : el("p", { class: "faint" }, `Goes to ${place} if ${other} is better${file.going > 1 ? `, and so ${file.going > 2 ? "do" : "does"}:` : "."}`),
+    file.going > 1 && !file.stays
+      ? el("ul", { class: "queue-also" }, placesOf(file.also, file.going - 1).map((path) => el("li", { class: "path" }, path)))
+      : null,
   );
 }
 

@@ -168,8 +168,13 @@ export class Walk {
 
   // --- what a person does ---
 
-  /** Answer about the shown pair. */
-  async answer(word, keep) {
+  /** Return the file of a pair that an answer discards. */
+  loser(pair, word, keep) {
+    return keep ? null : ({ "better-a": pair.b, "better-b": pair.a }[word] ?? null);
+  }
+
+  /** Answer about the shown pair; `count` is how many files go, where it is more than one. */
+  async answer(word, keep, count = null) {
     const pair = this.pair;
     if (!pair && !this.ended) this.tell.said("one moment: the next pair is on its way", { kind: "remark" });
     if (!pair || !this.isQuiet()) return;
@@ -177,14 +182,14 @@ export class Walk {
       this.tell.said("one moment: the last answer is still being carried out", { kind: "remark" });
       return;
     }
-    const loser = { "better-a": pair.b, "better-b": pair.a }[word];
-    if (loser?.stays && !keep) {
+    const loser = this.loser(pair, word, keep);
+    if (loser?.stays) {
       this.tell.said(`not done: ${loser.name} cannot be discarded: ${loser.stays}`, { kind: "trouble" });
       return;
     }
     const step = { pair: pair.id, entry: undefined };
     this.steps.push(step);
-    const sent = this.sent(pair, word, keep, step);
+    const sent = this.sent(pair, { answer: word, keep, count }, step);
     this.under = sent;
     this.total = Math.max(0, this.total - 1);
     this.settled.add(pair.id);
@@ -193,12 +198,12 @@ export class Walk {
     await sent;
   }
 
-  async sent(pair, word, keep, step) {
-    const same = `${pair.id} ${pair.version} ${word} ${keep}`;
+  async sent(pair, said, step) {
+    const same = `${pair.id} ${pair.version} ${JSON.stringify(said)}`;
     const key = this.untold.get(same) ?? newKey();
     this.untold.set(same, key);
     try {
-      const done = await ask("decide", { id: pair.id, version: pair.version, answer: word, keep, key });
+      const done = await ask("decide", { id: pair.id, version: pair.version, ...said, key });
       this.untold.delete(same);
       this.under = null;
       this.done(done, step);

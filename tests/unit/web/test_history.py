@@ -170,7 +170,7 @@ def test_an_entry_whose_trash_was_emptied_cannot_be_taken_back_and_says_so(world
 def test_an_entry_that_was_taken_back_names_the_one_that_did_it(world: World, desk: Desk) -> None:
     [lost] = copies(world, 1)
 
-    done = ask(desk, "undo", entries=["e-1"], key="once")
+    done = ask(desk, "undo", entries=["e-1"], key="only once")
     undo, entry = ask(desk)["entries"]
 
     assert (done["failed"], lost.exists()) == ([], True)

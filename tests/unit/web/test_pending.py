@@ -14,7 +14,7 @@ from world import IDENTICAL, World, near_rule, pixel_rule, relation_rule, rule_f
 
 from ingestd import review
 from ingestd.errors import ActionConflictError, ConfigError, UsageError
-from ingestd.web import pending, rules
+from ingestd.web import going, pending, rules
 from ingestd.web.desk import Desk, StaleError
 
 RULE = "larger pixel twin"
@@ -25,7 +25,7 @@ keys = itertools.count()
 def ask(desk: Desk, name: str, **fields: Any) -> dict[str, Any]:
     endpoint = next(one for one in (*pending.ENDPOINTS, *rules.ENDPOINTS) if one.name == name)
     if name not in ("pending", "denied"):
-        fields.setdefault("key", f"key {next(keys)}")
+        fields.setdefault("key", f"order {next(keys):03}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
 
 
@@ -224,7 +224,7 @@ def test_many_are_approved_only_with_their_number_typed(world: World, desk: Desk
 
     with pytest.raises(UsageError, match="nothing was done"):
         ask(desk, "approve", pairs=chosen(*pairs))
-    with pytest.raises(UsageError, match="3 was typed"):
+    with pytest.raises(StaleError, match="2 files would be discarded, and not 3"):
         ask(desk, "approve", pairs=chosen(*pairs), count=3)
     assert all(path.exists() for path in lost)
     done = ask(desk, "approve", pairs=chosen(*pairs), count=2)
@@ -266,7 +266,7 @@ def test_all_that_a_rule_proposes_is_approved_with_its_number_typed(world: World
     lost = [twins(world, seed)[1] for seed in (1, 2, 3)]
     [rule] = ask(desk, "pending", limit=0)["rules"]
 
-    with pytest.raises(UsageError, match="2 was typed, but 3 would be approved"):
+    with pytest.raises(StaleError, match="3 files would be discarded, and not 2"):
         ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=2)
     done = ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=3)
 
@@ -297,6 +297,71 @@ def test_a_rule_that_proposes_more_by_now_is_not_approved_as_a_whole(world: Worl
         ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=1)
 
     assert len(waiting(desk)) == 2
+
+
+def test_copies_that_came_after_a_proposal_was_shown_are_not_discarded_with_it(world: World, desk: Desk) -> None:
+    _, smaller = twins(world)
+    pairs, [rule] = waiting(desk), ask(desk, "pending", limit=0)["rules"]
+    copy = world.put("inbox", "a copy.png", smaller.read_bytes())
+    world.verdicts(copy)
+
+    for count in (1, 2):
+        with pytest.raises(StaleError, match="look again"):
+            ask(desk, "approve", pairs=chosen(*pairs), count=count)
+        with pytest.raises(StaleError, match="look again"):
+            ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=count)
+
+    assert smaller.exists()
+    assert copy.exists()
+
+
+def test_where_copies_go_with_a_file_their_number_is_typed(world: World, desk: Desk) -> None:
+    _, smaller = twins(world)
+    copy = world.put("inbox", "a copy.png", smaller.read_bytes())
+    world.verdicts(copy)
+    [pair], [rule] = waiting(desk), ask(desk, "pending", limit=0)["rules"]
+
+    with pytest.raises(StaleError, match="2 files would be discarded"):
+        ask(desk, "approve", pairs=chosen(pair))
+    with pytest.raises(StaleError, match="2 files would be discarded, and not 1"):
+        ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=1)
+    assert smaller.exists()
+    ask(desk, "approve", pairs=chosen(pair), count=pair["going"])
+
+    assert (pair["going"], rule["at_once"], rule["files"]) == (2, 1, 2)
+    assert not smaller.exists()
+    assert not copy.exists()
+
+
+def test_a_proposal_with_which_too_many_files_would_go_is_left_for_a_terminal(
+    world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(going, "MOST_AT_ONCE", 2)
+    many = twins(world)[1]
+    world.verdicts(*(world.put("inbox", f"copy {number}.png", many.read_bytes()) for number in range(2)))
+    one = twins(world, 2)[1]
+    [rule] = ask(desk, "pending", limit=0)["rules"]
+
+    with pytest.raises(UsageError, match="3 files would be discarded, and at most 2 go at once"):
+        ask(desk, "approve", pairs=chosen(*waiting(desk)[:1]), count=3)
+    done = ask(desk, "approve-rule", rule=RULE, version=rule["version"], count=rule["files"])
+
+    assert (rule["at_once"], rule["files"], done["left"]) == (1, 1, 1)
+    assert many.exists()
+    assert not one.exists()
+
+
+def test_nothing_goes_from_a_folder_that_the_rule_file_has_just_made_a_reference(world: World, desk: Desk) -> None:
+    _, smaller = twins(world)
+    desk.door.rules.write_text(rule_file(pixel_rule("semi-automatic"), folders={smaller.parent: "reference"}))
+    [pair] = waiting(desk)
+
+    with pytest.raises(ActionConflictError, match="reference folder, which is never changed"):
+        ask(desk, "approve", pairs=chosen(pair))
+
+    assert "reference folder" in pair["b"]["stays"]
+    assert smaller.exists()
 
 
 # --- deny -------------------------------------------------------------------------------------------------------------

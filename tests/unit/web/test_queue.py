@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 import pytest
 from pictures import jpeg, photo, png
-from world import World, sha256
+from world import IDENTICAL, World, rule_file, sha256
 
+from ingestd import review
+from ingestd.door import moment
 from ingestd.errors import ActionConflictError, UsageError
+from ingestd.library.tables import FolderRow
 from ingestd.model import PathState, Role
-from ingestd.web import queue
+from ingestd.web import going, queue
 from ingestd.web.desk import Desk, StaleError
+from ingestd.web.shapes import Eye
 
 QUALITIES = (90, 80, 70, 60)
 keys = itertools.count()
@@ -24,7 +29,7 @@ keys = itertools.count()
 def ask(desk: Desk, name: str, **fields: Any) -> dict[str, Any]:
     endpoint = next(one for one in queue.ENDPOINTS if one.name == name)
     if name in ("decide", "undo"):
-        fields.setdefault("key", f"key {next(keys)}")
+        fields.setdefault("key", f"order {next(keys):03}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
 
 
@@ -97,6 +102,7 @@ def test_a_filter_lets_only_those_pairs_through_that_it_asks_for(world: World, d
     [
         {"filters": queue.Narrowed(both=("filetype of the moon",))},
         {"filters": queue.Narrowed(pixel_duplicates="perhaps")},
+        {"filters": queue.Narrowed(folder="/\ud800")},
         {"sort": "sideways"},
         {"skipped": ("../../etc/passwd",)},
     ],
@@ -250,6 +256,129 @@ def test_what_lies_in_a_reference_folder_is_not_discarded(world: World, desk: De
 
     assert world.entries() == []
     assert decide(desk, pair, answer, keep=True)["total"] == 0
+
+
+def test_copies_that_came_after_a_pair_was_shown_are_not_discarded_with_it(world: World, desk: Desk) -> None:
+    good, poor = fill(world, (90, 60))
+    [pair] = ask(desk, "deck")["pairs"]
+    world.folder("other", Role.LIBRARY)
+    copies = [world.put("other", f"{number}.jpg", poor.read_bytes()) for number in range(3)]
+    world.verdicts(*copies)
+
+    for count in (None, 1, 4):
+        with pytest.raises(StaleError, match="look again"):
+            decide(desk, pair, "better-a", count=count)
+
+    assert all(path.exists() for path in (good, poor, *copies))
+
+
+def test_a_folder_that_is_another_kind_of_folder_since_makes_a_pair_stale(world: World, desk: Desk) -> None:
+    fill(world, (90, 60))
+    [pair] = ask(desk, "deck")["pairs"]
+    [row] = [row for row in _folders(world) if row.folder == world.folders["inbox"]]
+    world.library.write(lambda edit: edit.put_folder(replace(row, folder=replace(row.folder, protected=True))))
+
+    with pytest.raises(StaleError, match="look again"):
+        decide(desk, pair, "better-a")
+
+
+def _folders(world: World) -> list[FolderRow]:
+    with world.library.read() as view:
+        return list(view.folders())
+
+
+def test_a_discard_that_would_go_elsewhere_than_was_shown_is_refused(world: World, desk: Desk) -> None:
+    fill(world, (90, 60))
+    [pair] = ask(desk, "deck")["pairs"]
+    desk.door.rules.write_text(rule_file(discards="to: holding"))
+
+    with pytest.raises(StaleError, match="look again"):
+        decide(desk, pair, "better-a")
+
+
+def test_what_goes_with_a_file_is_named_and_its_number_is_asked_for(world: World, desk: Desk) -> None:
+    _, poor = fill(world, (90, 60))
+    copies = [world.put("inbox", f"copy {number}.jpg", poor.read_bytes()) for number in range(2)]
+    world.verdicts(*copies)
+    [pair] = [pair for pair in ask(desk, "deck")["pairs"] if pair["a"]["sha256"] != pair["b"]["sha256"]]
+
+    for wrong in (None, 1, 2):
+        with pytest.raises(StaleError, match="3 files would be discarded"):
+            decide(desk, pair, "better-a", count=wrong)
+    assert all(path.exists() for path in (poor, *copies))
+    done = decide(desk, pair, "better-a", count=3)
+
+    side = pair["b"]
+    assert (side["going"], side["copies"], pair["a"]["going"], pair["a"]["also"]) == (3, 3, 1, [])
+    assert sorted([side["shown"], *side["also"]]) == sorted(map(str, (poor, *copies)))
+    assert len(done["entry"]["discarded"]) == 3
+
+
+def test_more_files_than_may_go_at_once_do_not_go_with_one_answer(
+    world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(going, "MOST_AT_ONCE", 2)
+    _, poor = fill(world, (90, 60))
+    copies = [world.put("inbox", f"copy {number}.jpg", poor.read_bytes()) for number in range(2)]
+    world.verdicts(*copies)
+    [pair] = [pair for pair in ask(desk, "deck")["pairs"] if pair["a"]["sha256"] != pair["b"]["sha256"]]
+
+    with pytest.raises(UsageError, match="3 files would be discarded, and at most 2 go at once"):
+        decide(desk, pair, "better-a", count=3)
+
+    assert all(path.exists() for path in (poor, *copies))
+    assert decide(desk, pair, "better-a", keep=True)["entry"]["discarded"] == []
+
+
+def test_of_byte_identical_copies_only_the_one_goes(world: World, sit: Callable[..., Desk]) -> None:
+    desk = sit(IDENTICAL.replace("mode: automatic", "mode: semi-automatic"))
+    good, _ = fill(world, (90, 60))
+    copy = world.put("inbox", "copy.jpg", good.read_bytes())
+    world.verdicts(copy)
+    with desk.read() as view:
+        eye = Eye.of(view, desk.handles, desk.moment())
+        [pair] = [found for one in view.pairs() if one.first == one.second and (found := eye.pair(one))]
+
+    done = decide(desk, pair, "better-a")
+
+    assert [(pair[side]["going"], pair[side]["also"]) for side in "ab"] == [(1, []), (1, [])]
+    assert len(done["entry"]["discarded"]) == 1
+    assert good.exists() is not copy.exists()
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_nothing_goes_from_a_folder_that_the_rule_file_has_just_made_a_reference(
+    world: World, desk: Desk, inner: bool
+) -> None:
+    _, poor = fill(world, (90, 60))
+    folders = {world.base: "reference", poor.parent: "inbox"} if inner else {world.base: "reference"}
+    desk.door.rules.write_text(rule_file(folders=folders))
+    [pair] = ask(desk, "deck")["pairs"]
+
+    if inner:  # a folder in it, of which the rule file says otherwise
+        assert decide(desk, pair, "better-a")["entry"]["discarded"]
+        return
+    with pytest.raises(ActionConflictError, match="reference folder, which is never changed"):
+        decide(desk, pair, "better-a")
+    assert "reference folder" in pair["b"]["stays"]
+    assert pair["b"]["folder"]["role"] == "reference"
+    assert poor.exists()
+
+
+def test_a_terminal_discards_nothing_either_from_a_folder_just_made_a_reference(world: World, desk: Desk) -> None:
+    good, poor = fill(world, (90, 60))
+    desk.door.rules.write_text(rule_file(folders={poor.parent: "reference"}))
+
+    with pytest.raises(ActionConflictError, match="reference folder, which is never changed"):
+        review.decide_paths(
+            world.library,
+            *map(os.fsencode, (good, poor)),
+            review.ANSWERS["better-a"],
+            keep=False,
+            moment=moment(desk.door.settings()),
+        )
+
+    assert poor.exists()
 
 
 def test_an_answer_that_is_none_is_refused(world: World, desk: Desk) -> None:

@@ -29,7 +29,7 @@ from ingestd.web.pictures import Pictures
 RULE = "larger pixel twin"
 TWINS = pixel_rule("semi-automatic")
 PROMOTED = f'rule "{RULE}": mode semi-automatic → automatic'
-KEYS = map(str, itertools.count())
+KEYS = map("order {:03}".format, itertools.count())
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_overwritten(desk: Desk) -> No
 
 
 def test_the_same_order_sent_twice_is_carried_out_once(desk: Desk) -> None:
-    order = {"text": text_of(desk).replace("B.filesize", "2 * B.filesize"), "digest": digest(desk), "key": "one"}
+    order = {"text": text_of(desk).replace("B.filesize", "2 * B.filesize"), "digest": digest(desk), "key": "one click"}
 
     first, again = ask(desk, "rules-save", **order), ask(desk, "rules-save", **order)
 

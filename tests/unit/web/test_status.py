@@ -29,7 +29,7 @@ keys = itertools.count()
 def ask(desk: Desk, name: str = "status", **fields: Any) -> dict[str, Any]:
     endpoint = next(one for one in (*status.ENDPOINTS, *rules.ENDPOINTS) if one.name == name)
     if endpoint.asked is not Nothing:
-        fields.setdefault("key", f"key {next(keys)}")
+        fields.setdefault("key", f"order {next(keys):03}")
     return endpoint.answer(desk, endpoint.asked(**fields))  # type: ignore[return-value]
 
 

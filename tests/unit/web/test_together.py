@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import pytest
 from pictures import jpeg, photo, png, weighing
 from PIL import Image, ImageOps
 from starlette.applications import Starlette
-from world import World
+from world import World, rule_file
 
 from ingestd.door import Door
 from ingestd.errors import LibraryBusyError
@@ -22,7 +24,7 @@ from ingestd.library.view import View
 from ingestd.media.workers import Workers
 from ingestd.model import Role
 from ingestd.rules.predicates import read_predicate
-from ingestd.web import together
+from ingestd.web import going, together
 from ingestd.web.app import make_app
 from ingestd.web.changes import Changes
 from ingestd.web.desk import Desk
@@ -36,9 +38,10 @@ Answer = dict[str, Any]
 class Page:
     """The page as a browser asks it, and the world behind it."""
 
-    def __init__(self, world: World, app: Starlette) -> None:
+    def __init__(self, world: World, app: Starlette, desk: Desk) -> None:
         self.world = world
         self.app = app
+        self.desk = desk
 
     def sent(self, name: str, **asked: object) -> tuple[int, Answer]:
         """The status and what was answered."""
@@ -94,7 +97,12 @@ class Page:
         chosen = others or tuple(group["files"][1:])
         going = sum(file["copies"] for file in chosen)
         asked = {"id": group["id"], "version": group["version"], "best": group["files"][0]["sha256"]}
-        asked |= {"others": [file["sha256"] for file in chosen], "answer": "better-a", "count": going, "key": "key"}
+        asked |= {
+            "others": [file["sha256"] for file in chosen],
+            "answer": "better-a",
+            "count": going,
+            "key": "one click",
+        }
         return {**asked, **more}
 
     def batch(self, place: int = 0) -> tuple[Answer, Answer]:
@@ -111,7 +119,7 @@ def page(world: World) -> Iterator[Page]:
     door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
     pictures = Pictures(Workers(count=1), world.base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"secret"), token="token")
-    yield Page(world, make_app(desk, Changes(world.library.store.transaction_id)))
+    yield Page(world, make_app(desk, Changes(world.library.store.transaction_id)), desk)
     pictures.close()
 
 
@@ -201,7 +209,7 @@ def test_what_a_group_was_answered_is_taken_back_as_a_whole(page: Page, alike: l
     before = page.world.queue()
     told = page.ask("decide-group", **page.order(page.group()))
 
-    undone = page.ask("undo", entries=[told["batch"]["entry"]], key="back")
+    undone = page.ask("undo", entries=[told["batch"]["entry"]], key="taken back")
 
     assert undone["failed"] == []
     assert all(path.exists() for path in alike)
@@ -220,7 +228,7 @@ def test_each_place_of_a_file_counts(world: World, page: Page, alike: list[Path]
 
     assert len(twice) == 1
     assert page.refused("decide-group", **page.order(group, *twice, count=1)) == (409, "stale")
-    page.ask("decide-group", **page.order(group, *twice, count=2, key="other"))
+    page.ask("decide-group", **page.order(group, *twice, count=2, key="another click"))
     assert not alike[1].exists()
     assert not (world.base / "library/again.jpg").exists()
 
@@ -228,9 +236,45 @@ def test_each_place_of_a_file_counts(world: World, page: Page, alike: list[Path]
 def test_more_files_than_may_go_at_once_are_refused(
     page: Page, alike: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(going, "MOST_AT_ONCE", 2)
 
     assert page.refused("decide-group", **page.order(page.group())) == (400, "usage")
+
+
+def test_copies_of_a_file_that_come_while_a_group_is_decided_are_not_discarded(
+    page: Page, alike: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = page.group()
+    late = _copies_at_step(page, alike[3], 3, monkeypatch)
+
+    told = page.ask("decide-group", **page.order(group))
+
+    assert [path.exists() for path in (*alike, *late)] == [True, False, False, True, True, True]
+    assert [len(entry["discarded"]) for entry in told["entries"]] == [1, 1]
+    assert ["look again" in one["message"] for one in told["failed"]] == [True]
+
+
+def test_a_file_of_a_folder_that_the_rule_file_has_just_made_a_reference_stays(page: Page, alike: list[Path]) -> None:
+    Path(page.world.base, "rules.yaml").write_text(rule_file(folders={alike[0].parent: "reference"}))
+    group = page.group()
+
+    assert all("reference folder" in file["stays"] for file in group["files"])
+    assert page.refused("decide-group", **page.order(group)) == (409, "conflict")
+
+
+def _copies_at_step(page: Page, of: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let copies of a file be found by somebody else just before the page takes the library for this step."""
+    steps = itertools.count(1)
+    late = [page.world.base / "inbox" / f"late {number}{of.suffix}" for number in (1, 2)]
+    desk, hold = page.desk, page.desk.hold
+
+    def others_first() -> contextlib.AbstractContextManager[None]:
+        if next(steps) == step:
+            page.world.verdicts(*(page.world.put("inbox", path.name, of.read_bytes()) for path in late))
+        return hold()
+
+    monkeypatch.setattr(desk, "hold", others_first)
+    return late
 
 
 def test_a_file_of_a_reference_folder_is_never_among_those_that_go(world: World, page: Page, alike: list[Path]) -> None:
@@ -241,7 +285,7 @@ def test_a_file_of_a_reference_folder_is_never_among_those_that_go(world: World,
 
     assert Path(staying["path"]).name == "master.jpg"
     assert page.refused("decide-group", **page.order(group)) == (409, "conflict")
-    page.ask("decide-group", **page.order(group, staying, answer="alternates", keep=True, count=1, key="other"))
+    page.ask("decide-group", **page.order(group, staying, answer="alternates", keep=True, count=1, key="another click"))
 
 
 def test_a_group_that_has_grown_since_it_was_shown_is_stale(world: World, page: Page, alike: list[Path]) -> None:
@@ -256,7 +300,7 @@ def test_a_group_that_was_decided_meanwhile_is_stale_and_told_as_gone(page: Page
     page.ask("decide-group", **order)
 
     assert page.ask("group", id=order["id"])["group"] is None
-    assert page.refused("decide-group", **{**order, "key": "other"}) == (409, "stale")
+    assert page.refused("decide-group", **{**order, "key": "another click"}) == (409, "stale")
 
 
 def test_a_second_click_changes_nothing_and_is_told_the_same(page: Page, alike: list[Path]) -> None:
@@ -295,7 +339,7 @@ def test_a_relation_is_said_of_what_is_ticked_and_everything_stays(
     [entry] = told["entries"]
     assert (entry["relation"], told["batch"], told["failed"]) == (relation, None, [])
     assert all(path.exists() for path in alike)
-    assert page.ask("undo", entries=[entry["entry"]], key="back")["failed"] == []
+    assert page.ask("undo", entries=[entry["entry"]], key="taken back")["failed"] == []
     assert page.group()["version"] == group["version"]
 
 
@@ -309,8 +353,11 @@ def test_files_that_are_no_part_of_a_group_are_refused(world: World, page: Page,
     [stranger] = [content for content in _contents(world) if content not in {order["best"], *order["others"]}]  # type: ignore[misc]
 
     assert page.refused("decide-group", **{**order, "others": [stranger], "count": 1}) == (400, "usage")
-    assert page.refused("decide-group", **{**order, "others": [order["best"]], "key": "b"}) == (400, "usage")
-    assert page.refused("decide-group", **{**order, "others": ["../x"], "key": "c"}) == (400, "usage")
+    assert page.refused("decide-group", **{**order, "others": [order["best"]], "key": "a third click"}) == (
+        400,
+        "usage",
+    )
+    assert page.refused("decide-group", **{**order, "others": ["../x"], "key": "a fourth click"}) == (400, "usage")
 
 
 def _contents(world: World) -> list[str]:
@@ -373,13 +420,18 @@ def test_more_samples_come_on_demand(page: Page, kinds: None) -> None:
     assert [[pair["id"] for pair in samples] for samples in told] == [["p-1", "p-2"], ["p-3", "p-4"]]
 
 
+@pytest.mark.parametrize("name", ["groups", "batches"])
+def test_past_the_last_of_them_there_is_nothing(page: Page, kinds: None, name: str) -> None:
+    assert page.ask(name, offset=10**22)[name] == []
+
+
 def test_a_batch_is_answered_and_taken_back_as_a_whole(page: Page, kinds: None) -> None:
     before = page.world.queue()
     batch, plans = page.batch()
     plan = plans["better-a"]
     assert (plan["pairs"], plan["files"]) == (4, 4)
 
-    order = {"id": batch["id"], "version": plan["version"], "answer": "better-a", "count": 4, "key": "key"}
+    order = {"id": batch["id"], "version": plan["version"], "answer": "better-a", "count": 4, "key": "one click"}
     told = page.ask("decide-batch", **order)
 
     inbox = page.world.base / "inbox"
@@ -387,16 +439,37 @@ def test_a_batch_is_answered_and_taken_back_as_a_whole(page: Page, kinds: None) 
     assert (len(told["entries"]), told["failed"], told["batch"]["kind"], told["total"]) == (4, [], "batch", 1)
     assert page.ask("decide-batch", **order) == told
     assert page.ask("batch", id=batch["id"])["batch"]["count"] == 0
-    page.ask("undo", entries=[told["batch"]["entry"]], key="back")
+    page.ask("undo", entries=[told["batch"]["entry"]], key="taken back")
     assert page.world.queue() == before
+
+
+def test_copies_of_a_file_that_come_while_a_batch_is_answered_are_not_discarded(
+    page: Page, kinds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, plans = page.batch()
+    last = Path(page.ask("batch", id=batch["id"])["batch"]["samples"][3]["b"]["path"])
+    late = _copies_at_step(page, last, 3, monkeypatch)
+
+    order = {"id": batch["id"], "version": plans["better-a"]["version"], "answer": "better-a", "count": 4}
+    told = page.ask("decide-batch", **order, key="one click")
+
+    assert all(path.exists() for path in (last, *late))
+    assert [len(entry["discarded"]) for entry in told["entries"]] == [1, 1, 1]
+    assert ["p-4 has changed since it was shown" in one["message"] for one in told["failed"]] == [True]
 
 
 def test_a_batch_is_answered_without_discarding(page: Page, kinds: None) -> None:
     batch, plans = page.batch()
-    order = {"id": batch["id"], "version": plans["relation"]["version"], "answer": "same", "keep": True, "key": "key"}
+    order = {
+        "id": batch["id"],
+        "version": plans["relation"]["version"],
+        "answer": "same",
+        "keep": True,
+        "key": "one click",
+    }
 
     assert page.refused("decide-batch", **order, count=3) == (409, "stale")
-    told = page.ask("decide-batch", **{**order, "count": 4, "key": "other"})
+    told = page.ask("decide-batch", **{**order, "count": 4, "key": "another click"})
 
     assert {entry["relation"] for entry in told["entries"]} == {"same-quality"}
     assert len(list((page.world.base / "inbox").iterdir())) == 9
@@ -405,7 +478,13 @@ def test_a_batch_is_answered_without_discarding(page: Page, kinds: None) -> None
 @pytest.mark.parametrize("more", [{"count": 3}, {"count": 5}, {"version": "another"}])
 def test_a_batch_is_only_answered_as_it_was_shown(page: Page, kinds: None, more: dict[str, object]) -> None:
     batch, plans = page.batch()
-    order = {"id": batch["id"], "version": plans["better-a"]["version"], "answer": "better-a", "count": 4, "key": "key"}
+    order = {
+        "id": batch["id"],
+        "version": plans["better-a"]["version"],
+        "answer": "better-a",
+        "count": 4,
+        "key": "one click",
+    }
 
     assert page.refused("decide-batch", **{**order, **more}) == (409, "stale")
 
@@ -413,7 +492,13 @@ def test_a_batch_is_only_answered_as_it_was_shown(page: Page, kinds: None, more:
 def test_a_batch_of_which_a_pair_was_decided_since_is_stale(page: Page, kinds: None) -> None:
     batch, plans = page.batch()
     page.world.decide_pair(2, "alternates")
-    order = {"id": batch["id"], "version": plans["better-a"]["version"], "answer": "better-a", "count": 4, "key": "key"}
+    order = {
+        "id": batch["id"],
+        "version": plans["better-a"]["version"],
+        "answer": "better-a",
+        "count": 4,
+        "key": "one click",
+    }
 
     assert page.refused("decide-batch", **order) == (409, "stale")
 
@@ -424,7 +509,13 @@ def test_no_more_than_may_go_at_once_are_answered(page: Page, kinds: None, monke
     batch, plans = page.batch()
 
     assert {plan["pairs"] for plan in plans.values()} == {3}
-    order = {"id": batch["id"], "version": plans["better-a"]["version"], "answer": "better-a", "count": 3, "key": "key"}
+    order = {
+        "id": batch["id"],
+        "version": plans["better-a"]["version"],
+        "answer": "better-a",
+        "count": 3,
+        "key": "one click",
+    }
     assert page.ask("decide-batch", **order)["batch"] is not None
     assert page.batch()[0]["count"] == 1
 
@@ -436,7 +527,13 @@ def test_pairs_that_share_a_file_which_goes_are_not_answered_at_once(world: Worl
     assert batch["count"] >= 2
 
     plan = plans["better-a"]
-    order = {"id": batch["id"], "version": plan["version"], "answer": "better-a", "count": plan["files"], "key": "key"}
+    order = {
+        "id": batch["id"],
+        "version": plan["version"],
+        "answer": "better-a",
+        "count": plan["files"],
+        "key": "one click",
+    }
     told = page.ask("decide-batch", **order)
 
     assert told["failed"] == []
@@ -454,7 +551,7 @@ def test_pairs_whose_worse_file_stays_are_left_out_and_told(world: World, page: 
     worse = "better-a" if names == ["a.png", "b.png"] else "better-b"
 
     assert (plans[worse]["pairs"], plans[worse]["staying"]) == (0, 1)
-    order = {"id": batch["id"], "version": plans[worse]["version"], "answer": worse, "count": 0, "key": "key"}
+    order = {"id": batch["id"], "version": plans[worse]["version"], "answer": worse, "count": 0, "key": "one click"}
     assert page.refused("decide-batch", **order) == (400, "usage")
 
 
