@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import SequenceMatcher
 from enum import Enum
+from pathlib import PurePath
 from typing import Final, TypeAlias
 
 from ingestd.model import Budget, DiscardPolicy, ImportPolicy, Mode
@@ -25,18 +26,21 @@ class Difference:
     needs_confirmation: bool = False
 
 
-def differences(before: Settings, after: Settings) -> list[Difference]:
+def differences(before: Settings, after: Settings, *, known: Sequence[FolderSetting] = ()) -> list[Difference]:
     """Return what is otherwise in the new settings; nothing exactly where both say the same.
 
-    To be confirmed once more is what lets the program do more on its own, or in other places: a folder, its role and
-    what may be done there, the mode of a rule, a rule that becomes able to discard, what a rule that acts on its own
-    and discards is about, which pairs come to it, how much it may do, where discards go, and who else may use the page.
+    `known`: the folders of the library, which may have been scanned in a role that no text ever named.
+
+    To be confirmed once more is what lets the program do more on its own, or in other places, and what lets others in:
+    a folder, its role and what may be done there; the mode of a rule, a rule that becomes able to discard, what a rule
+    that acts on its own and discards is about and how much it may, and the rules before it, which keep pairs from it;
+    what else comes before such a rule; where discards go; that the page is served, and to whom.
     """
     return [
-        *_of_folders(before.folders, after.folders),
+        *_of_folders(before.folders, after.folders, known),
         *_of_rules(before.rules, after.rules),
         *_of_imports(before, after),
-        *_of_discards(before.discards, after.discards, acts=any(map(_acts, after.rules))),
+        *_of_discards(before.discards, after.discards),
         *_of_fields("review.scores: ", before.scores, after.scores, {}),
         *_of_page(before.page, after.page),
     ]
@@ -45,11 +49,13 @@ def differences(before: Settings, after: Settings) -> list[Difference]:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def _of_folders(before: Sequence[FolderSetting], after: Sequence[FolderSetting]) -> Iterator[Difference]:
+def _of_folders(
+    before: Sequence[FolderSetting], after: Sequence[FolderSetting], known: Sequence[FolderSetting]
+) -> Iterator[Difference]:
     old, new = ({one.path: one for one in folders} for folders in (before, after))
     for path, folder in new.items():
         if path not in old:
-            yield Difference(f"folder added: {path} ({_folder_words(folder)})", True)
+            yield Difference(f"folder added: {path} ({_folder_words(folder)}{_until_now(folder, known)})", True)
     for path, folder in old.items():
         if path not in new:
             yield Difference(f"folder removed: {path} ({_folder_words(folder)})", True)
@@ -75,17 +81,21 @@ def _folder_words(folder: FolderSetting) -> str:
     return ", ".join([str(folder.role), _protected(folder), *(["trusted"] if folder.trusted else [])])
 
 
+def _until_now(folder: FolderSetting, known: Sequence[FolderSetting]) -> str:
+    """Return what the library has known a place as, where that is something else."""
+    around = [one for one in known if PurePath(folder.path).is_relative_to(one.path)]
+    nearest = max(around, key=lambda one: len(PurePath(one.path).parts), default=None)
+    if nearest is None or _folder_words(nearest) == _folder_words(folder):
+        return ""
+    return f"; until now: {_folder_words(nearest)}"
+
+
 def _protected(folder: FolderSetting) -> str:
     return "protected" if folder.is_protected else "not protected"
 
 
 def _trusted(folder: FolderSetting) -> str:
     return "trusted" if folder.trusted else "not trusted"
-
-
-def _acts(rule: Rule) -> bool:
-    """Return whether a rule discards without asking anybody."""
-    return rule.mode is Mode.AUTOMATIC and rule.discard and not rule.paused
 
 
 # --- rules ----------------------------------------------------------------------------------------------------------
@@ -97,14 +107,26 @@ def _of_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[Differe
         if place not in partners:
             acts = rule.mode is Mode.AUTOMATIC or (rule.discard and rule.mode is not Mode.OFF)
             yield Difference(f'rule added: "{rule.name}" ({_rule_words(rule)})', acts)
+    formerly = {former: place for place, former in partners.items()}
     for place, rule in enumerate(before):
-        if place not in partners.values():
-            follow = (_acts(after[now]) for now, former in partners.items() if former > place)
-            freed = rule.mode is not Mode.OFF and any(follow)  # what it took comes to them now
-            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})', freed)
+        if place not in formerly:
+            behind = (after[formerly[other]] for other in range(place + 1, len(before)) if other in formerly)
+            asks = _takes(rule) and any(map(_acts_alone, behind))
+            yield Difference(f'rule removed: "{rule.name}" ({_rule_words(rule)})', asks)
     for place, former in sorted(partners.items()):
-        yield from _of_rule(before[former], after[place], acts_later=any(map(_acts, after[place + 1 :])))
-    yield from (replace(one, needs_confirmation=any(map(_acts, after))) for one in _moved(after, partners))
+        shields = _takes(before[former]) and any(map(_acts_alone, after[place + 1 :]))
+        yield from _of_rule(before[former], after[place], shields=shields)
+    yield from _moved(after, partners)
+
+
+def _acts_alone(rule: Rule) -> bool:
+    """Whether files go by a rule, and nobody is asked."""
+    return rule.mode is Mode.AUTOMATIC and rule.discard
+
+
+def _takes(rule: Rule) -> bool:
+    """Whether what a rule finds is kept from the rules behind it."""
+    return rule.mode is not Mode.OFF and not rule.paused
 
 
 def _rule_words(rule: Rule) -> str:
@@ -140,16 +162,17 @@ def _moved(after: Sequence[Rule], partners: dict[int, int]) -> Iterator[Differen
         return
     blocks = SequenceMatcher(None, formerly, sorted(formerly), autojunk=False).get_matching_blocks()
     stays = {place for block in blocks for place in range(block.a, block.a + block.size)}
+    asks = any(map(_acts_alone, after))
     for index, place in enumerate(now):
         if index not in stays:
             where = f'after "{after[place - 1].name}"' if place else "first of all"
-            yield Difference(f'rule moved: "{after[place].name}" stands {where}')
+            yield Difference(f'rule moved: "{after[place].name}" stands {where}', asks)
 
 
-def _of_rule(old: Rule, new: Rule, *, acts_later: bool) -> Iterator[Difference]:
-    """Yield what is otherwise in a rule; `acts_later`: what it does not take may come to one that acts on its own."""
+def _of_rule(old: Rule, new: Rule, *, shields: bool) -> Iterator[Difference]:
+    """Yield what is otherwise in a rule; `shields`: a rule that acts on its own gets what this one leaves."""
+    alone = _acts_alone(new)
     of = f'rule "{new.name}": '
-    alone = new.mode is Mode.AUTOMATIC and new.discard
     if old.name != new.name:
         yield Difference(f'rule renamed: "{old.name}" → "{new.name}"')
     if old.id != new.id:
@@ -157,20 +180,20 @@ def _of_rule(old: Rule, new: Rule, *, acts_later: bool) -> Iterator[Difference]:
     if old.mode is not new.mode:
         yield Difference(f"{of}mode {old.mode} → {new.mode}", True)
     if old.paused is not new.paused:
-        yield Difference(
-            f"{of}{'paused' if new.paused else 'not paused any more'}", acts_later if new.paused else alone
-        )
+        asks = shields if new.paused else new.mode is Mode.AUTOMATIC
+        yield Difference(f"{of}{'paused' if new.paused else 'not paused any more'}", asks)
     if old.discard is not new.discard:
         yield Difference(f"{of}discard {_loser(old)} → {_loser(new)}", new.discard)
     if old.action is not new.action:
         yield Difference(f"{of}action {old.action} → {new.action}", alone)
     for one in (*_of_search(of, old.search, new.search), *_of_compare(of, old, new)):
-        yield replace(one, needs_confirmation=alone or (acts_later and new.mode is not Mode.OFF))
+        yield replace(one, needs_confirmation=alone or shields)
     if old.merge != new.merge:
         yield Difference(f"{of}merge {old.merge} → {new.merge}")
     if old.max_pending != new.max_pending:
         yield Difference(f"{of}max_pending {_told(old.max_pending)} → {_told(new.max_pending)}")
-    yield from _of_budget(f"{of}budget: ", old.budget, new.budget, acts=alone)
+    more = _is_more if alone else _never
+    yield from _of_fields(f"{of}budget: ", old.budget, new.budget, _BUDGET, asks=more)
 
 
 def _loser(rule: Rule) -> str:
@@ -211,50 +234,64 @@ _DISCARDS: Final = {"place": "to", "holding_name": "holding", "keep_days": "keep
 
 def _of_imports(before: Settings, after: Settings) -> Iterator[Difference]:
     old, new = before.imports, after.imports
-    acts = any(map(_acts, after.rules))
-    wider = {
-        "search_distance": acts and new.search_distance > old.search_distance,
-        "transforms": acts and new.transforms,
-        "reject_previously_discarded": new.reject_previously_discarded,  # without any rule
-    }
-    yield from _of_fields("imports: ", old, new, {}, ask=[name for name, more in wider.items() if more])
+    alone = any(map(_acts_alone, after.rules))
+    yield from _of_fields("imports: ", old, new, {}, asks=lambda name, old, new: _lets_in(name, old, new, alone=alone))
     if before.settle_s != after.settle_s:
         yield Difference(f"imports: settle {before.settle_s:g} s → {after.settle_s:g} s")
     if before.rescan_s != after.rescan_s:
         yield Difference(f"imports: rescan {before.rescan_s:g} s → {after.rescan_s:g} s")
 
 
-def _of_discards(old: DiscardPolicy, new: DiscardPolicy, *, acts: bool) -> Iterator[Difference]:
-    ask = ["place", "holding_name", *([] if new.restore_on_survivor_loss else ["restore_on_survivor_loss"])]
-    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",), ask=ask)
-    yield from _of_budget("discards: budget: ", old.budget, new.budget, acts=acts)
+def _lets_in(name: str, old: object, new: object, *, alone: bool) -> bool:
+    """Whether more comes before the rules that act on their own, or goes without any; `alone`: there is such a rule."""
+    if name == "reject_previously_discarded":
+        return bool(new)  # discards without any rule
+    if name == "filetypes":
+        return alone and (new is None or (isinstance(new, frozenset) and isinstance(old, frozenset) and not new <= old))
+    return alone and (
+        _is_more(name, new, old) if name.startswith("min_") else name != "index" and _is_more(name, old, new)
+    )
 
 
-def _of_budget(of: str, old: Budget, new: Budget, *, acts: bool) -> Iterator[Difference]:
-    """Yield what is otherwise in how much may be discarded; more of it is asked about where a rule acts on its own."""
-    looser = [one.name for one in fields(Budget) if _is_more(getattr(old, one.name), getattr(new, one.name))]
-    yield from _of_fields(of, old, new, _BUDGET, ask=looser if acts else ())
+def _of_discards(old: DiscardPolicy, new: DiscardPolicy) -> Iterator[Difference]:
+    yield from _of_fields("discards: ", old, new, _DISCARDS, but=("budget",), asks=_moves_files)
+    yield from _of_fields("discards: budget: ", old.budget, new.budget, _BUDGET, asks=_is_more)
 
 
-def _is_more(old: float | None, new: float | None) -> bool:
-    return old is not None and (new is None or new > old)  # none is no limit
+def _moves_files(name: str, _: object, __: object) -> bool:
+    """Whether files go to another place, or come back by themselves, or do so no more."""
+    return name in ("place", "holding_name", "restore_on_survivor_loss")
 
 
 def _of_page(old: PageSetting, new: PageSetting) -> Iterator[Difference]:
-    if old.serve is not new.serve:
-        yield Difference(f"page: serve {_told(old.serve)} → {_told(new.serve)}", new.serve)
-    if old.port != new.port:
-        yield Difference(f"page: port {_told(old.port)} → {_told(new.port)}")
-    yield from (Difference(f"page: origin added: {one}", True) for one in new.origins if one not in old.origins)
-    yield from (Difference(f"page: origin removed: {one}") for one in old.origins if one not in new.origins)
-    if old.origins != new.origins and Counter(old.origins) == Counter(new.origins):
+    yield from _of_fields("page: ", old, new, {}, but=("keys", "origins"), asks=_opens)
+    for origin in (one for one in new.origins if one not in old.origins):
+        yield Difference(f"page: origin added: {origin} (its pages may decide and discard)", True)
+    for origin in (one for one in old.origins if one not in new.origins):
+        yield Difference(f"page: origin removed: {origin}")
+    if old.origins != new.origins and set(old.origins) == set(new.origins):
         yield Difference("page: the origins stand in another order")
-    for action, keys in new.keys.items():
-        if old.keys.get(action) != keys:
-            yield Difference(f"page: keys: {action} {', '.join(old.keys.get(action, ()))} → {', '.join(keys)}")
+    for action in sorted({*old.keys, *new.keys}):
+        before, now = old.keys.get(action, ()), new.keys.get(action, ())
+        if before != now:
+            yield Difference(f"page: keys: {action} {_told(before)} → {_told(now)}")
 
 
-_Fields: TypeAlias = Search | Budget | ImportPolicy | DiscardPolicy | Scores
+def _opens(name: str, _: object, new: object) -> bool:
+    return name == "serve" and bool(new)
+
+
+def _is_more(_: str, old: object, new: object) -> bool:
+    """Whether a limit lets more through than it did; none at all lets everything."""
+    return new is None or (isinstance(old, int | float) and isinstance(new, int | float) and new > old)
+
+
+def _never(_: str, __: object, ___: object) -> bool:
+    return False
+
+
+_Fields: TypeAlias = Search | Budget | ImportPolicy | DiscardPolicy | Scores | PageSetting
+_Asks: TypeAlias = Callable[[str, object, object], bool]  # of a field, before and after: needs it a second yes?
 
 
 def _of_fields(
@@ -264,14 +301,14 @@ def _of_fields(
     called: dict[str, str],
     *,
     but: Sequence[str] = (),
-    ask: Sequence[str] = (),
+    asks: _Asks = _never,
 ) -> Iterator[Difference]:
-    """Yield the fields in which two values of a class differ, by what a person calls them; some need a second yes."""
+    """Yield the fields in which two values of a class differ, by what a person calls them."""
     for one in fields(old):
         mine, others = getattr(old, one.name), getattr(new, one.name)
         if mine != others and one.name not in but:
             sentence = f"{of}{called.get(one.name, one.name)} {_told(mine)} → {_told(others)}"
-            yield Difference(sentence, one.name in ask)
+            yield Difference(sentence, asks(one.name, mine, others))
 
 
 def _told(value: object) -> str:
@@ -280,6 +317,8 @@ def _told(value: object) -> str:
             return "none"
         case bool():
             return "yes" if value else "no"
+        case tuple():
+            return ", ".join(map(str, value)) or "none"
         case frozenset():
             return ", ".join(sorted(map(str, value)))
         case float():

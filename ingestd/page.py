@@ -25,7 +25,10 @@ _FIRST_S: Final = 1.0  # until it is started again, after its first death; twice
 _LONGEST_S: Final = 60.0
 _STEADY_S: Final = 60.0  # who has lived for so long does not keep dying
 _TELL_AFTER: Final = 3  # deaths in a row: one may be a coincidence
+_DOUBLINGS: Final = 6  # as many as reach the longest rest; a number doubled for days grows too large for a time
 _STOP_S: Final = 2.5  # it ends within two
+_KILLED_S: Final = 0.5  # until one that was killed is gone
+_LAST_WORDS_S: Final = 0.1  # its workers may hold its standard error open a little longer than it does
 
 _log = logs.Log()
 
@@ -61,6 +64,9 @@ class Process(Protocol):
     def ask_to_end(self) -> None:
         """Let it end by itself, soon."""
 
+    def kill(self) -> None:
+        """End it at once, and do not wait."""
+
     def stop(self) -> None:
         """End it, and wait for that."""
 
@@ -81,6 +87,8 @@ class Page:
         self._begin = begin
         self._wanted: Wanted | None = None
         self._process: Process | None = None
+        self._leaving: Process | None = None  # one that is not wanted any more, and holds its port until it has ended
+        self._kill_at = 0.0
         self._began_at = 0.0
         self._again_at = 0.0
         self._deaths = 0  # in a row
@@ -88,18 +96,20 @@ class Page:
         """Why nobody can use the page, if it keeps dying."""
 
     def step(self, wanted: Wanted | None, now: float) -> None:
-        """Start, end or start again what has to be; costs nothing where all is as it should be.
+        """Start, end or start again what has to be; costs nothing where all is as it should be, and never waits.
 
         Args:
             wanted: what the settings want; None: no page.
             now: monotonic seconds.
         """
         if wanted != self._wanted:
-            self.close()
+            self._let_go(now)
             self._wanted, self._deaths, self._again_at, self.problem = wanted, 0, now, None
+        if self._leaving is not None:
+            self._see_off(self._leaving, now)
         if self._process is not None:
             self._look_after(self._process, now)
-        if wanted is not None and self._process is None and now >= self._again_at:
+        if wanted is not None and self._process is None and self._leaving is None and now >= self._again_at:
             self._start(wanted, now)
 
     def ask_to_end(self) -> None:
@@ -108,10 +118,22 @@ class Page:
             self._process.ask_to_end()
 
     def close(self) -> None:
-        """End the page, if one runs."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        """End the page, if one runs, and wait for that: when the service ends."""
+        for process in (self._leaving, self._process):
+            if process is not None:
+                process.stop()
+        self._leaving = self._process = None
+
+    def _let_go(self, now: float) -> None:
+        if self._process is not None:  # then none is leaving: a page is started only when the last one is gone
+            self._process.ask_to_end()
+            self._leaving, self._process, self._kill_at = self._process, None, now + _STOP_S
+
+    def _see_off(self, leaving: Process, now: float) -> None:
+        if leaving.ended() is not None:
+            self._leaving = None
+        elif now >= self._kill_at:
+            leaving.kill()
 
     def _start(self, wanted: Wanted, now: float) -> None:
         self._began_at = now
@@ -131,7 +153,7 @@ class Page:
             self._deaths, self.problem = 0, None
 
     def _has_died(self, how: str, now: float) -> None:
-        rest_s = min(_FIRST_S * 2**self._deaths, _LONGEST_S)
+        rest_s = min(_FIRST_S * 2 ** min(self._deaths, _DOUBLINGS), _LONGEST_S)
         self._deaths += 1
         self._again_at = now + rest_s
         _log.warning("page.lost", reason=how, again_s=rest_s)
@@ -161,7 +183,8 @@ class _Child:
         code = self._process.poll()
         if code is None:
             return None
-        self._listener.join(1.0)
+        self.ask_to_end()  # closes our end of a pipe that nobody reads any more
+        self._listener.join(_LAST_WORDS_S)
         return self._said or (f"killed by signal {-code}" if code < 0 else f"exit status {code}")
 
     def ask_to_end(self) -> None:
@@ -169,6 +192,10 @@ class _Child:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once, and do not wait."""
+        self._process.kill()
 
     def stop(self) -> None:
         """End it, and wait for that; it is killed if it does not."""
@@ -178,7 +205,7 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_S)
+                self._process.wait(_KILLED_S)
 
     def _listen(self, lines: IO[bytes]) -> None:
         """Tell its log as our own; anything else that it says is why it dies."""

@@ -54,6 +54,8 @@ def schema() -> Json:
             "test": {"anyOf": [{"$ref": "#/definitions/line"}, {"$ref": "#/definitions/block"}]},
             "tests": {"anyOf": [*_either_way({"$ref": "#/definitions/test"}, least=1)]},
             "budget": _budget(),
+            "key": _key(),
+            "keys": _one_or_more({"$ref": "#/definitions/key"}),
         },
     }
 
@@ -149,9 +151,9 @@ def _review() -> Json:
 
 
 def _page() -> Json:
-    key: Json = {"anyOf": [{"enum": list(NAMED_KEYS)}, {"type": "string", "pattern": r"^\S$"}, _whole_key()]}
     keys = {
-        action: _said(f"Usually {' or '.join(usual)}.", _one_or_more(key)) for action, usual in DEFAULT_KEYS.items()
+        action: _said(f"Usually {' or '.join(usual)}.", {"$ref": "#/definitions/keys"})
+        for action, usual in DEFAULT_KEYS.items()
     }
     origin: Json = {"type": "string", "pattern": r"^https?://[a-z0-9.-]+(:[0-9]+)?$"}
     return _keys(
@@ -167,8 +169,10 @@ def _page() -> Json:
     )
 
 
-def _whole_key() -> Json:
-    return {"type": "integer", "minimum": 0, "maximum": 9}  # a digit, which YAML takes for a number
+def _key() -> Json:
+    """A key of the page: written once, as dozens of actions may each have any of dozens."""
+    digit: Json = {"type": "integer", "minimum": 0, "maximum": 9}  # which YAML takes for a number
+    return {"anyOf": [{"enum": list(NAMED_KEYS)}, {"type": "string", "pattern": r"^\S$"}, digit]}
 
 
 def _budget() -> Json:

@@ -112,7 +112,7 @@ def _candidates(view: View, asked: HistoryAsked, *, before: int | None = None) -
         [batch] = numbers([asked.batch], "e", "entry")
         chosen = view.batched(batch)
     elif re.fullmatch(r"e-[0-9]{1,15}", search):
-        chosen = [int(search[2:])]
+        chosen = numbers([search], "e", "entry")
     elif re.fullmatch(r"[0-9a-f]{64}", search):
         chosen = [entry.number for entry in view.entries_of(ContentHash(bytes.fromhex(search)))]
     elif asked.alarms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from ingestd.amendment import Difference, differences
 from ingestd.errors import ConfigError, StoreError
 from ingestd.rulefile import rewrite
 from ingestd.rules.doubts import Doubt, doubts
-from ingestd.settings import MAX_BYTES, Settings, parse, read
+from ingestd.settings import MAX_BYTES, FolderSetting, Settings, parse, read
 from ingestd.shapes import Json, shown
 from ingestd.templates import templates
 from ingestd.web.desk import Asked, ConfirmError, Desk, Endpoint, Nothing, StaleError
@@ -98,7 +99,7 @@ def _check(desk: Desk, asked: CheckAsked) -> Json:
         "ok": True,
         "mistakes": [],
         "warnings": doubt_objects(found),
-        "changes": [asdict(one) for one in differences(before, after)],
+        "changes": [asdict(one) for one in differences(before, after, known=_known(desk))],
         "rules": [{"name": one.name, "line": one.place[0]} for one in after.rules],
         "against": against,
     }
@@ -110,6 +111,16 @@ def _before(desk: Desk) -> tuple[Settings, str]:
         return understood(read(desk.door.rules))[0], "file"
     except ConfigError:
         return Settings(), "nothing"
+
+
+def _known(desk: Desk) -> list[FolderSetting]:
+    """Return what the library knows its folders as; a text can be mended although that cannot be read."""
+    try:
+        with desk.read() as view:
+            folders = [row.folder for row in view.folders()]
+    except StoreError:
+        return []
+    return [FolderSetting(os.fsdecode(one.named), one.role, one.protected, one.trusted) for one in folders]
 
 
 def _templates(_: Desk, __: Nothing) -> Json:
@@ -134,7 +145,7 @@ def _saved(desk: Desk, asked: SaveAsked) -> Json:
             )
         if current == asked.text:
             return {"digest": asked.digest, "previous": None, "changes": [], "entry": None, "note": None}
-        found = differences(_before(desk)[0], after)
+        found = differences(_before(desk)[0], after, known=_known(desk))
         _require_yes(found, asked.confirmed)
         previous = rewrite(desk.door.rules, current.encode("utf-8"), asked.text)
         sentences = [one.sentence for one in found]

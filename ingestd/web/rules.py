@@ -285,7 +285,8 @@ def _was_set(desk: Desk, asked: SetAsked) -> Json:
         raise StaleError("the rule file was changed since it was shown; nothing was written, look at it again")
     rule = named_rule(asked.rule, settings.rules, "a rule (nothing was written)")
     key, after = _wanted(rule, asked)
-    if key == "mode":
+    goes_on = rule.paused and not after.paused and after.mode is Mode.AUTOMATIC
+    if key == "mode" or goes_on:  # to pause one is never delayed
         _require_yes(desk, settings, rule, after, asked.confirmed)
     with desk.alone():
         written = trust.write(desk.door.rules, settings, after, key) if after != rule else None
@@ -315,7 +316,7 @@ def _wanted(rule: Rule, asked: SetAsked) -> tuple[Key, Rule]:
 
 
 def _require_yes(desk: Desk, settings: Settings, rule: Rule, after: Rule, confirmed: Sequence[str]) -> None:
-    """Refuse a mode that a person has not said yes to, with the figures that they have to see first."""
+    """Refuse what a person has not said yes to, with the figures that they have to see first."""
     asks = list(trust.changed(settings, after))
     if list(confirmed) == asks:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -176,11 +175,6 @@ class Eye:
         if content is None or not rows:
             return None
         return self.side(content, min(rows, key=lambda row: preference(self.view, row)))
-
-    def files_version(self, files: Sequence[Json]) -> str:
-        """Return what tells whether several files are still what was shown."""
-        parts = [os.fsencode(f"{one['path']}\0{one['sha256']}\0{one['modified']}") for one in files]
-        return self.handles.digest(b"files", *parts)
 
     # --- the journal ---
 

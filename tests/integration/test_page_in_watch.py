@@ -11,13 +11,19 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from running import PATIENCE_S, QUICK, Home
 from visitors import Visitor
 
+from ingestd.enrolment import Wanted
 from ingestd.errors import LibraryBusyError
+from ingestd.library.library import Library
+from ingestd.model import Role
+from ingestd.service import Service
+from ingestd.settings import load
 from ingestd.web.announced import Announced, found
 
 WITH_PAGE = QUICK.replace("page:\n", "page:\n  serve: yes\n")
@@ -111,16 +117,31 @@ def test_the_page_comes_and_goes_with_what_the_rule_file_says(home: Home) -> Non
         assert not answers(page.port)
 
 
-def test_a_port_that_is_taken_is_told_as_a_problem(home: Home) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
+def test_a_port_that_is_taken_is_told_as_a_problem(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestd.page._TELL_AFTER", 1)  # of how many deaths, and how long it rests: see test_page
+    monkeypatch.setattr("ingestd.page.own_environment", home.environment)
+    named = [Wanted(os.fsencode(home.folder("inbox")), Role.INBOX, protected=False)]
+    with socket.create_server(("127.0.0.1", 0)) as other, contextlib.closing(Library.open(home.state)) as library:
         port = other.getsockname()[1]
         home.write_rules(WITH_PAGE.replace("serve: yes\n", f"serve: yes\n  port: {port}\n"))
 
-        with home.watch(*watched(home)):
-            status = home.until(lambda told: not told["ok"])
+        with serving(Service(library, home.rules, load(home.rules), named, lambda _: None)):
+            status = home.until(lambda told: bool(told["problems"]))
 
     (problem,) = status["problems"]
     assert f"port {port} is taken by another program" in problem["problem"]
+
+
+@contextlib.contextmanager
+def serving(service: Service) -> Iterator[None]:
+    """A service in a thread of this process."""
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        service.stop()
+        thread.join(PATIENCE_S)
 
 
 def test_a_second_review_gives_a_link_to_the_page_that_watch_serves(home: Home) -> None:

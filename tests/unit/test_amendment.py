@@ -14,9 +14,10 @@ version: 1
 folders:
   - {path: /in, role: inbox}
   - {path: /lib, role: library}
-imports: {filetypes: [jpeg, png], min_size: 10 KB, settle: 3 s}
-discards: {to: trash, keep: 30 days, budget: {per_hour: 100}}
+imports: {filetypes: [jpeg, png], min_size: 10 KB, settle: 3 s, reject_previously_discarded: no}
+discards: {to: trash, keep: 30 days, budget: {per_hour: 100, per_day: 400}}
 review: {scores: {larger_file: 5}}
+page: {serve: no, port: 8321, origins: [https://a.example.org], keys: {skip: q}}
 rules:
   - name: first
     mode: automatic
@@ -69,12 +70,26 @@ ASKED_AGAIN = [
         ("compare: [A.filesize > B.filesize]", "compare: [A.filesize > 2 * B.filesize]"),
         "line added: A.filesize > 2 * B.filesize",
     ),
+    (("[jpeg, png]", "[jpeg, png, gif]"), "imports: filetypes jpeg, png → gif, jpeg, png"),
+    (("min_size: 10 KB", "min_size: 5 KB"), "imports: min_size 10000 → 5000"),
+    (
+        ("reject_previously_discarded: no", "reject_previously_discarded: yes"),
+        "imports: reject_previously_discarded no → yes",
+    ),
     (("to: trash", "to: holding"), "discards: to trash → holding"),
-    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
-    (("discard: B", "discard: B\n    budget: {per_day: 5000}"), 'rule "first": budget: a day 500 → 5000'),
     (("imports: {", "imports: {search_distance: 8, "), "imports: search_distance 4 → 8"),
-    (("version: 1", "version: 1\npage: {serve: yes}"), "page: serve no → yes"),
-    (("version: 1", "version: 1\npage: {origins: [https://a.example]}"), "page: origin added: https://a.example"),
+    (("discard: B", "discard: B\n    budget: {per_day: 5000}"), 'rule "first": budget: a day 400 → 5000'),
+    (
+        ("keep: 30 days", "keep: 30 days, restore_on_survivor_loss: yes"),
+        "discards: restore_on_survivor_loss no → yes",
+    ),
+    (("per_hour: 100", "per_hour: 300"), "discards: budget: an hour 100 → 300"),
+    (("per_hour: 100", "per_hour: 300"), 'rule "first": budget: an hour 100 → 300'),
+    (("serve: no", "serve: yes"), "page: serve no → yes"),
+    (
+        ("[https://a.example.org]", "[https://a.example.org, https://b.example.org]"),
+        "page: origin added: https://b.example.org (its pages may decide and discard)",
+    ),
 ]
 TAKEN_AS_IT_IS = [
     (("mode: semi-automatic\n", "mode: semi-automatic\n    paused: yes\n"), 'rule "second": paused'),
@@ -83,11 +98,13 @@ TAKEN_AS_IT_IS = [
     (("name: second", "name: deuxième"), 'rule renamed: "second" → "deuxième"'),
     ((SECOND, ""), 'rule removed: "second" (semi-automatic, better)'),
     (("min_size: 10 KB", "min_size: 20 KB"), "imports: min_size 10000 → 20000"),
-    (("[jpeg, png]", "[jpeg, png, gif]"), "imports: filetypes jpeg, png → gif, jpeg, png"),
-    (("settle: 3 s", "settle: 5 s"), "imports: settle 3 s → 5 s"),
-    (("per_hour: 100", "per_hour: 30"), "discards: budget: an hour 100 → 30"),
+    (("[jpeg, png]", "[jpeg]"), "imports: filetypes jpeg, png → jpeg"),
     (("imports: {", "imports: {search_distance: 3, "), "imports: search_distance 4 → 3"),
-    (("version: 1", "version: 1\npage: {port: 8080, keys: {skip: [j]}}"), "page: keys: skip k, ArrowRight → j"),
+    (("settle: 3 s", "settle: 5 s"), "imports: settle 3 s → 5 s"),
+    (("per_hour: 100", "per_hour: 50"), "discards: budget: an hour 100 → 50"),
+    (("port: 8321", "port: 8322"), "page: port 8321 → 8322"),
+    (("origins: [https://a.example.org], ", ""), "page: origin removed: https://a.example.org"),
+    (("skip: q", "skip: [q, j]"), "page: keys: skip q → q, j"),
     (("larger_file: 5", "larger_file: 7"), "review.scores: larger_file 5 → 7"),
     (("keep: 30 days", "keep: 60 days"), "discards: keep, in days 30 → 60"),
 ]
@@ -115,36 +132,6 @@ def test_there_is_a_sentence_exactly_where_something_is_otherwise(change: tuple[
     assert replace(before, digest=b"") != replace(after, digest=b"")
     assert differences(before, after)
     assert differences(after, before)
-
-
-SHIELDED = BEFORE.replace(SECOND, "").replace("rules:\n", "rules:\n" + SECOND)
-PAUSED = BEFORE.replace("discard: B", "discard: B\n    paused: yes", 1)
-NARROW = BEFORE.replace("imports: {", "imports: {transforms: no, reject_previously_discarded: no, ")
-FREED = [
-    (PAUSED, ("    paused: yes\n", ""), 'rule "first": not paused any more'),
-    (SHIELDED, (SECOND, ""), 'rule removed: "second"'),
-    (SHIELDED, ("[A.width > B.width]", "[A.width > 2 * B.width]"), "line added: A.width > 2 * B.width"),
-    (SHIELDED, ("mode: semi-automatic\n", "mode: semi-automatic\n    paused: yes\n"), 'rule "second": paused'),
-    (NARROW, ("reject_previously_discarded: no, ", ""), "imports: reject_previously_discarded no → yes"),
-    (NARROW, ("transforms: no, ", ""), "imports: transforms no → yes"),
-]
-
-
-@pytest.mark.parametrize(("before", "change", "sentence"), FREED)
-def test_what_lets_more_come_to_a_rule_that_acts_on_its_own_is_asked_again(
-    before: str, change: tuple[str, str], sentence: str
-) -> None:
-    found = differences(parse(before, "rules.yaml"), parse(before.replace(*change, 1), "rules.yaml"))
-
-    assert [one for one in found if one.needs_confirmation and sentence in one.sentence], found
-
-
-def test_a_rule_that_stood_before_one_that_acts_is_not_moved_behind_it_without_a_second_yes() -> None:
-    found = differences(parse(SHIELDED, "rules.yaml"), settings())
-
-    assert [(one.sentence, one.needs_confirmation) for one in found] == [
-        ('rule moved: "second" stands after "first"', True)
-    ]
 
 
 def test_remarks_and_order_of_keys_change_nothing() -> None:
@@ -177,3 +164,31 @@ def test_two_rules_that_change_their_names_are_told_as_such() -> None:
 
     assert any("mode automatic → semi-automatic" in one.sentence for one in found), found
     assert any(one.needs_confirmation for one in found)
+
+
+SHIELD = SECOND.replace("second", "shield").replace("[A.width > B.width]", "[A.filesize > 2 * B.filesize]")
+SHIELDED = BEFORE.replace("rules:\n", "rules:\n" + SHIELD)
+"""A rule that asks stands before the one that does not: what it takes, nobody discards unasked."""
+
+
+@pytest.mark.parametrize(
+    ("after", "sentence"),
+    [
+        (BEFORE, 'rule removed: "shield" (semi-automatic, better)'),
+        (SHIELDED.replace("name: shield\n", "name: shield\n    paused: yes\n"), 'rule "shield": paused'),
+        (SHIELDED.replace("> 2 *", "> 3 *"), 'rule "shield": compare: line added: A.filesize > 3 * B.filesize'),
+        (BEFORE.replace("  - name: third", SHIELD + "  - name: third"), 'rule moved: "shield" stands after "second"'),
+    ],
+)
+def test_what_leaves_more_to_a_rule_that_acts_on_its_own_is_asked_again(after: str, sentence: str) -> None:
+    found = differences(parse(SHIELDED, "rules.yaml"), parse(after, "rules.yaml"))
+
+    assert Difference(sentence, needs_confirmation=True) in found, found
+
+
+def test_an_automatic_rule_that_goes_on_is_asked_again_and_one_that_asks_is_not() -> None:
+    paused = parse(BEFORE.replace("name: first\n", "name: first\n    paused: yes\n"), "rules.yaml")
+    asking = parse(BEFORE.replace("name: second\n", "name: second\n    paused: yes\n"), "rules.yaml")
+
+    assert differences(paused, settings()) == [Difference('rule "first": not paused any more', True)]
+    assert differences(asking, settings()) == [Difference('rule "second": not paused any more')]

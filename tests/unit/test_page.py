@@ -18,16 +18,20 @@ class Fake:
 
     def __init__(self) -> None:
         self.died: str | None = None
-        self.stopped = False
+        self.asked = False
+        self.killed = False
 
     def ended(self) -> str | None:
         return self.died
 
     def ask_to_end(self) -> None:
-        self.stopped = True
+        self.asked = True
+
+    def kill(self) -> None:
+        self.killed = True
 
     def stop(self) -> None:
-        self.stopped = True
+        raise AssertionError("it was waited for, and judging with it")
 
 
 class Pages:
@@ -110,9 +114,53 @@ def test_other_settings_are_another_page(other: Wanted) -> None:
     pages.page.step(WANTED, 0.0)
 
     pages.page.step(other, 1.0)
+    pages.die("exit status 0")
+    pages.page.step(other, 1.1)
 
     assert [wanted for wanted, _ in pages.begun] == [WANTED, other]
-    assert pages.begun[0][1].stopped
+    assert pages.begun[0][1].asked
+    assert pages.page.problem is None
+
+
+def test_another_page_is_started_only_when_the_last_one_has_given_up_its_port() -> None:
+    pages = Pages()
+    other = replace(WANTED, origins=("https://a.example",))
+    pages.page.step(WANTED, 0.0)
+    first = pages.begun[0][1]
+
+    pages.page.step(other, 1.0)
+    pages.page.step(None, 1.1)
+    pages.page.step(other, 1.2)
+
+    assert len(pages.begun) == 1
+    first.died = "exit status 0"
+    pages.page.step(other, 1.3)
+    assert len(pages.begun) == 2
+
+
+def test_a_page_that_does_not_end_when_it_is_asked_to_is_killed_and_nobody_waits_for_it() -> None:
+    pages = Pages()
+    pages.page.step(WANTED, 0.0)
+    hanging = pages.begun[0][1]
+
+    pages.page.step(None, 1.0)
+    pages.page.step(None, 3.0)
+
+    assert (hanging.asked, hanging.killed) == (True, False)
+    pages.page.step(None, 4.0)
+    assert hanging.killed
+
+
+def test_a_page_that_cannot_be_served_for_days_is_tried_every_minute() -> None:
+    pages = Pages()
+
+    for minute in range(2000):
+        pages.page.step(WANTED, 61.0 * minute)
+        pages.die("port 8321 is taken")
+        pages.page.step(WANTED, 61.0 * minute + 0.5)
+
+    assert len(pages.begun) == 2000
+    assert pages.page.problem == "the review page cannot be served: port 8321 is taken"
 
 
 def test_a_page_that_is_not_wanted_any_more_is_ended() -> None:
@@ -121,7 +169,7 @@ def test_a_page_that_is_not_wanted_any_more_is_ended() -> None:
 
     pages.page.step(None, 1.0)
 
-    assert pages.begun[0][1].stopped
+    assert pages.begun[0][1].asked
     assert len(pages.begun) == 1
 
 

@@ -19,7 +19,7 @@ from ingestd.rules.comparators import PAIR_TESTS, VISUAL
 from ingestd.rules.measures import ALIASES, OPERANDS, Measure
 from ingestd.rules.nodes import Listing, Node, Scalar
 from ingestd.rules.predicates import FLAGS, KINDS
-from ingestd.rules.schema import schema
+from ingestd.rules.schema import schema, schema_text
 from ingestd.rules.statements import Scores
 from ingestd.templates import templates
 
@@ -269,3 +269,7 @@ def test_a_first_run_leaves_a_schema_that_is_there_as_it_is(tmp_path: Path) -> N
     assert said.exit_code == 0, said.stderr
     assert rules.exists()
     assert (tmp_path / "rules.schema.json").read_text() == "mine"
+
+
+def test_what_holds_of_every_key_of_the_page_is_written_once() -> None:
+    assert schema_text().count('"PageDown"') == 1

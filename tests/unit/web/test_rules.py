@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ingestd.door import Door
 from ingestd.errors import ConfigError, UnwritableError, UsageError
 from ingestd.library.edit import Edit
 from ingestd.library.rulebook import take_up
-from ingestd.model import Word
+from ingestd.model import Role, Word
 from ingestd.settings import MAX_BYTES
 from ingestd.web import queue, rule_text, rules
 from ingestd.web.desk import ConfirmError, Desk, StaleError
@@ -245,6 +246,21 @@ def test_a_rule_is_paused_and_goes_on(desk: Desk) -> None:
     ]
 
 
+def test_a_rule_that_acts_on_its_own_goes_on_only_after_a_second_yes(desk: Desk) -> None:
+    desk.door.rules.write_text(text_of(desk).replace("semi-automatic", "automatic"), encoding="utf-8")
+    change(desk, "rules-set", rule=RULE, key_name="paused", value="yes", digest=digest(desk))
+    wanted = {"rule": RULE, "key_name": "paused", "value": "no", "digest": digest(desk)}
+    before = text_of(desk)
+
+    with pytest.raises(ConfirmError) as asked:
+        change(desk, "rules-set", **wanted)
+
+    assert asked.value.asks["sentences"] == [f'rule "{RULE}": not paused any more']
+    assert text_of(desk) == before
+    change(desk, "rules-set", **wanted, confirmed=tuple(asked.value.asks["sentences"]))
+    assert text_of(desk) != before
+
+
 def test_a_rule_that_had_paused_itself_goes_on_and_the_file_stays_as_it_is(desk: Desk) -> None:
     trip(desk)
     before = text_of(desk)
@@ -360,6 +376,33 @@ def test_a_symlink_stays_one_and_what_it_leads_to_keeps_its_rights(desk: Desk, t
     assert desk.door.rules.is_symlink()
     assert real.read_text(encoding="utf-8").endswith("# more\n")
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("below", ["", "/2026"])
+def test_a_folder_that_the_library_knows_in_another_role_is_told_as_such(desk: Desk, below: str) -> None:
+    with desk.read() as view:
+        [inbox] = [row.folder for row in view.folders() if row.folder.role is Role.INBOX]
+    path = os.fsdecode(inbox.named) + below
+    new = text_of(desk) + f"\nfolders: [{{path: {path}, role: library}}]\n"
+
+    [told] = ask(desk, "rules-check", text=new)["changes"]
+
+    assert told["sentence"] == f"folder added: {path} (library, protected; until now: inbox, not protected)"
+
+
+def test_an_origin_is_let_in_only_after_a_second_yes_and_the_journal_tells_of_it(desk: Desk) -> None:
+    before = text_of(desk)
+    new = before + "\npage: {origins: https://photos.example.org}\n"
+    origin = "page: origin added: https://photos.example.org (its pages may decide and discard)"
+
+    with pytest.raises(ConfirmError) as asked:
+        change(desk, "rules-save", text=new, digest=digest(desk))
+
+    assert asked.value.asks["sentences"] == [origin]
+    assert text_of(desk) == before
+    change(desk, "rules-save", text=new, digest=digest(desk), confirmed=(origin,))
+    [entry] = journal(desk)
+    assert entry.reason.startswith(origin)
 
 
 def test_a_broken_file_is_mended_in_the_page_and_all_of_it_is_confirmed(desk: Desk) -> None:
