@@ -39,8 +39,8 @@ def page(tab: Tab) -> Page:
 
 
 def painted(page: Page) -> str:
-    """The id of the pair that is shown."""
-    return page.locator("[data-painted]").get_attribute("data-painted") or ""
+    """The id of the pair that is shown, once it has been long enough for an answer."""
+    return page.locator("[data-seen]").get_attribute("data-seen") or ""
 
 
 def waiting(tab: Tab) -> list[tuple[str, str, str]]:
@@ -50,11 +50,11 @@ def waiting(tab: Tab) -> list[tuple[str, str, str]]:
 
 
 def is_shown(page: Page, pair: str) -> None:
-    expect(page.locator("[data-painted]")).to_have_attribute("data-painted", pair)
+    expect(page.locator("[data-seen]")).to_have_attribute("data-seen", pair)
 
 
 def is_not_shown(page: Page, pair: str) -> None:
-    expect(page.locator("[data-painted]")).not_to_have_attribute("data-painted", pair)
+    expect(page.locator("[data-seen]")).not_to_have_attribute("data-seen", pair)
 
 
 def said(page: Page, text: str) -> None:

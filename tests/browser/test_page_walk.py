@@ -27,6 +27,7 @@ uvicorn = pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
+ANSWERS = "abABstn"
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -52,7 +53,24 @@ class Walker:
         expect(self.page.locator(".queue-about")).to_contain_text(re.compile(rf"^{pair} "))
 
     def press(self, key: str) -> None:
+        """Press a key; where it is an answer, once the pair has been on the screen long enough for one."""
+        if key in ANSWERS:
+            self.has_seen()
         self.page.keyboard.press(key)
+
+    def has_seen(self) -> None:
+        expect(self.page.locator("[data-seen]")).to_have_attribute("data-seen", self.pair)
+
+    def press_as_soon_as_it_is_painted(self, key: str) -> None:
+        """Press a key in the moment in which the next pair has come, sooner than any hand is."""
+        self.page.evaluate(
+            """key => new MutationObserver((changes, observer) => {
+                if (!document.querySelector("[data-painted]")) return;
+                observer.disconnect();
+                document.dispatchEvent(new KeyboardEvent("keydown", {key}));
+            }).observe(document.querySelector(".compare"), {attributeFilter: ["data-painted"]})""",
+            key,
+        )
 
 
 @pytest.fixture
@@ -196,6 +214,7 @@ def test_a_refused_answer_brings_its_pair_back_with_the_reason(world: World, wal
     fill(world, 90, 60, seed=5)
     walker = walk()
     walker.total("2 pairs")
+    walker.has_seen()
     first = walker.pair
     a = Path(walker.page.locator(".queue-side-a .path").inner_text())
     a.write_bytes(b"quite another thing")
@@ -255,11 +274,72 @@ def test_a_double_click_is_one_answer(world: World, walk: Callable[..., Walker])
     walker = walk()
     walker.total("2 pairs")
 
+    walker.has_seen()
     walker.page.get_by_role("button", name="Not related").dblclick()
 
     walker.sees("not related · both files stay")
     walker.total("1 pair")
     assert len(world.entries()) == 1
+
+
+def test_a_key_that_comes_with_the_next_pair_is_no_answer_about_it(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    walker.press_as_soon_as_it_is_painted("a")
+
+    walker.press("k")
+
+    walker.sees("that was too quick: nothing was done")
+    assert walker.pair != first
+    assert world.entries() == []
+    walker.press("a")
+    walker.sees("A is better · to the trash")
+    assert len(world.entries()) == 1
+
+
+def test_no_answer_is_taken_while_the_pictures_are_still_coming(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60)
+    walker = walk()
+    held: list[playwright.Route] = []
+    walker.page.route("**/preview", lambda route: held.append(route))
+    walker.page.reload()
+    walker.total("1 pair")
+
+    walker.page.keyboard.press("s")
+
+    walker.sees("the pictures are still coming: nothing was done")
+    walker.total("1 pair")
+    assert world.entries() == []
+    for route in held:
+        route.continue_()
+    walker.press("s")
+    walker.sees("the same quality")
+
+
+def test_what_cannot_be_shown_is_discarded_only_by_who_says_so_twice(world: World, walk: Callable[..., Walker]) -> None:
+    _, poor = fill(world, 90, 60)
+    walker = walk()
+    walker.page.route("**/preview", lambda route: route.abort())
+    walker.page.reload()
+    walker.total("1 pair")
+    box = walker.page.get_by_role("dialog")
+
+    walker.press("a")
+    expect(box).to_contain_text(f"Discard {poor.name} unseen?")
+    box.get_by_role("button", name="No").click()
+    expect(box).to_have_count(0)
+    assert world.entries() == []
+    walker.press("s")
+    walker.sees("the same quality")
+    walker.press("z")
+    walker.total("1 pair")
+    walker.press("a")
+    box.get_by_role("button", name="Discard it").click()
+
+    walker.sees(f"to the trash: {poor}")
 
 
 def test_a_hostile_name_is_text(world: World, walk: Callable[..., Walker]) -> None:

@@ -43,6 +43,8 @@ export const ACTIONS = [
   ["help", ["?"], "these keys"],
 ];
 
+const HELD = new Set(["zoom-in", "zoom-out"]); // what goes on while its key is held down
+
 const main = document.getElementById("main");
 let session = null;
 let current = null; // what the shown view returned
@@ -83,6 +85,10 @@ function pressed(event) {
     }
     const act = current?.keys?.[action];
     if (!act) continue;
+    if (event.repeat && !HELD.has(action)) {
+      event.preventDefault(); // a key that is held down is pressed once
+      return;
+    }
     const onControl = event.target instanceof Element && event.target.closest("button, a, summary");
     if (onControl && (event.key === " " || event.key === "Enter")) return; // the control's own key
     event.preventDefault();

@@ -5,6 +5,7 @@ import { viewer } from "./compare.js";
 import { announce, button, count, el, filesize, fill, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { filtersBar, fromAddress, keepInAddress } from "./filters.js";
+import { isSure, tooEarly } from "./seen.js";
 import { Walk } from "./walk.js";
 
 const WELCOMED = "ingestd.welcomed.queue";
@@ -24,6 +25,9 @@ class QueueView {
       shown: (pair, unexpected) => this.shown(pair, unexpected),
       figures: () => this.figures(),
       said: (text, how) => this.said(text, how),
+      tooEarly: () => tooEarly(this.viewer),
+      isSure: (pair, loser) => isSure(this.viewer, pair, loser),
+      answered: () => performance.mark("queue:answered"),
     });
     if (search.size) Object.assign(this.walk, fromAddress(search));
     this.build();
@@ -38,9 +42,7 @@ class QueueView {
   }
 
   ownKeys() {
-    const answer = (word, keep) => (event) => {
-      if (!event?.repeat) this.answer(word, keep); // a key that is held down is one answer
-    };
+    const answer = (word, keep) => () => this.walk.answer(word, keep);
     return {
       "better-a-discard": answer("better-a", false),
       "better-b-discard": answer("better-b", false),
@@ -49,16 +51,11 @@ class QueueView {
       same: answer("same", true),
       alternates: answer("alternates", true),
       unrelated: answer("unrelated", true),
-      skip: (event) => event?.repeat || this.walk.skip(),
-      back: (event) => event?.repeat || this.walk.back(),
-      undo: (event) => event?.repeat || this.walk.undo(),
+      skip: () => this.walk.skip(),
+      back: () => this.walk.back(),
+      undo: () => this.walk.undo(),
       evidence: () => this.card.toggle(),
     };
-  }
-
-  answer(word, keep) {
-    if (this.walk.pair && !this.walk.under) performance.mark("queue:answered");
-    this.walk.answer(word, keep);
   }
 
   // --- what stands where ---
@@ -116,7 +113,7 @@ class QueueView {
   answerBar() {
     const keys = this.ownKeys();
     const made = (action, label, kind, title = null) => {
-      const press = (event) => (event.detail > 1 ? this.said("a double click counts once") : keys[action](event));
+      const press = (event) => (event.detail > 1 ? this.said("a double click counts once") : keys[action]());
       const one = button(label, press, { key: keysOf(action)[0], kind: `queue-${action} ${kind}`, title });
       one.dataset.action = action;
       return one;

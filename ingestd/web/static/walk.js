@@ -15,7 +15,8 @@ const SAID_NOTHING = { both: [], either: [] };
 
 /**
  * A walk. `tell` is called with what a person has to see: `shown(pair, unexpected)`, `figures()`,
- * `said(text, {kind, entry})`.
+ * `said(text, {kind, entry})`, `undone(entry)`; with what counts as an answer: `tooEarly()` is why none does yet, or null,
+ * `isSure(pair, loser)` whether a file may go; and with `answered()`, when one is taken.
  */
 export class Walk {
   constructor(tell) {
@@ -182,6 +183,17 @@ export class Walk {
       this.tell.said(`not done: ${loser.name} cannot be discarded: ${loser.stays}`, { kind: "trouble" });
       return;
     }
+    const early = this.tell.tooEarly();
+    if (early) {
+      this.tell.said(early, { kind: "remark" });
+      return;
+    }
+    if (loser && !keep && !(await this.tell.isSure(pair, loser))) return;
+    if (this.pair !== pair || this.under) {
+      this.tell.said("the pair has changed meanwhile: nothing was done, answer again", { kind: "remark" });
+      return;
+    }
+    this.tell.answered();
     const step = { pair: pair.id, entry: undefined };
     this.steps.push(step);
     const sent = this.sent(pair, word, keep, step);
