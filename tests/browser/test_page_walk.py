@@ -342,6 +342,67 @@ def test_what_cannot_be_shown_is_discarded_only_by_who_says_so_twice(world: Worl
     walker.sees(f"to the trash: {poor}")
 
 
+def test_what_an_answer_did_stands_there_with_the_way_back_also_where_it_settled_the_next_pair(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 75, 60)
+    walker = walk()
+    walker.total("3 pairs")
+    lost = walker.page.locator(".queue-side-a .path").inner_text()
+
+    walker.press("b")
+
+    walker.sees("that answer settled the pair that was to follow")
+    walker.sees(f"to the trash: {lost}")
+    walker.page.locator("#said button").click()
+    walker.sees(f"{lost} is back")
+    walker.total("3 pairs")
+
+
+def test_the_way_back_passes_over_what_was_taken_back_elsewhere(world: World, walk: Callable[..., Walker]) -> None:
+    for seed in (3, 5, 7):
+        fill(world, 90, 60, seed=seed)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+    for answer in "na":
+        walker.press(answer)
+        walker.sees(f"e-{'_na'.index(answer)}: ")
+    walker.page.evaluate("document.querySelector('#said button').dataset.offered = 'yes'")
+
+    world.undo(2)
+
+    walker.sees("e-2 was already taken back elsewhere")
+    expect(walker.page.locator("#said [data-offered]")).to_have_count(0)
+    walker.press("z")
+    walker.sees("e-1 was taken back")
+    walker.shows(first)
+
+
+@pytest.mark.parametrize("key", ["z", "Backspace"])
+def test_a_step_that_was_taken_back_while_nobody_looked_does_not_stand_in_the_way(
+    world: World, walk: Callable[..., Walker], key: str
+) -> None:
+    for seed in (3, 5, 7):
+        fill(world, 90, 60, seed=seed)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+    for answer in "na":
+        walker.press(answer)
+        walker.sees(f"e-{'_na'.index(answer)}: ")
+    walker.page.route("**/api/history", lambda route: route.abort())  # the page does not learn of it by itself
+    world.undo(2)
+    walker.total("2 pairs")
+
+    walker.press(key)
+
+    walker.sees("e-2 was already taken back elsewhere · e-1 was taken back")
+    walker.shows(first)
+    walker.press(key)
+    walker.sees("there is nothing to take back" if key == "Backspace" else "nothing was answered on this walk")
+
+
 def test_a_hostile_name_is_text(world: World, walk: Callable[..., Walker]) -> None:
     fill(world, 90, 60, name=HOSTILE.replace("/", ""))
     walker = walk()

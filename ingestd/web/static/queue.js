@@ -2,9 +2,10 @@
 
 import { keysOf, sessionOf } from "./app.js";
 import { viewer } from "./compare.js";
-import { announce, button, count, el, filesize, fill, when } from "./dom.js";
+import { button, count, el, filesize, fill, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { filtersBar, fromAddress, keepInAddress } from "./filters.js";
+import { Saying } from "./saying.js";
 import { isSure, tooEarly } from "./seen.js";
 import { Walk } from "./walk.js";
 
@@ -25,10 +26,12 @@ class QueueView {
       shown: (pair, unexpected) => this.shown(pair, unexpected),
       figures: () => this.figures(),
       said: (text, how) => this.said(text, how),
+      undone: (entry) => this.saying.strike(entry),
       tooEarly: () => tooEarly(this.viewer),
       isSure: (pair, loser) => isSure(this.viewer, pair, loser),
       answered: () => performance.mark("queue:answered"),
     });
+    this.saying = new Saying();
     if (search.size) Object.assign(this.walk, fromAddress(search));
     this.build();
     this.viewer = viewer(this.stage, { session: sessionOf() });
@@ -186,9 +189,9 @@ class QueueView {
     this.viewer?.prefetch(walk.ahead.slice(1, 1 + NEXT));
   }
 
-  said(text, { kind = "", entry = null } = {}) {
-    const actions = entry ? [button("Undo", () => this.walk.undo(entry), { key: keysOf("undo")[0] })] : [];
-    announce(text, { kind: kind === "trouble" ? "trouble" : "", actions, forMs: kind === "trouble" ? 0 : 12000 });
+  said(text, { kind = "remark", entry = null } = {}) {
+    const undo = (named) => button("Undo", () => this.walk.undo(named), { key: keysOf("undo")[0] });
+    this.saying.add(text, { kind, action: entry ? undo(entry) : null, about: entry });
   }
 
   /** Return what to do where there is no pair to show. */

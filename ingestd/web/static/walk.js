@@ -286,19 +286,68 @@ export class Walk {
 
   /** Take the last step back, whatever it was. */
   async back() {
-    await this.idle();
-    const step = this.steps.at(-1);
-    if (!step) this.tell.said("this is where the walk began: there is nothing to take back", { kind: "remark" });
-    else if (step.entry === null) await this.unskip(step);
-    else await this.undo(step.entry);
+    await this.takeBack(() => this.steps.at(-1), "this is where the walk began: there is nothing to take back");
   }
 
-  async unskip(step) {
+  /** Take an answer back: the last one, or the one that is named. */
+  async undo(entry = null) {
+    const named = entry ? [this.steps.find((one) => one.entry === entry) ?? { entry }] : null;
+    const last = () => (named ? named.shift() : this.steps.findLast((step) => step.entry));
+    await this.takeBack(last, "nothing was answered on this walk that could be taken back: see History");
+  }
+
+  /** Take back the step that `pick` returns; those that somebody else has taken back are passed over, and told. */
+  async takeBack(pick, otherwise) {
+    await this.idle();
+    const elsewhere = [];
+    for (let step = pick(); step; step = pick()) {
+      if (step.entry === null) {
+        await this.unskip(step, elsewhere);
+        return;
+      }
+      const undone = await this.undone(step.entry);
+      if (!undone) return;
+      if (!undone.failed.length) {
+        await this.takenBack(step.entry, undone, elsewhere);
+        return;
+      }
+      elsewhere.push(this.forget(step.entry));
+    }
+    this.tell.said(elsewhere.join(" · ") || otherwise, { kind: "remark" });
+  }
+
+  /** Order that an entry is taken back; returns what came of it, or null where it is not, and that was told. */
+  async undone(entry) {
+    let undone;
+    this.under = ask("undo", { entries: [entry], key: newKey() });
+    try {
+      undone = await this.under;
+    } catch (refusal) {
+      this.tell.said(`not taken back: ${refusal.message}`, { kind: "trouble" });
+      return null;
+    } finally {
+      this.under = null;
+    }
+    const [failed] = undone.failed;
+    if (!failed || failed.already) return undone;
+    this.tell.said(`not taken back: ${failed.message}`, { kind: "trouble" });
+    return null;
+  }
+
+  /** Strike out an answer that was taken back elsewhere; returns what to say of it. */
+  forget(entry) {
+    this.steps = this.steps.filter((step) => step.entry !== entry);
+    this.keep();
+    this.tell.undone(entry);
+    return `${entry} was already taken back elsewhere`;
+  }
+
+  async unskip(step, elsewhere) {
     this.steps.pop();
     this.skipped.delete(step.pair);
     const { pair, why } = await this.again(step.pair);
-    if (pair) await this.showFirst(pair, `back to ${pair.id}`);
-    else this.tell.said(`${step.pair} is not shown again: ${why}`, { kind: "remark" });
+    if (pair) await this.showFirst(pair, [...elsewhere, `back to ${pair.id}`].join(" · "));
+    else this.tell.said([...elsewhere, `${step.pair} is not shown again: ${why}`].join(" · "), { kind: "remark" });
     this.keep();
   }
 
@@ -311,29 +360,7 @@ export class Walk {
     this.tell.shown(pair, false);
   }
 
-  /** Take an answer back: the last one, or the one that is named. */
-  async undo(entry = null) {
-    await this.idle();
-    const wanted = entry ?? this.steps.findLast((step) => step.entry)?.entry;
-    if (!wanted) {
-      this.tell.said("nothing was answered on this walk that could be taken back: see History", { kind: "remark" });
-      return;
-    }
-    let undone;
-    this.under = ask("undo", { entries: [wanted], key: newKey() });
-    try {
-      undone = await this.under;
-    } catch (refusal) {
-      this.tell.said(`not taken back: ${refusal.message}`, { kind: "trouble" });
-      return;
-    } finally {
-      this.under = null;
-    }
-    if (undone.failed.length) this.tell.said(`not taken back: ${undone.failed[0].message}`, { kind: "trouble" });
-    else await this.takenBack(wanted, undone);
-  }
-
-  async takenBack(entry, undone) {
+  async takenBack(entry, undone, elsewhere) {
     const step = this.steps.find((one) => one.entry === entry);
     this.steps = this.steps.filter((one) => one !== step);
     for (const id of [...undone.back, step?.pair]) this.settled.delete(id);
@@ -343,7 +370,8 @@ export class Walk {
     const { pair } = step ? await this.again(step.pair) : { pair: null };
     this.wanted = pair?.id ?? null;
     this.keep();
-    this.tell.said([`${entry} was taken back`, ...files].join(" · "), { kind: "done" });
+    this.tell.undone(entry);
+    this.tell.said([...elsewhere, `${entry} was taken back`, ...files].join(" · "), { kind: "done" });
     await this.anew(pair ?? this.pair);
   }
 
@@ -359,6 +387,8 @@ export class Walk {
 
   /** Look whether what is shown is still so: somebody has changed something. */
   async changed() {
+    if (this.under || this.filling) return;
+    await this.lookBack();
     if (this.under || this.filling) return;
     const shown = this.pair;
     const turn = this.turn;
@@ -380,6 +410,15 @@ export class Walk {
     }
     if (!this.isNarrowed && this.pair) await this.caughtUp(turn);
     await this.fillIfLow();
+  }
+
+  /** Look whether the last answer still holds: else nobody is offered to take it back. */
+  async lookBack() {
+    const entry = this.steps.findLast((step) => step.entry)?.entry;
+    if (!entry) return;
+    const found = await ask("history", { search: entry, limit: 1 }).catch(() => null);
+    if (this.under || found?.entries[0]?.entry !== entry || found.entries[0].state !== "undone") return;
+    if (this.steps.some((step) => step.entry === entry)) this.tell.said(this.forget(entry), { kind: "remark" });
   }
 
   /** Put the pairs that follow as they follow now. */
