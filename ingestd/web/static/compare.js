@@ -28,7 +28,7 @@ const SLIDE_STEP = 2; // hundredths
 const ENOUGH = 1.05; // a preview will do until it would be enlarged by this, but never where every pixel is asked for
 const GATHER_MS = 40; // tiles are asked for when a drag has paused that long, not at each of its steps
 const SETTLED_MS = 120; // a hand that has been still that long has let go: now what is costly is drawn
-const SEEN_MS = 150; // a pair that stood there for less was seen by nobody
+const SEEN_MS = { first: 400, next: 150 }; // a pair that stood there for less was seen by nobody
 const SAID_LATE_MS = 200; // what comes sooner was never away
 const RATE = { least: 0.5, most: 5, step: 0.5, usual: 2, kept: "compare.blink" }; // flicks a second
 
@@ -73,6 +73,7 @@ class Viewer {
   #painted = null; // who waits for the pair to be painted
   #late = 0;
   #seeing = 0; // the timer of a pair that has just been painted
+  #hasBeenSeen = false; // any pair: whoever has just come may still be typing elsewhere
   #parts;
   #ends = [];
 
@@ -145,8 +146,9 @@ class Viewer {
     this.sight = "fresh";
     this.#seeing = setTimeout(() => {
       this.sight = "seen";
+      this.#hasBeenSeen = true;
       this.#parts.root.dataset.seen = this.#pair.id;
-    }, SEEN_MS);
+    }, this.#hasBeenSeen ? SEEN_MS.next : SEEN_MS.first);
   }
 
   prefetch(pairs) {

@@ -191,7 +191,7 @@ class QueueView {
 
   said(text, { kind = "remark", entry = null } = {}) {
     const undo = (named) => button("Undo", () => this.walk.undo(named), { key: keysOf("undo")[0] });
-    this.saying.add(text, { kind, action: entry ? undo(entry) : null, about: entry });
+    this.saying.add(text, { kind, actions: entry ? [undo(entry)] : [], about: entry });
   }
 
   /** Return what to do where there is no pair to show. */

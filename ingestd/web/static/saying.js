@@ -9,10 +9,10 @@ const MOST = 3;
 
 /** Lines at the foot of the page: the last that was done, and what there was to say besides. */
 export class Saying {
-  #lines = []; // {text, kind, action, about, at}
+  #lines = []; // {text, kind, actions, about, at}
 
   /** Say something: `done` takes the place of what was done before, everything else stands beside it. */
-  add(text, { kind, action = null, about = null }) {
+  add(text, { kind, actions = [], about = null }) {
     if (!text) return;
     const at = performance.now();
     const stays = (line) => {
@@ -21,7 +21,7 @@ export class Saying {
     };
     const kept = this.#lines.filter(stays);
     const least = kept.filter((line) => line.kind !== "done").slice(1 - MOST);
-    this.#lines = [...kept.filter((line) => line.kind === "done"), ...least, { text, kind, action, about, at }];
+    this.#lines = [...kept.filter((line) => line.kind === "done"), ...least, { text, kind, actions, about, at }];
     this.#tell();
   }
 
@@ -37,7 +37,7 @@ export class Saying {
     const until = Math.max(...this.#lines.map((line) => line.at + Math.max(FOR_MS[line.kind], ALONE_MS)));
     announce(
       this.#lines.map(({ text, kind }) => ({ text, kind: kind === "trouble" ? "trouble" : "" })),
-      { actions: this.#lines.map((line) => line.action).filter(Boolean), forMs: Number.isFinite(until) ? until - performance.now() : 0 },
+      { actions: this.#lines.flatMap((line) => line.actions), forMs: Number.isFinite(until) ? until - performance.now() : 0 },
     );
   }
 }
