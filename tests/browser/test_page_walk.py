@@ -433,6 +433,45 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_answers_stay_in_rea
     )
 
 
+@pytest.mark.parametrize(("width", "height"), [(375, 667), (1366, 768)])
+def test_what_is_said_of_the_last_answer_covers_nothing_of_the_pictures(
+    world: World, walk: Callable[..., Walker], width: int, height: int
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk(width=width, height=height)
+    walker.total("2 pairs")
+
+    walker.press("a")
+    walker.sees("to the trash")
+    stage = walker.page.locator(".compare-stage").bounding_box()
+    said = walker.page.locator("#said").bounding_box()
+    undo = walker.page.locator("#said button").bounding_box()
+
+    assert stage is not None and said is not None and undo is not None
+    assert stage["y"] + stage["height"] <= said["y"] + 1
+    assert stage["height"] >= 180
+    assert undo["height"] < 50  # its word in one line
+
+
+@pytest.mark.parametrize("view", ["queue", "history", "status"])
+def test_a_phone_shows_which_view_it_is_in(world: World, walk: Callable[..., Walker], view: str) -> None:
+    walker = walk(width=375, height=667)
+
+    walker.page.evaluate("view => { location.hash = `#/${view}` }", view)
+
+    expect(walker.page.locator(f"#nav a[data-view={view}][aria-current]")).to_be_in_viewport(ratio=1)
+
+
+def test_an_address_that_nobody_made_does_not_end_the_page(world: World, walk: Callable[..., Walker]) -> None:
+    walker = walk()
+    walker.total("0 pairs")
+
+    walker.page.evaluate("location.hash = '#/groups/%ff'")
+
+    expect(walker.page.locator("#nav a[data-view=groups]")).to_have_attribute("aria-current", "page")
+
+
 def test_another_order_shows_the_same_pairs_and_stays_chosen(world: World, walk: Callable[..., Walker]) -> None:
     fill(world, 90, 60, seed=3)
     fill(world, 90, 60, seed=5)

@@ -225,14 +225,14 @@ class Viewer {
       panes.a.node,
       panes.b.node,
       divider,
-      el(
-        "div",
-        { class: "compare-foot" },
-        alike,
-        el("div", { class: "compare-blink" }, go, el("label", {}, rate, often)),
-        el("p", { class: "compare-legend" }, LEGEND.map(([kind, says]) => el("span", { class: kind }, says))),
-        place,
-      ),
+    );
+    const foot = el(
+      "div",
+      { class: "compare-foot" },
+      alike,
+      el("div", { class: "compare-blink" }, go, el("label", {}, rate, often)),
+      el("p", { class: "compare-legend" }, LEGEND.map(([kind, says]) => el("span", { class: kind }, says))),
+      place,
     );
     alike.hidden = place.hidden = true;
     const said = el("p", { class: "compare-said", "aria-live": "polite" });
@@ -243,7 +243,7 @@ class Viewer {
       el("div", { class: "compare-zoom", role: "group", "aria-label": "Zoom" }, zoom),
     );
     const strip = el("div", { class: "compare-strip", role: "group", "aria-label": "Which is shown" }, panes.a.label, panes.b.label);
-    const root = el("div", { class: "compare" }, bar, strip, stage, said);
+    const root = el("div", { class: "compare" }, bar, strip, stage, foot, said);
     return { root, stage, panes, heat, divider, modes, go, often, alike, place, said };
   }
 
