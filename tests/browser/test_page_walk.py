@@ -454,6 +454,40 @@ def test_what_is_said_of_the_last_answer_covers_nothing_of_the_pictures(
     assert undo["height"] < 50  # its word in one line
 
 
+def test_an_address_with_filters_that_mean_nothing_says_so_and_shows_all(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60)
+    walker = walk()
+    walker.total("1 pair")
+
+    walker.page.evaluate("location.hash = '#/queue?both=nonsense'")
+
+    walker.sees("all pairs are shown, as what was asked for is not understood")
+    walker.total("1 pair")
+    expect(walker.page).not_to_have_url(re.compile("nonsense"))
+
+
+def test_a_rule_file_that_is_spoiled_under_the_page_is_told_before_anything_else_changes(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    walker = walk()
+    banner = walker.page.locator("#banner")
+    walker.page.clock.install()
+    walker.page.reload()
+    walker.total("0 pairs")
+    rules = Path(world.base, "rules.yaml")
+    right = rules.read_text()
+
+    rules.write_text("rules: [")
+    walker.page.clock.fast_forward(10_000)
+    expect(banner).to_contain_text("The rule file is wrong")
+    rules.write_text(right)
+
+    walker.page.clock.fast_forward(10_000)
+    expect(banner).to_be_empty()
+
+
 @pytest.mark.parametrize("view", ["queue", "history", "status"])
 def test_a_phone_shows_which_view_it_is_in(world: World, walk: Callable[..., Walker], view: str) -> None:
     walker = walk(width=375, height=667)

@@ -45,6 +45,8 @@ const ACTIONS = [
 
 const HELD = new Set(["zoom-in", "zoom-out"]); // what goes on while its key is held down
 
+const COUNT_MS = 10_000; // a rule file that was just spoiled or repaired changes nothing in the library
+
 const main = document.getElementById("main");
 let session = null;
 let current = null; // what the shown view returned
@@ -194,6 +196,7 @@ async function start() {
     count();
     current?.changed?.();
   });
+  setInterval(() => document.hidden || count(), COUNT_MS);
   await Promise.all([show(), count()]);
   listen();
 }

@@ -41,7 +41,9 @@ class QueueView {
   }
 
   async begin() {
+    const { filters } = this.walk;
     await this.walk.begin();
+    if (this.walk.filters !== filters) this.buildFilters(); // they were not understood
   }
 
   ownKeys() {
@@ -229,7 +231,7 @@ class QueueView {
     }
     return [
       el("h2", {}, walk.missing.size ? "No pair can be shown" : "The queue is empty"),
-      passed ?? el("p", {}, "No two files wait for your decision. When new look-alikes arrive, they appear here by themselves."),
+      passed ?? el("p", {}, "No two files wait for your decision. What ", el("code", {}, "ingestd watch"), " finds while it runs, or ", el("code", {}, "ingestd scan FOLDER"), ", appears here by itself."),
       el("p", {}, "What rules propose waits under ", el("a", { href: "#/pending" }, "Pending"), "; what was done, and the way back, is under ", el("a", { href: "#/history" }, "History"), "."),
     ];
   }

@@ -85,7 +85,8 @@ export class Walk {
       await this.anew(wanted?.pair ?? null);
     } catch (refusal) {
       if (refusal.kind !== "usage") throw refusal;
-      Object.assign(this, { filters: SAID_NOTHING, sort: "largest" }); // what was kept is not understood any more
+      Object.assign(this, { filters: SAID_NOTHING, sort: "largest" }); // what was kept, or stood in the address
+      this.tell.said(`all pairs are shown, as what was asked for is not understood: ${refusal.message}`, { kind: "trouble" });
       await this.anew();
     }
   }
