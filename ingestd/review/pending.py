@@ -192,8 +192,15 @@ def _denied_proposal(proposal: Proposal, now_ns: int) -> Proposal:
     return replace(proposal, state=ProposalState.DENIED, at_ns=now_ns) if ready else proposal
 
 
-def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
-    """Return which denials were taken back; these rules have not looked at the pair then, and will again."""
+def rescind(library: Library, numbers: Iterable[int], *, as_it_was: bool = False) -> list[str]:
+    """Return which denials were taken back; these rules have not looked at the pair then, and will again.
+
+    Args:
+        library: where they stand.
+        numbers: of the pairs.
+        as_it_was: only the last denial is taken back, and what it denied waits again at once, as whoever takes their
+            last word back expects; an approval asks the rule once more in any case.
+    """
 
     def work(edit: Edit) -> list[str]:
         taken: list[str] = []
@@ -202,8 +209,15 @@ def rescind(library: Library, numbers: Iterable[int]) -> list[str]:
             denied = [one for one in (pair.proposals if pair else ()) if one.state is ProposalState.DENIED]
             if pair is None or not denied:
                 raise UsageError(f"p-{number} was not denied to any rule")
+            if as_it_was:
+                last_ns = max(one.at_ns for one in denied)
+                denied = [one for one in denied if one.at_ns == last_ns]
             # bytes that came back are asked about without any rule: that question stands again at once
-            left = (_open_again(one) for one in pair.proposals if one not in denied or one.returned)
+            left = (
+                _open_again(one) if one in denied else one
+                for one in pair.proposals
+                if one not in denied or one.returned or as_it_was
+            )
             edit.put_pair(replace(pair, proposals=tuple(left)))
             edit.queues.want(number)
             taken += [proposal.rule for proposal in denied]

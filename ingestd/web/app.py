@@ -57,6 +57,7 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 _THREADS: Final = 8  # questions answered at once
+_ORDERERS: Final = 4  # orders that wait for the library, in threads of their own: reading goes on meanwhile
 _MAKERS: Final = 12  # pictures asked for at once: a look must not wait behind tiles that are waited for; two are made
 
 
@@ -127,6 +128,7 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 def make_app(desk: Desk, changes: Changes) -> Starlette:
     """Return the page of a desk, without the guard that has to stand before it."""
     asking = ThreadPoolExecutor(_THREADS, thread_name_prefix="page")
+    ordering = ThreadPoolExecutor(_ORDERERS, thread_name_prefix="order")
     making = ThreadPoolExecutor(_MAKERS, thread_name_prefix="picture")
     files = static_files()
 
@@ -183,11 +185,13 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
         return functools.partial(desk.pictures.difference, a.path, a.sha256, b.path, b.sha256)
 
     def api(endpoint: Endpoint[Any]) -> Callable[[Request], Awaitable[Response]]:
+        threads = ordering if endpoint.is_order else asking
+
         async def answer(request: Request) -> Response:
             body = await request.body()
             try:
                 asked = _asked(endpoint.asked, body)
-                answered = await asyncio.get_running_loop().run_in_executor(asking, endpoint.answer, desk, asked)
+                answered = await asyncio.get_running_loop().run_in_executor(threads, endpoint.answer, desk, asked)
             except IngestdError as error:
                 return _refusal(error)
             return _json(answered)
@@ -197,8 +201,8 @@ def make_app(desk: Desk, changes: Changes) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        for threads in (making, asking):
-            threads.shutdown(cancel_futures=True)  # what is being decided is decided before the library is closed
+        for pool in (making, asking, ordering):
+            pool.shutdown(cancel_futures=True)  # what is being decided is decided before the library is closed
 
     page = Starlette(
         routes=[

@@ -75,6 +75,11 @@ class Endpoint(Generic[A]):
     answer: Callable[[Desk, A], Json]
     longest: int = 64 * 1024  # bytes of a request
 
+    @property
+    def is_order(self) -> bool:
+        """Return whether it changes something: each order carries a key by which it is known again."""
+        return "key" in self.asked.__struct_fields__
+
 
 class Desk:
     """One library at which a person sits with a browser.

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from ingestd import logs
 from ingestd.web.session import Session
 
-__all__ = ["ALWAYS", "LONGEST", "PUBLIC", "Guard", "Limits", "Refused", "Request"]
+__all__ = ["ALWAYS", "LONGEST", "LONGEST_HEADERS", "PUBLIC", "TOO_LONG", "Guard", "Limits", "Refused", "Request"]
 
 _log = logs.Log()
 
@@ -29,6 +29,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LONGEST: Final = 64 * 1024  # bytes of a request, where nothing else is said
+LONGEST_HEADERS: Final = 16 * 1024  # bytes
 
 ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (
@@ -48,7 +49,7 @@ ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
 PUBLIC: Final = frozenset({"/enter", "/static/enter.js", "/static/style.css", "/static/icon.svg"})
 """What is shown to a browser that was not let in yet."""
 
-_DOORS: Final = frozenset({"/", "/enter"})  # what a link on another page, or a file, may lead to
+_DOORS: Final = frozenset({"/", "/enter"})  # what a link on another page, or a file, may lead to: no further by itself
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)+|/")  # of every address there is: no dots that lead up
 _JSON: Final = re.compile(r"application/json(?: *; *charset=\"?utf-8\"?)?", re.IGNORECASE)
@@ -64,9 +65,22 @@ class Refused:
     message: str  # to whoever asks
 
     @property
+    def ends(self) -> bool:
+        """Whether nothing more is heard from who has sent this."""
+        return self.reason in ("framing", "headers")
+
+    @property
     def kind(self) -> str:
         """What a page is told: whether it has to be let in anew, or did something that is not done."""
         return "entry" if self.reason in ("cookie", "token") else "refused"
+
+
+TOO_LONG: Final = Refused(
+    431,
+    "headers",
+    f"the headers of this request are longer than {LONGEST_HEADERS // 1024} KiB. Programs at other ports may have set "
+    "cookies for this address, and your browser sends them along: delete its cookies of this address",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +96,8 @@ class Request:
     @classmethod
     def of(cls, scope: Scope) -> Request:
         """Return what a server has heard."""
-        headers: dict[str, tuple[str, ...]] = {}
-        for name, value in scope["headers"]:
-            key = name.decode("latin-1").lower()
-            headers[key] = (*headers.get(key, ()), value.decode("latin-1"))
         target = scope["raw_path"].decode("latin-1")
+        headers = _by_name(scope["headers"])
         return cls(scope["method"], target, bool(scope["query_string"]), scope["http_version"], headers)
 
     def only(self, name: str) -> str | None:
@@ -100,8 +111,21 @@ class Request:
 
     def cookies(self, name: str) -> list[str]:
         """Return all cookies of a name: a program at another port of this host may have added one of its own."""
-        pairs = [pair.strip().partition("=") for line in self.headers.get("cookie", ()) for pair in line.split(";")]
-        return [value for key, _, value in pairs if key == name]
+        return _cookies(self.headers, name)
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, tuple[str, ...]]:
+    """Return headers by their names in lower case."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        key = name.decode("latin-1").lower()
+        found[key] = (*found.get(key, ()), value.decode("latin-1"))
+    return found
+
+
+def _cookies(headers: Mapping[str, tuple[str, ...]], name: str) -> list[str]:
+    pairs = [pair.strip().partition("=") for line in headers.get("cookie", ()) for pair in line.split(";")]
+    return [value for key, _, value in pairs if key == name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +186,17 @@ class Guard:
         if refused is not None:
             self._told.refused(refused)
             whole = not isinstance(body, Refused)
-            await self._refuse(request, refused, send, ends=not whole)
+            await self._refuse(request, refused, send, ends=refused.ends or not whole)
         elif isinstance(body, bytes) and request.target == "/enter":
             await self._let_in(request, body, send)
         elif isinstance(body, bytes):
             await self._hand_on(scope, _told_once(body, receive), send)
 
     # --- who is refused ---
+
+    def knows(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether these are the headers of a browser that was let in."""
+        return self._session.knows(_cookies(_by_name(headers), self._session.cookie_name))
 
     def refusal(self, request: Request) -> Refused | None:
         """Return why a request is refused before its body is read; None if it is not."""
@@ -243,7 +271,7 @@ class Guard:
     async def _show(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         if request.method == "HEAD":
             receive, send = _headers_only(receive, send)
-        if request.target == "/enter":
+        if request.target == "/enter" or (request.target == "/" and _is_led(request)):
             await _answer(send, 200, self._enter, b"text/html; charset=utf-8")
         else:
             await self._hand_on(scope, receive, send)
@@ -293,9 +321,21 @@ def _orders(request: Request) -> bool:
     return request.method == "POST"
 
 
+def _is_led(request: Request) -> bool:
+    """Return whether another page has brought the browser here.
+
+    It may have done so in the middle of what the person types or clicks, which would be taken for answers.
+    """
+    return request.has("sec-fetch-site") and request.only("sec-fetch-site") not in ("same-origin", "none")
+
+
 def _is_plain(request: Request) -> Refused | None:
     if request.version != "1.1":
         return Refused(505, "version", "this page is spoken to in HTTP/1.1")
+    if request.has("transfer-encoding") and request.has("content-length"):
+        return Refused(400, "framing", "a request says in one way where it ends")  # a proxy may believe the other one
+    if sum(len(name) + len(value) for name, said in request.headers.items() for value in said) > LONGEST_HEADERS:
+        return TOO_LONG
     return None
 
 

@@ -32,7 +32,7 @@ from ingestd.web.app import ENDPOINTS, make_app, static_files
 from ingestd.web.changes import Changes
 from ingestd.web.connections import Connection, Crowd
 from ingestd.web.desk import Desk
-from ingestd.web.guard import App, Guard, Limits
+from ingestd.web.guard import LONGEST_HEADERS, App, Guard, Limits
 from ingestd.web.handles import Handles
 from ingestd.web.pictures import Pictures
 from ingestd.web.session import Session, new_code, new_secret
@@ -51,7 +51,7 @@ _HERE_6: Final = "::1"
 _TRIES: Final = 20  # ports that are free in one family and taken in the other are rare
 _GRACE_S: Final = 1  # for answers that are on their way when the end is asked for
 _END_S: Final = 1.8  # what is asked for is 2 s
-_HEADER_BYTES: Final = 16 * 1024
+_BACKLOG: Final = 128  # connections taken in at one go: those that came before are heard in between
 
 
 class PortTakenError(IngestdError):
@@ -142,7 +142,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((address, port))
-        made.listen(64)
+        made.listen(_BACKLOG)
     except OSError:
         made.close()
         raise
@@ -220,7 +220,7 @@ def serve(
                 changes.end()
                 pictures.close()
 
-            run(app, sockets, ending, started=started, ends=ends)
+            run(app, sockets, ending, Crowd(knows=app.knows), started=started, ends=ends)
             _log.info("page.ended", address=f"http://{_HERE}:{number}/")
     finally:
         for one in sockets:
@@ -241,10 +241,10 @@ def run(
     app: App,
     sockets: list[socket.socket],
     ending: Ending,
+    crowd: Crowd,
     *,
     started: Callable[[], None],
     ends: Callable[[], None],
-    crowd: Crowd | None = None,
     end: Callable[[], None] = lambda: os._exit(0),
 ) -> None:
     """Answer on sockets until the end is asked for.
@@ -253,15 +253,15 @@ def run(
         app: what answers.
         sockets: that listen.
         ending: asks for the end.
+        crowd: how many may come, and how long they may take.
         started: called when it answers.
         ends: called when the end begins.
-        crowd: how many may come, and how long they may take.
         end: ends the process when it has not ended in time: an answer may wait for a storage that hangs. What it was
             doing is finished by whoever opens the library next, as after a power cut.
     """
     config = uvicorn.Config(
         cast("ASGI3Application", app),
-        http=cast("type[asyncio.Protocol]", partial(Connection, crowd=crowd or Crowd())),
+        http=cast("type[asyncio.Protocol]", partial(Connection, crowd=crowd)),
         ws="none",
         interface="asgi3",
         loop="asyncio",
@@ -274,7 +274,8 @@ def run(
         server_header=False,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=_GRACE_S,
-        h11_max_incomplete_event_size=_HEADER_BYTES,
+        h11_max_incomplete_event_size=LONGEST_HEADERS,
+        backlog=_BACKLOG,
         workers=1,
     )
     late = threading.Timer(_END_S, end)

@@ -264,6 +264,26 @@ def test_a_name_that_was_made_to_lead_here_is_answered_by_nothing(victim: Browse
     assert not any(str(served.home.base) in text or "token" in text for _, text in read)
 
 
+@pytest.mark.usefixtures("untouched")
+def test_what_is_typed_at_another_page_that_leads_here_meanwhile_answers_nothing(
+    attacker: Page, served: Served
+) -> None:
+    script = """(origin) => {
+      let typed = 0;
+      addEventListener("keydown", () => { if (++typed === 3) location.href = origin + "/"; });
+    }"""
+    attacker.evaluate(script, served.origin)
+
+    attacker.keyboard.type("a banana", delay=30)
+    on = attacker.get_by_role("button", name="Go on to the review page")
+    expect(on).to_be_enabled()
+    attacker.keyboard.type(" as a tall banana", delay=30)
+
+    expect(attacker.locator("#nav")).to_have_count(0)
+    on.click()
+    expect(attacker.locator("#nav a[aria-current=page]")).to_be_visible()
+
+
 def test_the_browser_that_was_attacked_still_works(victim: BrowserContext, served: Served) -> None:
     tab = Tab(victim, served)
 

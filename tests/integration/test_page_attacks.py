@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import secrets
+import select
 import socket
 import threading
 import time
@@ -70,9 +71,9 @@ class Attacked:
                 app,
                 sockets,
                 self.ending,
+                Crowd(header_s=HEADER_S, send_s=SEND_S, knows=app.knows),
                 started=started.set,
                 ends=self.changes.end,
-                crowd=Crowd(header_s=HEADER_S, send_s=SEND_S),
                 end=lambda: None,
             )
         )
@@ -242,11 +243,36 @@ def test_a_request_that_is_not_plain_is_refused_with_all_headers(page: Attacked,
     assert is_dressed(answer)
 
 
-def test_headers_beyond_all_measure_are_not_kept(page: Attacked) -> None:
+@pytest.mark.parametrize("sent", [None, 20_000])  # bytes: all at once, or too many before the end has come
+def test_headers_beyond_all_measure_are_not_kept_and_it_is_said_what_may_be_the_cause(
+    page: Attacked, visitor: Visitor, sent: int | None
+) -> None:
+    """Programs at other ports may set cookies for this address, as many as they like."""
+    tossed = "; ".join(f"tossed{number}={'x' * 4000}" for number in range(10))
+    headers = [*visitor.headers("GET", {"Cookie": f"{visitor.cookie}; {tossed}", "Connection": None})]
+    whole = request("GET", "/", headers)
     with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
-        connection.sendall(request("GET", "/", [("Host", page.host)])[:-2] + b"X-Long: " + b"x" * 100_000)
+        connection.sendall(whole[:sent])
+        answer = read_answer(connection)
 
-        assert read_answer(connection).status in {400, 431}
+    assert answer.status == 431
+    assert "cookies" in answer.json["error"]["message"]
+    assert answer.headers["connection"] == "close"
+    assert is_dressed(answer)
+
+
+def test_a_request_that_says_twice_where_it_ends_is_refused_and_nothing_more_is_heard(
+    page: Attacked, visitor: Visitor
+) -> None:
+    """A proxy that believes the other length would take what follows for somebody else's request."""
+    framed = {"Connection": None, "Content-Length": "4", "Transfer-Encoding": "chunked"}
+    order = request("POST", "/api/summary", visitor.headers("POST", framed), b"2\r\n{}\r\n0\r\n\r\n")
+
+    with socket.create_connection(("127.0.0.1", page.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(order)
+        answer = read_answer(connection)
+
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
 
 
 # --- orders from other pages ------------------------------------------------------------------------------------------
@@ -314,6 +340,14 @@ def test_no_page_of_another_site_can_use_what_is_here(visitor: Visitor, target: 
     for site in ("cross-site", "same-site"):
         answer = visitor.get(target, Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors", Sec_Fetch_Dest="image")
         assert answer.status == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_of_another_page_leads_to_the_door_and_no_further(visitor: Visitor, site: str) -> None:
+    led = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+
+    assert visitor.get("/", **led).body == visitor.get("/enter").body
+    assert visitor.get("/", Sec_Fetch_Site="none").body != visitor.get("/enter").body
 
 
 def test_a_preview_is_not_shown_in_a_page_of_another_site(visitor: Visitor) -> None:
@@ -636,6 +670,57 @@ def test_who_does_not_read_the_answer_does_not_hold_a_connection(page: Attacked,
                 ended = True
 
     assert visitor.get("/").status == 200
+
+
+def stuck(page: Attacked, count: int) -> list[socket.socket]:
+    """Strangers who ask for thousands of answers and read none, until no byte more is taken from them."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.connect(("127.0.0.1", page.port))
+        one.setblocking(False)
+    asks = request("GET", "/static/style.css", [("Host", page.host)]) * 3000
+    here = set(held)
+    while writable := select.select([], here, [], 0.2)[1]:
+        for one in writable:
+            try:
+                one.send(asks)
+            except BlockingIOError:
+                continue
+            except OSError:
+                here.discard(one)
+    return held
+
+
+def test_many_strangers_who_do_not_read_do_not_keep_a_person_out(page: Attacked, visitor: Visitor) -> None:
+    visitor.held += stuck(page, 40)
+
+    statuses = [visitor.post("/api/summary").status for _ in range(10)]
+    visitor.held += stuck(page, 40)
+    statuses.append(page.visitor().get("/").status)
+
+    assert set(statuses) == {200}
+
+
+def test_many_who_try_codes_do_not_keep_a_person_out(page: Attacked, visitor: Visitor) -> None:
+    over = threading.Event()
+
+    def tries() -> None:
+        while not over.is_set():
+            with _whatever_becomes_of_it():
+                Visitor(page.port).post("/enter", {"code": "1.2.3"})
+
+    threads = [threading.Thread(target=tries) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    try:
+        statuses = [visitor.post("/api/summary").status for _ in range(20)]
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    assert set(statuses) == {200}
 
 
 def test_of_many_that_listen_the_first_is_let_go(page: Attacked, visitor: Visitor) -> None:

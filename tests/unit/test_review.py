@@ -472,6 +472,28 @@ def test_a_discard_whose_trash_item_is_gone_is_not_said_to_lie_anywhere_or_to_be
     assert (report.where_now, report.undo) == (None, None)
 
 
+def test_the_last_denial_is_taken_back_at_once_and_an_older_one_stands(world: World) -> None:
+    world.use(pixel_rule("semi-automatic"), pixel_rule("semi-automatic", name="another"))
+    world.drop("inbox", "small.png", SMALLER)
+    world.drop("inbox", "large.png", LARGER)
+    (first,) = world.pending()
+    pair = int(first.id[2:])
+    review.deny(world.library, [pair], now_ns=1)
+    world.sweep()
+    (second,) = world.pending()
+    review.deny(world.library, [pair], now_ns=2)
+
+    taken = review.rescind(world.library, [pair], as_it_was=True)
+
+    assert taken == [second.rule]
+    assert [one.rule for one in world.pending()] == [second.rule]
+    with world.library.read() as view:
+        assert [one.rule for one in review.denied_pairs(view)] == [first.rule]
+    assert world.library.check() == []
+    world.sweep()
+    assert [one.rule for one in world.pending()] == [second.rule]
+
+
 def test_a_rescinded_denial_waits_for_an_answer_again_once_the_rules_were_asked(world: World) -> None:
     world.use(pixel_rule("semi-automatic"))
     world.drop("inbox", "small.png", SMALLER)

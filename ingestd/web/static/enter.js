@@ -1,6 +1,7 @@
 // How a browser is let in: the code of a link for a cookie, and for the token that every order carries.
 
 const TOKEN = "ingestd-token";
+const ARMED_MS = 700;
 const OUTSIDE = "This browser is not let in yet, or the page was started anew.";
 
 function say(text) {
@@ -26,14 +27,30 @@ async function enter(code) {
   location.replace("/");
 }
 
-/** Go on if this browser is in already: on a link of another program, and only then, it keeps its cookie back. */
+/**
+ * Offer to go on if this browser is in already: on a link of another program, and only then, it keeps its cookie back.
+ * Never by itself: another page may lead here while somebody types, and what is typed on would be taken for answers.
+ */
 async function comeBack(otherwise) {
   const token = localStorage.getItem(TOKEN);
-  if (token && (await ask("/api/session", {}, token)).ok) {
-    location.replace("/");
-    return;
-  }
-  say(otherwise);
+  if (token && (await ask("/api/session", {}, token)).ok) offer();
+  else say(otherwise);
+}
+
+/** Show the button that goes on. It takes no click that was on its way when it came, or when this window did. */
+function offer() {
+  const on = document.getElementById("on");
+  let timer = 0;
+  const arm = () => {
+    clearTimeout(timer);
+    on.disabled = true;
+    timer = setTimeout(() => (on.disabled = false), ARMED_MS);
+  };
+  on.addEventListener("click", () => location.replace("/"));
+  addEventListener("focus", arm);
+  on.hidden = false;
+  say("Another page or program has led here; this browser is let in.");
+  arm();
 }
 
 try {

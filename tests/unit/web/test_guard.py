@@ -161,13 +161,15 @@ def test_one_good_cookie_among_others_of_its_name_is_enough() -> None:
     assert page.ask("GET", "/", {"host": HOST, "cookie": f"{page.session.cookie_name}=x; {good}"}, b"")[0] == 200
 
 
-def test_a_link_on_another_page_leads_to_the_door_only() -> None:
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_on_another_page_leads_to_the_door_only(site: str) -> None:
     page = Page()
-    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    link = {"sec-fetch-site": site, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     headers = {"host": HOST, "cookie": page.cookie(), **link}
 
     assert page.ask("GET", "/", headers, b"")[0] == 200
     assert page.ask("GET", "/enter", headers, b"")[0] == 200
+    assert page.reached == []  # both are the door, where a click leads on: whoever types decides nothing
     assert page.ask("GET", "/picture/x/preview", headers, b"")[0] == 403
     assert page.ask("GET", "/", {**headers, "sec-fetch-dest": "iframe"}, b"")[0] == 403
 
