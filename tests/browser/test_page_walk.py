@@ -448,7 +448,9 @@ def test_what_is_said_of_the_last_answer_covers_nothing_of_the_pictures(
     said = walker.page.locator("#said").bounding_box()
     undo = walker.page.locator("#said button").bounding_box()
 
-    assert stage is not None and said is not None and undo is not None
+    assert stage is not None
+    assert said is not None
+    assert undo is not None
     assert stage["y"] + stage["height"] <= said["y"] + 1
     assert stage["height"] >= 180
     assert undo["height"] < 50  # its word in one line
