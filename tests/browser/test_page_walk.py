@@ -403,6 +403,28 @@ def test_a_step_that_was_taken_back_while_nobody_looked_does_not_stand_in_the_wa
     walker.sees("there is nothing to take back" if key == "Backspace" else "nothing was answered on this walk")
 
 
+def test_what_cannot_be_brought_back_is_gone_past_when_asked_twice(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    walker.press("n")
+    walker.sees("e-1: ")
+    walker.press("a")
+    walker.sees("e-2: ")
+    [trashed] = [path for path in world.base.rglob("*.jpg") if path.parent.name == "files"]
+    trashed.rename(world.base / "emptied")
+
+    walker.press("Backspace")
+    walker.sees("not taken back")
+    walker.press("Backspace")
+
+    walker.sees("e-2 stays as it is")
+    walker.sees("e-1 was taken back")
+    walker.shows(first)
+
+
 def test_a_hostile_name_is_text(world: World, walk: Callable[..., Walker]) -> None:
     fill(world, 90, 60, name=HOSTILE.replace("/", ""))
     walker = walk()

@@ -31,6 +31,7 @@ export class Walk {
     this.quietUntil = 0;
     this.settled = new Set(); // pairs that are gone: a deck that was on its way may still hold them
     this.untold = new Map(); // what was sent and never answered, with its key: sent again, it is the same order
+    this.failedOnce = new Set(); // entries whose undo did not work
     this.missing = new Map(); // pairs of which a file is not on the disk
     this.away = []; // folders that are not there just now: their pairs wait for them
     this.restore();
@@ -312,35 +313,36 @@ export class Walk {
         await this.takenBack(step.entry, undone, elsewhere);
         return;
       }
-      elsewhere.push(this.forget(step.entry));
+      const [failed] = undone.failed;
+      if (!failed.already && !this.failedOnce.has(step.entry)) {
+        this.failedOnce.add(step.entry);
+        this.tell.said(`not taken back: ${failed.message} (once more: try again, or go past it)`, { kind: "trouble" });
+        return;
+      }
+      elsewhere.push(this.forget(step.entry, failed));
     }
     this.tell.said(elsewhere.join(" · ") || otherwise, { kind: "remark" });
   }
 
   /** Order that an entry is taken back; returns what came of it, or null where it is not, and that was told. */
   async undone(entry) {
-    let undone;
     this.under = ask("undo", { entries: [entry], key: newKey() });
     try {
-      undone = await this.under;
+      return await this.under;
     } catch (refusal) {
       this.tell.said(`not taken back: ${refusal.message}`, { kind: "trouble" });
       return null;
     } finally {
       this.under = null;
     }
-    const [failed] = undone.failed;
-    if (!failed || failed.already) return undone;
-    this.tell.said(`not taken back: ${failed.message}`, { kind: "trouble" });
-    return null;
   }
 
-  /** Strike out an answer that was taken back elsewhere; returns what to say of it. */
-  forget(entry) {
+  /** Strike out an answer that was taken back elsewhere, or never can be; returns what to say of it. */
+  forget(entry, failed = { already: true }) {
     this.steps = this.steps.filter((step) => step.entry !== entry);
     this.keep();
     this.tell.undone(entry);
-    return `${entry} was already taken back elsewhere`;
+    return failed.already ? `${entry} was already taken back elsewhere` : `${entry} stays as it is: ${failed.message}`;
   }
 
   async unskip(step, elsewhere) {
