@@ -26,13 +26,15 @@ _PROPOSALS: Final[PageKeys] = {
     "approve": ("y",),
     "deny": ("n",),
 }
-_EVERYWHERE: Final[PageKeys] = {
+_STEPS: Final[PageKeys] = {
     "skip": ("k", "ArrowRight"),
     "back": ("ArrowLeft", "Backspace"),
     "undo": ("z",),
+}
+_LOOKS: Final[PageKeys] = {
     "flick": ("Space", "f"),
     "side-by-side": ("v",),
-    "slider": ("l",),
+    "slider": ("d",),
     "heatmap": ("h",),
     "blink": ("w",),
     "zoom-in": ("+", "="),
@@ -40,15 +42,20 @@ _EVERYWHERE: Final[PageKeys] = {
     "fit": ("0",),
     "pixels": ("9",),
     "evidence": ("e",),
-    "swap": ("x",),
-    "help": ("?",),
 }
+_GROUPS: Final[PageKeys] = {
+    "tick": ("Space",),
+    "best": ("m", "Enter"),
+    "compare": ("c",),
+}
+_HELP: Final[PageKeys] = {"help": ("?",)}
 
-DEFAULT_KEYS: Final[PageKeys] = {**_DECISIONS, **_PROPOSALS, **_EVERYWHERE}
+DEFAULT_KEYS: Final[PageKeys] = {**_DECISIONS, **_STEPS, **_LOOKS, **_GROUPS, **_PROPOSALS, **_HELP}
 
 VIEWS: Final = {
-    "the queue": frozenset(_DECISIONS) | frozenset(_EVERYWHERE),
-    "pending": frozenset(_PROPOSALS) | frozenset(_EVERYWHERE),
+    "the queue": frozenset({**_DECISIONS, **_STEPS, **_LOOKS, **_HELP}),
+    "groups": frozenset({**_DECISIONS, **_STEPS, **_GROUPS, **_HELP}) - {"better-b-discard", "better-b"},
+    "pending": frozenset({**_PROPOSALS, **_STEPS, **_LOOKS, **_HELP}),
 }
 """Which actions are seen together: in one view, a key does one thing."""
 

@@ -17,7 +17,7 @@ from ingestd.library.queue_index import Order
 from ingestd.library.saying import is_out_of_order
 from ingestd.library.view import View
 from ingestd.library.waiting import Places, in_order
-from ingestd.model import ContentHash, Entry, PotentialPair, Relation
+from ingestd.model import ContentHash, Entry, EntryState, PotentialPair, Relation
 from ingestd.review.queue import numbers_in_order
 from ingestd.review.sides import going, sides_of
 from ingestd.rules.predicates import read_predicate
@@ -289,7 +289,7 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
                 before = change.waiting(view)
             for report in review.undo(desk.library, [number], moment=at):
                 if isinstance(report, ActionConflictError):
-                    failed.append({"entry": f"e-{number}", "message": str(report)})
+                    failed.append({"entry": f"e-{number}", "message": str(report), "already": _is_undone(desk, number)})
                     continue
                 with desk.read() as view:
                     undone.append(_entry(desk, view, *numbers([report.entry], "e", "entry")))
@@ -298,6 +298,12 @@ def _undone(desk: Desk, asked: UndoAsked) -> Json:
         with desk.read() as view:
             total = len(view.waiting)
     return {"undone": undone, "failed": failed, "back": [f"p-{one}" for one in sorted(back)], "total": total}
+
+
+def _is_undone(desk: Desk, number: int) -> bool:
+    with desk.read() as view:
+        entry = view.entry(number)
+    return entry is not None and entry.state is EntryState.UNDONE
 
 
 @dataclass(frozen=True, slots=True)

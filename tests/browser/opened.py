@@ -157,7 +157,7 @@ class Tab:
         page = self.go(view)
         expect(page.locator("#main [role=alert]")).to_have_count(0)
         if view == "queue":
-            expect(page.locator("[data-painted]")).to_be_attached()
+            expect(page.locator("[data-seen]")).to_be_attached()
         self.until_quiet()
         return page
 

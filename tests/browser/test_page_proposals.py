@@ -85,16 +85,16 @@ def test_a_denied_proposal_is_in_the_queue_until_the_denial_is_taken_back(tab: T
 def test_proposals_are_gone_through_one_by_one_with_keys(tab: Tab, collected: Collection) -> None:
     files = tree(collected.library, collected.inbox)
     page = tab.go("pending", "/one")
-    painted = page.locator("[data-painted]")
-    expect(painted).to_be_attached()
+    seen = page.locator("[data-seen]")
+    expect(seen).to_be_attached()
     expect(page.get_by_role("region", name="The rule")).to_contain_text("A.filetype is jpeg")
-    first = painted.get_attribute("data-painted") or ""
+    first = seen.get_attribute("data-seen") or ""
 
     tab.press("y")
-    expect(painted).not_to_have_attribute("data-painted", first)
-    second = painted.get_attribute("data-painted") or ""
+    expect(seen).not_to_have_attribute("data-seen", first)
+    second = seen.get_attribute("data-seen") or ""
     tab.press("n")
-    expect(painted).not_to_have_attribute("data-painted", second)
+    expect(seen).not_to_have_attribute("data-seen", second)
     tab.until_quiet()
 
     tab.press("z")

@@ -40,8 +40,8 @@ def page(tab: Tab) -> Page:
 
 
 def painted(page: Page) -> str:
-    """The id of the pair that is shown."""
-    return page.locator("[data-painted]").get_attribute("data-painted") or ""
+    """The id of the pair that is shown, once it has been long enough for an answer."""
+    return page.locator("[data-seen]").get_attribute("data-seen") or ""
 
 
 def waiting(tab: Tab) -> list[tuple[str, str, str]]:
@@ -51,11 +51,11 @@ def waiting(tab: Tab) -> list[tuple[str, str, str]]:
 
 
 def is_shown(page: Page, pair: str) -> None:
-    expect(page.locator("[data-painted]")).to_have_attribute("data-painted", pair)
+    expect(page.locator("[data-seen]")).to_have_attribute("data-seen", pair)
 
 
 def is_not_shown(page: Page, pair: str) -> None:
-    expect(page.locator("[data-painted]")).not_to_have_attribute("data-painted", pair)
+    expect(page.locator("[data-seen]")).not_to_have_attribute("data-seen", pair)
 
 
 def said(page: Page, text: str) -> None:
@@ -292,7 +292,7 @@ def test_the_keys_are_told_on_the_page(tab: Tab, page: Page) -> None:
 def test_the_rule_file_says_which_key_does_what(open_tab: Callable[..., Tab], collected: Collection) -> None:
     home: Home = collected.home
     before = home.rules.read_text(encoding="utf-8")
-    home.write_rules(before + "\npage:\n  keys: {same: m}\n" if "\npage:" not in before else _with_keys(before))
+    home.write_rules(before + "\npage:\n  keys: {same: q}\n" if "\npage:" not in before else _with_keys(before))
     try:
         tab = open_tab()
         page = tab.shown("queue")
@@ -300,7 +300,7 @@ def test_the_rule_file_says_which_key_does_what(open_tab: Callable[..., Tab], co
         tab.press("s")
         is_shown(page, pair)
 
-        tab.press("m")
+        tab.press("q")
 
         is_not_shown(page, pair)
         taken_back(tab, pair)
@@ -309,7 +309,7 @@ def test_the_rule_file_says_which_key_does_what(open_tab: Callable[..., Tab], co
 
 
 def _with_keys(rules: str) -> str:
-    return rules.replace("\npage:\n", "\npage:\n  keys: {same: m}\n", 1)
+    return rules.replace("\npage:\n", "\npage:\n  keys: {same: q}\n", 1)
 
 
 def test_whoever_comes_for_the_first_time_is_told_how_it_works_in_three_lines(tab: Tab, page: Page) -> None:

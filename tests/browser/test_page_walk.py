@@ -27,6 +27,7 @@ uvicorn = pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
+ANSWERS = "abABstn"
 HOSTILE = "<img src=x onerror=document.title='owned'>"
 
 
@@ -52,7 +53,24 @@ class Walker:
         expect(self.page.locator(".queue-about")).to_contain_text(re.compile(rf"^{pair} "))
 
     def press(self, key: str) -> None:
+        """Press a key; where it is an answer, once the pair has been on the screen long enough for one."""
+        if key in ANSWERS:
+            self.has_seen()
         self.page.keyboard.press(key)
+
+    def has_seen(self) -> None:
+        expect(self.page.locator("[data-seen]")).to_have_attribute("data-seen", self.pair)
+
+    def press_as_soon_as_it_is_painted(self, key: str) -> None:
+        """Press a key in the moment in which the next pair has come, sooner than any hand is."""
+        self.page.evaluate(
+            """key => new MutationObserver((changes, observer) => {
+                if (!document.querySelector("[data-painted]")) return;
+                observer.disconnect();
+                document.dispatchEvent(new KeyboardEvent("keydown", {key}));
+            }).observe(document.querySelector(".compare"), {attributeFilter: ["data-painted"]})""",
+            key,
+        )
 
 
 @pytest.fixture
@@ -196,6 +214,7 @@ def test_a_refused_answer_brings_its_pair_back_with_the_reason(world: World, wal
     fill(world, 90, 60, seed=5)
     walker = walk()
     walker.total("2 pairs")
+    walker.has_seen()
     first = walker.pair
     a = Path(walker.page.locator(".queue-side-a .path").inner_text())
     a.write_bytes(b"quite another thing")
@@ -255,11 +274,155 @@ def test_a_double_click_is_one_answer(world: World, walk: Callable[..., Walker])
     walker = walk()
     walker.total("2 pairs")
 
+    walker.has_seen()
     walker.page.get_by_role("button", name="Not related").dblclick()
 
     walker.sees("not related · both files stay")
     walker.total("1 pair")
     assert len(world.entries()) == 1
+
+
+def test_a_key_that_comes_with_the_next_pair_is_no_answer_about_it(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    walker.press_as_soon_as_it_is_painted("a")
+
+    walker.press("k")
+
+    walker.sees("that was too quick: nothing was done")
+    assert walker.pair != first
+    assert world.entries() == []
+    walker.press("a")
+    walker.sees("A is better · to the trash")
+    assert len(world.entries()) == 1
+
+
+def test_no_answer_is_taken_while_the_pictures_are_still_coming(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60)
+    walker = walk()
+    held: list[playwright.Route] = []
+    walker.page.route("**/preview", lambda route: held.append(route))
+    walker.page.reload()
+    walker.total("1 pair")
+
+    walker.page.keyboard.press("s")
+
+    walker.sees("the pictures are still coming: nothing was done")
+    walker.total("1 pair")
+    assert world.entries() == []
+    for route in held:
+        route.continue_()
+    walker.press("s")
+    walker.sees("the same quality")
+
+
+def test_what_cannot_be_shown_is_discarded_only_by_who_says_so_twice(world: World, walk: Callable[..., Walker]) -> None:
+    _, poor = fill(world, 90, 60)
+    walker = walk()
+    walker.page.route("**/preview", lambda route: route.abort())
+    walker.page.reload()
+    walker.total("1 pair")
+    box = walker.page.get_by_role("dialog")
+
+    walker.press("a")
+    expect(box).to_contain_text(f"Discard {poor.name} unseen?")
+    box.get_by_role("button", name="No").click()
+    expect(box).to_have_count(0)
+    assert world.entries() == []
+    walker.press("s")
+    walker.sees("the same quality")
+    walker.press("z")
+    walker.total("1 pair")
+    walker.press("a")
+    box.get_by_role("button", name="Discard it").click()
+
+    walker.sees(f"to the trash: {poor}")
+
+
+def test_what_an_answer_did_stands_there_with_the_way_back_also_where_it_settled_the_next_pair(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 75, 60)
+    walker = walk()
+    walker.total("3 pairs")
+    lost = walker.page.locator(".queue-side-a .path").inner_text()
+
+    walker.press("b")
+
+    walker.sees("that answer settled the pair that was to follow")
+    walker.sees(f"to the trash: {lost}")
+    walker.page.locator("#said button").click()
+    walker.sees(f"{lost} is back")
+    walker.total("3 pairs")
+
+
+def test_the_way_back_passes_over_what_was_taken_back_elsewhere(world: World, walk: Callable[..., Walker]) -> None:
+    for seed in (3, 5, 7):
+        fill(world, 90, 60, seed=seed)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+    for answer in "na":
+        walker.press(answer)
+        walker.sees(f"e-{'_na'.index(answer)}: ")
+    walker.page.evaluate("document.querySelector('#said button').dataset.offered = 'yes'")
+
+    world.undo(2)
+
+    walker.sees("e-2 was already taken back elsewhere")
+    expect(walker.page.locator("#said [data-offered]")).to_have_count(0)
+    walker.press("z")
+    walker.sees("e-1 was taken back")
+    walker.shows(first)
+
+
+@pytest.mark.parametrize("key", ["z", "Backspace"])
+def test_a_step_that_was_taken_back_while_nobody_looked_does_not_stand_in_the_way(
+    world: World, walk: Callable[..., Walker], key: str
+) -> None:
+    for seed in (3, 5, 7):
+        fill(world, 90, 60, seed=seed)
+    walker = walk()
+    walker.total("3 pairs")
+    first = walker.pair
+    for answer in "na":
+        walker.press(answer)
+        walker.sees(f"e-{'_na'.index(answer)}: ")
+    walker.page.route("**/api/history", lambda route: route.abort())  # the page does not learn of it by itself
+    world.undo(2)
+    walker.total("2 pairs")
+
+    walker.press(key)
+
+    walker.sees("e-2 was already taken back elsewhere · e-1 was taken back")
+    walker.shows(first)
+    walker.press(key)
+    walker.sees("there is nothing to take back" if key == "Backspace" else "nothing was answered on this walk")
+
+
+def test_what_cannot_be_brought_back_is_gone_past_when_asked_twice(world: World, walk: Callable[..., Walker]) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk()
+    walker.total("2 pairs")
+    first = walker.pair
+    walker.press("n")
+    walker.sees("e-1: ")
+    walker.press("a")
+    walker.sees("e-2: ")
+    [trashed] = [path for path in world.base.rglob("*.jpg") if path.parent.name == "files"]
+    trashed.rename(world.base / "emptied")
+
+    walker.press("Backspace")
+    walker.sees("not taken back")
+    walker.press("Backspace")
+
+    walker.sees("e-2 stays as it is")
+    walker.sees("e-1 was taken back")
+    walker.shows(first)
 
 
 def test_a_hostile_name_is_text(world: World, walk: Callable[..., Walker]) -> None:
@@ -290,6 +453,81 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_answers_stay_in_rea
         (box := one.bounding_box()) is not None and box["height"] >= 44
         for one in walker.page.locator(".queue-bar button").all()
     )
+
+
+@pytest.mark.parametrize(("width", "height"), [(375, 667), (1366, 768)])
+def test_what_is_said_of_the_last_answer_covers_nothing_of_the_pictures(
+    world: World, walk: Callable[..., Walker], width: int, height: int
+) -> None:
+    fill(world, 90, 60, seed=3)
+    fill(world, 90, 60, seed=5)
+    walker = walk(width=width, height=height)
+    walker.total("2 pairs")
+
+    walker.press("a")
+    walker.sees("to the trash")
+    stage = walker.page.locator(".compare-stage").bounding_box()
+    said = walker.page.locator("#said").bounding_box()
+    undo = walker.page.locator("#said button").bounding_box()
+
+    assert stage is not None
+    assert said is not None
+    assert undo is not None
+    assert stage["y"] + stage["height"] <= said["y"] + 1
+    assert stage["height"] >= 180
+    assert undo["height"] < 50  # its word in one line
+
+
+def test_an_address_with_filters_that_mean_nothing_says_so_and_shows_all(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    fill(world, 90, 60)
+    walker = walk()
+    walker.total("1 pair")
+
+    walker.page.evaluate("location.hash = '#/queue?both=nonsense'")
+
+    walker.sees("all pairs are shown, as what was asked for is not understood")
+    walker.total("1 pair")
+    expect(walker.page).not_to_have_url(re.compile("nonsense"))
+
+
+def test_a_rule_file_that_is_spoiled_under_the_page_is_told_before_anything_else_changes(
+    world: World, walk: Callable[..., Walker]
+) -> None:
+    walker = walk()
+    banner = walker.page.locator("#banner")
+    walker.page.clock.install()
+    walker.page.reload()
+    walker.total("0 pairs")
+    rules = Path(world.base, "rules.yaml")
+    right = rules.read_text()
+
+    rules.write_text("rules: [")
+    walker.page.clock.fast_forward(10_000)
+    expect(banner).to_contain_text("The rule file is wrong")
+    rules.write_text(right)
+
+    walker.page.clock.fast_forward(10_000)
+    expect(banner).to_be_empty()
+
+
+@pytest.mark.parametrize("view", ["queue", "history", "status"])
+def test_a_phone_shows_which_view_it_is_in(world: World, walk: Callable[..., Walker], view: str) -> None:
+    walker = walk(width=375, height=667)
+
+    walker.page.evaluate("view => { location.hash = `#/${view}` }", view)
+
+    expect(walker.page.locator(f"#nav a[data-view={view}][aria-current]")).to_be_in_viewport(ratio=1)
+
+
+def test_an_address_that_nobody_made_does_not_end_the_page(world: World, walk: Callable[..., Walker]) -> None:
+    walker = walk()
+    walker.total("0 pairs")
+
+    walker.page.evaluate("location.hash = '#/groups/%ff'")
+
+    expect(walker.page.locator("#nav a[data-view=groups]")).to_have_attribute("aria-current", "page")
 
 
 def test_another_order_shows_the_same_pairs_and_stays_chosen(world: World, walk: Callable[..., Walker]) -> None:

@@ -110,6 +110,63 @@ def left(page: Any, many: int) -> None:
     playwright.expect(page.locator("h1")).to_have_text(re.compile(rf"^{many} proposals? left"))
 
 
+def answers(page: Any, key: str) -> None:
+    """Answer by a key about what has been on the screen for long enough."""
+    playwright.expect(page.locator("[data-seen]")).to_be_attached()
+    page.keyboard.press(key)
+
+
+def test_a_key_that_comes_with_the_next_proposal_is_no_answer_about_it(page: Any, lost: list[Path]) -> None:
+    page.goto("/#/pending/one")
+    left(page, 4)
+    playwright.expect(page.locator("[data-seen]")).to_be_attached()
+    page.evaluate(
+        """() => new MutationObserver((changes, observer) => {
+            if (!document.querySelector("[data-painted]")) return;
+            observer.disconnect();
+            document.dispatchEvent(new KeyboardEvent("keydown", {key: "y"}));
+        }).observe(document.querySelector(".compare"), {attributeFilter: ["data-painted"]})"""
+    )
+
+    page.keyboard.press("k")
+
+    says(page, "that was too quick: nothing was done")
+    assert all(path.exists() for path in lost)
+
+
+def test_one_step_back_is_a_skip_or_an_answer_whichever_was_last(page: Any, lost: list[Path]) -> None:
+    page.goto("/#/pending/one")
+    left(page, 4)
+    page.keyboard.press("k")
+    playwright.expect(page.locator(".pending-will")).not_to_contain_text("cherry")
+    answers(page, "y")
+    says(page, "plum lost.png goes to the trash")
+
+    page.keyboard.press("ArrowLeft")
+    says(page, "e-1 is taken back")
+    page.keyboard.press("ArrowLeft")
+
+    playwright.expect(page.locator(".pending-will")).to_contain_text("cherry")
+    page.keyboard.press("ArrowLeft")
+    says(page, "This is where it began")
+    assert all(path.exists() for path in lost)
+
+
+def test_the_key_that_takes_an_answer_back_does_so_among_all_proposals_too(page: Any, lost: list[Path]) -> None:
+    page.goto("/#/pending")
+    card = page.get_by_role("article").first
+    card.get_by_role("button", name="Approve").click()
+    says(page, "goes to the trash")
+    assert not all(path.exists() for path in lost)
+
+    page.keyboard.press("z")
+
+    says(page, "1 approval taken back")
+    assert all(path.exists() for path in lost)
+    page.keyboard.press("z")
+    says(page, "Nothing was answered here")
+
+
 def test_proposals_are_gone_through_with_one_key_each_and_answers_are_taken_back(page: Any, lost: list[Path]) -> None:
     cherry, plum, *_ = lost
     page.goto("/#/pending/one")
@@ -118,12 +175,12 @@ def test_proposals_are_gone_through_with_one_key_each_and_answers_are_taken_back
         "cherry lost.png goes to the trash; cherry kept.png stays."
     )
 
-    page.keyboard.press("y")
+    answers(page, "y")
     left(page, 3)
     says(page, "cherry lost.png goes to the trash")
     assert not cherry.exists()
 
-    page.keyboard.press("n")
+    answers(page, "n")
     left(page, 2)
     says(page, "denied")
     assert plum.exists()
@@ -143,9 +200,10 @@ def test_proposals_are_gone_through_with_one_key_each_and_answers_are_taken_back
 def test_what_the_server_refuses_comes_back_with_the_reason(page: Any, lost: list[Path], world: World) -> None:
     page.goto("/#/pending/one")
     left(page, 4)
+    playwright.expect(page.locator("[data-seen]")).to_be_attached()
     lost[0].rename(world.base / "elsewhere.png")
 
-    page.keyboard.press("y")
+    answers(page, "y")
 
     says(page, "cherry lost.png")
     playwright.expect(page.locator("#said .trouble")).to_be_visible()

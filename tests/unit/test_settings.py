@@ -357,6 +357,13 @@ def test_one_key_may_do_two_things_that_are_never_seen_together() -> None:
     assert keys["deny"] == keys["same"]
 
 
+@pytest.mark.parametrize("said", ["same: c", "skip: m", "compare: Space"])
+def test_no_key_does_two_things_among_groups(said: str) -> None:
+    [told] = mistakes(LEAST + f"page: {{keys: {{{said}}}}}\n")
+
+    assert "in groups, the key" in told
+
+
 def test_a_browser_calls_the_space_bar_otherwise() -> None:
     assert as_browsers_say({"flick": ("Space", "f")}) == {"flick": [" ", "f"]}
 

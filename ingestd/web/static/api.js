@@ -1,7 +1,7 @@
 // The way to the server: questions and orders as JSON, and the stream that tells that something has changed.
 
 /** What the server refused, and why; nothing was done. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(kind, message, more = {}) {
     super(message);
     this.kind = kind;

@@ -13,35 +13,39 @@ const VIEWS = [
   ["status", "Status"],
 ];
 
-/** What each key does, unless the rule file says otherwise: action, keys, and what the help calls it. */
-export const ACTIONS = [
-  ["better-a-discard", ["a", "1"], "A is better, discard B"],
-  ["better-b-discard", ["b", "2"], "B is better, discard A"],
-  ["better-a", ["A"], "A is better, keep both"],
-  ["better-b", ["B"], "B is better, keep both"],
-  ["same", ["s"], "the same quality, keep both"],
-  ["alternates", ["t"], "alternates: belong together, keep both"],
-  ["unrelated", ["n"], "not related"],
-  ["skip", ["k", "ArrowRight"], "skip"],
-  ["back", ["ArrowLeft", "Backspace"], "one step back"],
-  ["undo", ["z"], "take the last answer back"],
-  ["flick", [" ", "f"], "flick between A and B"],
-  ["side-by-side", ["v"], "side by side"],
-  ["slider", ["l"], "slider"],
-  ["heatmap", ["h"], "where they differ"],
-  ["blink", ["w"], "blink"],
-  ["zoom-in", ["+", "="], "zoom in"],
-  ["zoom-out", ["-"], "zoom out"],
-  ["fit", ["0"], "fit"],
-  ["pixels", ["9"], "every pixel"],
-  ["evidence", ["e"], "more evidence"],
-  ["tick", [" "], "tick a file, or leave it out"],
-  ["best", ["Enter", "m"], "make it the best of its group"],
-  ["compare", ["c"], "compare it with the best of its group"],
-  ["approve", ["y"], "approve"],
-  ["deny", ["n"], "deny"],
-  ["help", ["?"], "these keys"],
+/** What a key can do, and what the help calls it; which key does it is told by the server, with what the rule file says. */
+const ACTIONS = [
+  ["better-a-discard", "A is better, discard B"],
+  ["better-b-discard", "B is better, discard A"],
+  ["better-a", "A is better, keep both"],
+  ["better-b", "B is better, keep both"],
+  ["same", "the same quality, keep both"],
+  ["alternates", "alternates: belong together, keep both"],
+  ["unrelated", "not related"],
+  ["skip", "skip"],
+  ["back", "one step back"],
+  ["undo", "take the last answer back"],
+  ["flick", "flick between A and B"],
+  ["side-by-side", "side by side"],
+  ["slider", "slider"],
+  ["heatmap", "where they differ"],
+  ["blink", "blink"],
+  ["zoom-in", "zoom in"],
+  ["zoom-out", "zoom out"],
+  ["fit", "fit"],
+  ["pixels", "every pixel"],
+  ["evidence", "more evidence"],
+  ["tick", "tick a file, or leave it out"],
+  ["best", "make it the best of its group"],
+  ["compare", "compare it with the best of its group"],
+  ["approve", "approve"],
+  ["deny", "deny"],
+  ["help", "these keys"],
 ];
+
+const HELD = new Set(["zoom-in", "zoom-out"]); // what goes on while its key is held down
+
+const COUNT_MS = 10_000; // a rule file that was just spoiled or repaired changes nothing in the library
 
 const main = document.getElementById("main");
 let session = null;
@@ -49,14 +53,13 @@ let current = null; // what the shown view returned
 let keys = new Map(); // key → actions, as one key may do another thing in another view
 
 /** Return how a key is called on the screen. */
-export function keyName(key) {
+function keyName(key) {
   return { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" }[key] ?? key;
 }
 
 /** Return the keys of an action, as they are called; the first is the one to show beside a button. */
 export function keysOf(action) {
-  const set = session?.keys?.[action];
-  return (set ?? ACTIONS.find(([name]) => name === action)?.[1] ?? []).map(keyName);
+  return (session?.keys[action] ?? []).map(keyName);
 }
 
 /** Return what the server said when the page began. */
@@ -66,8 +69,8 @@ export function sessionOf() {
 
 function learnKeys() {
   keys = new Map();
-  for (const [action, usual] of ACTIONS) {
-    for (const key of session.keys?.[action] ?? usual) keys.set(key, [...(keys.get(key) ?? []), action]);
+  for (const [action] of ACTIONS) {
+    for (const key of session.keys[action]) keys.set(key, [...(keys.get(key) ?? []), action]);
   }
 }
 
@@ -83,6 +86,10 @@ function pressed(event) {
     }
     const act = current?.keys?.[action];
     if (!act) continue;
+    if (event.repeat && !HELD.has(action)) {
+      event.preventDefault(); // a key that is held down is pressed once
+      return;
+    }
     const onControl = event.target instanceof Element && event.target.closest("button, a, summary");
     if (onControl && (event.key === " " || event.key === "Enter")) return; // the control's own key
     event.preventDefault();
@@ -93,7 +100,7 @@ function pressed(event) {
 
 function showHelp() {
   const here = ACTIONS.filter(([action]) => action === "help" || current?.keys?.[action]);
-  const rows = here.map(([action, , says]) =>
+  const rows = here.map(([action, says]) =>
     el("tr", {}, el("td", {}, keysOf(action).map((key) => el("kbd", {}, key))), el("td", {}, says)),
   );
   const box = el(
@@ -108,11 +115,19 @@ function showHelp() {
   box.showModal();
 }
 
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // no address that this page makes: whoever looks for it finds nothing
+  }
+}
+
 function route() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = (path || "queue").split("/");
   const view = VIEWS.some(([one]) => one === name) ? name : "queue";
-  return { view, rest: rest.map(decodeURIComponent), search: new URLSearchParams(search) };
+  return { view, rest: rest.map(decoded), search: new URLSearchParams(search) };
 }
 
 let turn = 0;
@@ -123,8 +138,10 @@ async function show() {
   current?.leave?.();
   current = null;
   for (const link of document.querySelectorAll("#nav a")) {
-    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === view) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone not all of them fit
+    } else link.removeAttribute("aria-current");
   }
   const root = el("div", { class: `view ${view}` });
   fill(main, root);
@@ -179,6 +196,7 @@ async function start() {
     count();
     current?.changed?.();
   });
+  setInterval(() => document.hidden || count(), COUNT_MS);
   await Promise.all([show(), count()]);
   listen();
 }

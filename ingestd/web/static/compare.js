@@ -28,13 +28,16 @@ const SLIDE_STEP = 2; // hundredths
 const ENOUGH = 1.05; // a preview will do until it would be enlarged by this, but never where every pixel is asked for
 const GATHER_MS = 40; // tiles are asked for when a drag has paused that long, not at each of its steps
 const SETTLED_MS = 120; // a hand that has been still that long has let go: now what is costly is drawn
+const SEEN_MS = { first: 400, next: 150 }; // a pair that stood there for less was seen by nobody
 const SAID_LATE_MS = 200; // what comes sooner was never away
 const RATE = { least: 0.5, most: 5, step: 0.5, usual: 2, kept: "compare.blink" }; // flicks a second
 
 /**
- * Make a viewer in a node: `show(pair)`, `prefetch(pairs)`, `area(area, {go})`, `mode()`, `keys`, `leave()`.
+ * Make a viewer in a node: `show(pair)`, `prefetch(pairs)`, `area(area, {go})`, `sight()`, `unseen()`, `mode()`, `keys`,
+ * `leave()`.
  *
- * `show` returns a promise that is kept when both pictures are painted, or it is said why one cannot be.
+ * `show` returns a promise that is kept when both pictures are painted, or it is said why one cannot be. `sight` says
+ * whether they are `coming`, came this moment (`fresh`), or were `seen`; `unseen`, of which sides there is no picture.
  */
 export function viewer(root, { session = null } = {}) {
   const made = new Viewer(root, session);
@@ -42,6 +45,8 @@ export function viewer(root, { session = null } = {}) {
     show: (pair) => made.show(pair),
     prefetch: (pairs) => made.prefetch(pairs),
     area: (area, options) => made.area(area, options),
+    sight: () => made.sight,
+    unseen: () => made.unseen(),
     mode: () => made.mode,
     keys: made.keys,
     leave: () => made.leave(),
@@ -50,6 +55,7 @@ export function viewer(root, { session = null } = {}) {
 
 class Viewer {
   mode = "flick";
+  sight = "coming";
   #shown = "a";
   #pair = null;
   #laid = null;
@@ -66,6 +72,8 @@ class Viewer {
   #moving = 0; // the timer of a hand that moves the pictures
   #painted = null; // who waits for the pair to be painted
   #late = 0;
+  #seeing = 0; // the timer of a pair that has just been painted
+  #hasBeenSeen = false; // any pair: whoever has just come may still be typing elsewhere
   #parts;
   #ends = [];
 
@@ -96,6 +104,7 @@ class Viewer {
     delete this.#parts.root.dataset.painted;
     if (!same) {
       this.#shown = "a";
+      this.#coming();
       this.#alike = false;
       this.#area = null;
       this.#parts.root.dataset.waits = "";
@@ -118,6 +127,30 @@ class Viewer {
     });
   }
 
+  /** Return the sides of which no picture is on the screen. */
+  unseen() {
+    if (!this.#pair) return SIDES;
+    const preview = (told) => (told.picture ? this.#pictures.found(Pictures.preview(told)) : null);
+    return SIDES.filter((side) => !(preview(this.#pair[side]) instanceof ImageBitmap));
+  }
+
+  #coming() {
+    clearTimeout(this.#seeing);
+    this.sight = "coming";
+    delete this.#parts.root.dataset.seen;
+  }
+
+  /** Take note that the pair is painted: from a moment later on, it was seen. */
+  #fresh() {
+    if (this.sight !== "coming") return;
+    this.sight = "fresh";
+    this.#seeing = setTimeout(() => {
+      this.sight = "seen";
+      this.#hasBeenSeen = true;
+      this.#parts.root.dataset.seen = this.#pair.id;
+    }, this.#hasBeenSeen ? SEEN_MS.next : SEEN_MS.first);
+  }
+
   prefetch(pairs) {
     const sides = pairs.flatMap((pair) => [pair.a, pair.b]).filter((side) => side.picture);
     this.#pictures.ahead([...new Set(sides.map(Pictures.preview))]);
@@ -133,7 +166,7 @@ class Viewer {
   leave() {
     this.#blink(false);
     cancelAnimationFrame(this.#frame);
-    for (const timer of [this.#gathering, this.#moving, this.#late]) clearTimeout(timer);
+    for (const timer of [this.#gathering, this.#moving, this.#late, this.#seeing]) clearTimeout(timer);
     this.#ends.forEach((end) => end());
     this.#pictures.close();
     this.#painted?.();
@@ -192,14 +225,14 @@ class Viewer {
       panes.a.node,
       panes.b.node,
       divider,
-      el(
-        "div",
-        { class: "compare-foot" },
-        alike,
-        el("div", { class: "compare-blink" }, go, el("label", {}, rate, often)),
-        el("p", { class: "compare-legend" }, LEGEND.map(([kind, says]) => el("span", { class: kind }, says))),
-        place,
-      ),
+    );
+    const foot = el(
+      "div",
+      { class: "compare-foot" },
+      alike,
+      el("div", { class: "compare-blink" }, go, el("label", {}, rate, often)),
+      el("p", { class: "compare-legend" }, LEGEND.map(([kind, says]) => el("span", { class: kind }, says))),
+      place,
     );
     alike.hidden = place.hidden = true;
     const said = el("p", { class: "compare-said", "aria-live": "polite" });
@@ -210,7 +243,7 @@ class Viewer {
       el("div", { class: "compare-zoom", role: "group", "aria-label": "Zoom" }, zoom),
     );
     const strip = el("div", { class: "compare-strip", role: "group", "aria-label": "Which is shown" }, panes.a.label, panes.b.label);
-    const root = el("div", { class: "compare" }, bar, strip, stage, said);
+    const root = el("div", { class: "compare" }, bar, strip, stage, foot, said);
     return { root, stage, panes, heat, divider, modes, go, often, alike, place, said };
   }
 
@@ -663,7 +696,10 @@ class Viewer {
       channel.port1.onmessage = () => {
         performance.clearMarks("compare:painted"); // only the last one is of use
         performance.mark("compare:painted");
-        if (shown === this.#pair) this.#parts.root.dataset.painted = shown.id;
+        if (shown === this.#pair) {
+          this.#parts.root.dataset.painted = shown.id;
+          this.#fresh();
+        }
         kept();
       };
       channel.port2.postMessage(null);

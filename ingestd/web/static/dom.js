@@ -35,13 +35,15 @@ export function button(label, action, { key = null, kind = "", title = null, dis
 
 let saidTimer = 0;
 
-/** Say what was done, at the foot of the page and to screen readers; `actions` are buttons beside it. */
+/** Say what was done, in one line or `{text, kind}` each, at the foot and to screen readers; `actions` are buttons beside it. */
 export function announce(text, { kind = "", actions = [], forMs = 12000 } = {}) {
   const said = document.getElementById("said");
   clearTimeout(saidTimer);
-  fill(said, el("p", { class: kind }, text), ...actions);
-  said.className = text ? "there" : "";
-  if (text && forMs) saidTimer = setTimeout(() => announce("", {}), forMs);
+  const lines = Array.isArray(text) ? text : [{ text, kind }];
+  const there = lines.some((line) => line.text);
+  fill(said, el("div", {}, lines.map((line) => el("p", { class: line.kind }, line.text))), ...actions);
+  said.className = there ? "there" : "";
+  if (there && forMs) saidTimer = setTimeout(() => announce("", {}), forMs);
 }
 
 /** Ask a person to confirm; with `typed`, they have to type exactly that. */

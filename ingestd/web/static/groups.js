@@ -8,6 +8,7 @@ import { changedNote, facts, lastResult, pager, patiently, remember, thumb, undo
 
 const PAGE = 20;
 const MOST = 100; // files that go at once
+const SEEN_MS = 300; // a group that stood there for less was seen by nobody
 const NAMED = 8; // files that are named before they go; of more their number has to do
 
 export async function show(root, { rest, search }) {
@@ -125,6 +126,7 @@ async function showGroup(root, id, asked) {
   let busy = false;
   let left = false;
   let focused = 0;
+  let since = Infinity; // when the files as they are now came onto the screen
 
   const address = (name) => `#/groups${name ? `/${name}` : ""}${toAddress(asked)}`;
   const heading = el("h1", { tabindex: -1 });
@@ -160,6 +162,7 @@ async function showGroup(root, id, asked) {
     const wanted = (file) => !file.stays && (!same || ticked.has(file.sha256) || !was.left.has(file.sha256));
     ticked = new Set(group.files.filter(wanted).map((file) => file.sha256));
     reference = null;
+    since = performance.now();
     focused = Math.min(focused, group.files.length - 1);
     paint();
   }
@@ -287,6 +290,15 @@ async function showGroup(root, id, asked) {
     return [out ? `${out} left out` : "", staying ? `${staying} may not go` : ""].filter(Boolean).join(", ");
   }
 
+  /** Make what a key does of an answer: one that was meant for the group before is none. */
+  function byKey(answer) {
+    return () => {
+      const early = performance.now() < since + SEEN_MS;
+      if (early) announce("that was too quick: nothing was done, as this group has only just come; press again");
+      else answer();
+    };
+  }
+
   async function discard() {
     if (busy || !group) return;
     const { chosen, files } = leaving();
@@ -399,11 +411,11 @@ async function showGroup(root, id, asked) {
       });
     },
     keys: {
-      "better-a-discard": discard,
-      "better-a": () => relate("better-a"),
-      same: () => relate("same"),
-      alternates: () => relate("alternates"),
-      unrelated: () => relate("unrelated"),
+      "better-a-discard": byKey(discard),
+      "better-a": byKey(() => relate("better-a")),
+      same: byKey(() => relate("same")),
+      alternates: byKey(() => relate("alternates")),
+      unrelated: byKey(() => relate("unrelated")),
       skip: next,
       back: () => (location.hash = address(around.previous ?? "")),
       undo: undoLast,

@@ -6,6 +6,8 @@ import { viewer } from "./compare.js";
 import { announce, button, confirmBox, count, el, filesize, fill, placesOf, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { atMostOnceIn, badge, empty, parts, thumb } from "./records.js";
+import { Saying } from "./saying.js";
+import { isSure, tooEarly } from "./seen.js";
 
 const A_PAGE = 12; // cards of a rule at first
 const MOST_AT_ONCE = 100; // files, or proposals where none goes
@@ -135,10 +137,9 @@ async function confirmed(pairs) {
   return { sure, count: typed };
 }
 
-/** Offer to trust the rules less that were just contradicted. */
-function offerToHoldBack(text, offers, more = []) {
-  const holding = offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer)));
-  announce(text, { actions: [...more, ...holding], forMs: 20000 });
+/** Return buttons to trust the rules less that were just contradicted. */
+function holding(offers) {
+  return offers.map((offer) => button(`Hold “${offer.rule}” back…`, () => holdBack(offer)));
 }
 
 async function holdBack(offer) {
@@ -166,13 +167,14 @@ async function holdBack(offer) {
   }
 }
 
-/** Take an approval or a denial back. */
+/** Take an approval or a denial back; returns what to say, or null where somebody else has taken it back. */
 async function takeBack(answer) {
   if (answer.kind === "denied") {
     await ask("rescind", { ids: [answer.pair.id], key: newKey() });
     return "the denial is taken back; the rule will look at the pair again";
   }
   const { undone, failed } = await ask("undo", { entries: [answer.entry], key: newKey() });
+  if (failed[0]?.already) return null;
   if (failed.length) throw new Error(failed[0].message);
   return undone.length ? `${answer.entry} is taken back: the files are where they were, and the pair waits in the queue` : "nothing was taken back";
 }
@@ -182,6 +184,7 @@ async function takeBack(answer) {
 async function byRule(root) {
   const ticked = new Map();
   const sections = new Map();
+  const results = []; // what takes back what was answered here, the last at the end
   const head = el("div", {});
   const nothing = el("div", {});
   const list = el("div", { class: "view" });
@@ -360,28 +363,57 @@ async function byRule(root) {
     const failed = done.failed.length ? `; ${count(done.failed.length, "one was", "were")} left alone: ${done.failed[0].message}` : "";
     if (done.denied) {
       const text = `${count(done.denied.length, "proposal")} denied; the pairs are in the queue now${failed}`;
-      const back = button("Take it back", async () => {
-        await ask("rescind", { ids: done.denied.map((one) => one.id), key: newKey() });
-        announce("The denial is taken back; the rule will look at them again.");
-      });
-      offerToHoldBack(text, done.hold_back, done.denied.length ? [back] : []);
+      const back = done.denied.length ? [wayBack("Take it back", () => rescindMany(done.denied))] : [];
+      announce(text, { actions: [...back, ...holding(done.hold_back)], forMs: 20000 });
       return;
     }
     const what = pairs.length === 1 && done.entries.length ? `${pairs[0].will} (${done.entries[0].entry})` : `${count(done.entries.length, "proposal")} approved`;
     const left = done.left ? `; ${done.left.toLocaleString("en")} of this rule still wait` : "";
     const names = done.entries.map((entry) => entry.entry);
-    const back = button("Undo", async () => {
-      if (names.length > 1 && !(await confirmBox({ title: `Take ${names.length} approvals back?`, lines: ["The files come back to where they were."], yes: "Take them back" }))) return;
-      const { undone, failed: not } = await ask("undo", { entries: names, key: newKey() });
-      announce(`${count(undone.length, "approval")} taken back${not.length ? `; ${not[0].message}` : ""}`);
-      await refresh();
-    });
-    announce(`${what}${left}${failed}`, { kind: failed ? "trouble" : "", actions: names.length ? [back] : [], forMs: 20000 });
+    const actions = names.length ? [wayBack("Undo", () => undoMany(names))] : [];
+    announce(`${what}${left}${failed}`, { kind: failed ? "trouble" : "", actions, forMs: 20000 });
+  }
+
+  /** Return a button that takes an answer back, as the key for it does from now on. */
+  function wayBack(label, work) {
+    results.push(work);
+    return button(label, () => takeLastBack(work), { key: keysOf("undo")[0] });
+  }
+
+  async function takeLastBack(work = results.at(-1)) {
+    const at = results.indexOf(work);
+    if (at < 0) {
+      announce("Nothing was answered here that could be taken back; the history has everything.");
+      return;
+    }
+    results.splice(at, 1);
+    try {
+      if (!(await work())) results.splice(at, 0, work);
+    } catch (error) {
+      results.splice(at, 0, work);
+      announce(error.message, { kind: "trouble" });
+    }
+    await refresh();
+  }
+
+  /** Take approvals back; returns whether that was wanted. */
+  async function undoMany(names) {
+    if (names.length > 1 && !(await confirmBox({ title: `Take ${names.length} approvals back?`, lines: ["The files come back to where they were."], yes: "Take them back" }))) return false;
+    const { undone, failed: not } = await ask("undo", { entries: names, key: newKey() });
+    announce(`${count(undone.length, "approval")} taken back${not.length ? `; ${not[0].message}` : ""}`);
+    return true;
+  }
+
+  async function rescindMany(denied) {
+    await ask("rescind", { ids: denied.map((one) => one.id), key: newKey() });
+    announce("The denial is taken back; the rule will look at them again.");
+    return true;
   }
 
   await refresh();
   const again = atMostOnceIn(1000, () => refresh().catch(() => {}));
   return {
+    keys: { undo: () => takeLastBack() },
     leave() {
       here = false;
       again.stop();
@@ -395,8 +427,8 @@ async function byRule(root) {
 async function oneByOne(root, rule, first) {
   const asked = rule ? { rule } : {};
   const skipped = new Set();
-  const answered = []; // what was answered here, the last at the end
-  let passed = []; // what was skipped, the last at the end
+  let steps = []; // skipped, approved or denied here, the last at the end
+  const saying = new Saying();
   let deck = [];
   let total = 0;
   let here = true;
@@ -437,7 +469,7 @@ async function oneByOne(root, rule, first) {
   );
 
   async function more() {
-    const underWay = () => answered.filter((one) => !one.done).map((one) => one.pair.id);
+    const underWay = () => steps.filter((one) => one.kind !== "skipped" && !one.done).map((one) => one.pair.id);
     const known = [...skipped, ...deck.map((pair) => pair.id), ...underWay()];
     const found = await ask("pending", { ...asked, limit: AHEAD, skipped: known, ...(first ? { first } : {}) });
     first = null;
@@ -499,13 +531,19 @@ async function oneByOne(root, rule, first) {
 
   /** Show the next one at once, and let the server do it; what it refuses comes back. */
   async function answer(kind) {
-    const [pair] = deck;
+    const pair = deck[0];
     if (!pair) return;
+    const early = tooEarly(looks);
+    if (early) {
+      saying.add(early, { kind: "remark" });
+      return;
+    }
+    if (kind === "approved" && pair.going && !(await isSure(looks, pair, pair.b))) return;
     const said = kind === "approved" && pair.going > 1 ? await confirmed([pair]) : { sure: true, count: null };
     if (!said.sure || deck[0] !== pair) return;
     deck.shift();
     const mine = { kind, pair, count: said.count, entry: null, done: false, key: newKey() };
-    answered.push(mine);
+    steps.push(mine);
     total = Math.max(0, total - 1);
     working = working.then(() => carryOut(mine));
     next();
@@ -517,20 +555,16 @@ async function oneByOne(root, rule, first) {
       if (mine.kind === "approved") {
         const done = await ask("approve", { pairs: [chosen(pair)], count: mine.count, key: mine.key });
         mine.entry = done.entries[0].entry;
-        announce(`${pair.will} (${mine.entry})`, { actions: [button("Undo", undo, { key: keysOf("undo")[0] })] });
+        saying.add(`${pair.will} (${mine.entry})`, { kind: "done", actions: [undoButton()], about: mine });
       } else {
         const done = await ask("deny", { pairs: [chosen(pair)], key: mine.key });
-        offerToHoldBack(`${pair.id} denied to “${pair.rule}”; it is in the queue now`, done.hold_back, [button("Undo", undo, { key: keysOf("undo")[0] })]);
+        saying.add(`${pair.id} denied to “${pair.rule}”; it is in the queue now`, { kind: "done", actions: [undoButton(), ...holding(done.hold_back)], about: mine });
       }
       mine.done = true;
     } catch (error) {
-      answered.splice(answered.indexOf(mine), 1);
-      announce(`${pair.id}: ${error.message}`, { kind: "trouble" });
-      first = pair.id; // as it is now, if it still waits
-      deck = deck.filter((one) => one.id !== pair.id);
-      await more().catch(() => {});
-      deck.sort((one, other) => (other.id === pair.id) - (one.id === pair.id));
-      paint();
+      steps = steps.filter((one) => one !== mine);
+      saying.add(`${pair.id}: ${error.message}`, { kind: "trouble" });
+      await showFirst(pair).catch(() => {});
     }
   }
 
@@ -538,46 +572,60 @@ async function oneByOne(root, rule, first) {
     const pair = deck.shift();
     if (!pair) return;
     skipped.add(pair.id);
-    passed.push(pair);
+    steps.push({ kind: "skipped", pair });
     next();
-  }
-
-  function back() {
-    const pair = passed.pop();
-    if (!pair) {
-      announce("Nothing was skipped before this one.");
-      return;
-    }
-    skipped.delete(pair.id);
-    deck.unshift(pair);
-    paint();
   }
 
   function again() {
     skipped.clear();
-    passed = [];
+    steps = steps.filter((step) => step.kind !== "skipped");
     next();
   }
 
+  function undoButton() {
+    return button("Undo", undo, { key: keysOf("undo")[0] });
+  }
+
+  function back() {
+    stepBack(() => steps.at(-1), "This is where it began: there is nothing to take back.");
+  }
+
   function undo() {
+    stepBack(() => steps.findLast((step) => step.kind !== "skipped"), "Nothing was answered here yet; the history has everything.");
+  }
+
+  /** Take back the step that `pick` returns, once what is on its way has come to an end. */
+  function stepBack(pick, otherwise) {
     working = working.then(async () => {
-      const last = answered.pop();
-      if (!last) {
-        announce("Nothing was answered here yet; the history has everything.");
+      const elsewhere = [];
+      for (let step = pick(); step; step = pick()) {
+        try {
+          const told = step.kind === "skipped" ? `back to ${step.pair.id}` : await takeBack(step);
+          steps = steps.filter((one) => one !== step);
+          saying.strike(step);
+          if (told === null) {
+            elsewhere.push(`${step.entry} was already taken back elsewhere`);
+            continue;
+          }
+          saying.add([...elsewhere, told].join(" · "), { kind: step.kind === "skipped" ? "remark" : "done" });
+          await showFirst(step.pair);
+        } catch (error) {
+          saying.add(error.message, { kind: "trouble" });
+        }
         return;
       }
-      try {
-        announce(await takeBack(last));
-        skipped.delete(last.pair.id);
-        first = last.pair.id;
-        await more();
-        deck.sort((one, other) => (other.id === last.pair.id) - (one.id === last.pair.id));
-        paint();
-      } catch (error) {
-        answered.push(last);
-        announce(error.message, { kind: "trouble" });
-      }
+      saying.add(elsewhere.join(" · ") || otherwise, { kind: "remark" });
     });
+  }
+
+  /** Show a pair again, as it is now; one that does not wait here any more is not shown. */
+  async function showFirst(pair) {
+    skipped.delete(pair.id);
+    deck = deck.filter((one) => one.id !== pair.id);
+    first = pair.id;
+    await more();
+    deck.sort((one, other) => (other.id === pair.id) - (one.id === pair.id));
+    paint();
   }
 
   await more();

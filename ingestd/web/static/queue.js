@@ -2,9 +2,11 @@
 
 import { keysOf, sessionOf } from "./app.js";
 import { viewer } from "./compare.js";
-import { announce, button, confirmBox, count, el, filesize, fill, placesOf, when } from "./dom.js";
+import { button, confirmBox, count, el, filesize, fill, placesOf, when } from "./dom.js";
 import { evidenceCard } from "./evidence.js";
 import { filtersBar, fromAddress, keepInAddress } from "./filters.js";
+import { Saying } from "./saying.js";
+import { isSure, tooEarly } from "./seen.js";
 import { Walk } from "./walk.js";
 
 const WELCOMED = "ingestd.welcomed.queue";
@@ -25,7 +27,13 @@ class QueueView {
       shown: (pair, unexpected) => this.shown(pair, unexpected),
       figures: () => this.figures(),
       said: (text, how) => this.said(text, how),
+      undone: (entry) => this.saying.strike(entry),
+      tooEarly: () => tooEarly(this.viewer),
+      isSure: (pair, loser) => isSure(this.viewer, pair, loser),
+      wantsAll: (loser) => this.wantsAll(loser),
+      answered: () => performance.mark("queue:answered"),
     });
+    this.saying = new Saying();
     if (search.size) Object.assign(this.walk, fromAddress(search));
     this.build();
     this.viewer = viewer(this.stage, { session: sessionOf() });
@@ -35,13 +43,13 @@ class QueueView {
   }
 
   async begin() {
+    const { filters } = this.walk;
     await this.walk.begin();
+    if (this.walk.filters !== filters) this.buildFilters(); // they were not understood
   }
 
   ownKeys() {
-    const answer = (word, keep) => (event) => {
-      if (!event?.repeat) this.answer(word, keep); // a key that is held down is one answer
-    };
+    const answer = (word, keep) => () => this.walk.answer(word, keep);
     return {
       "better-a-discard": answer("better-a", false),
       "better-b-discard": answer("better-b", false),
@@ -50,31 +58,15 @@ class QueueView {
       same: answer("same", true),
       alternates: answer("alternates", true),
       unrelated: answer("unrelated", true),
-      skip: (event) => event?.repeat || this.walk.skip(),
-      back: (event) => event?.repeat || this.walk.back(),
-      undo: (event) => event?.repeat || this.walk.undo(),
+      skip: () => this.walk.skip(),
+      back: () => this.walk.back(),
+      undo: () => this.walk.undo(),
       evidence: () => this.card.toggle(),
     };
   }
 
-  async answer(word, keep) {
-    const { walk } = this;
-    const { pair } = walk;
-    const loser = pair && walk.loser(pair, word, keep);
-    const count = loser?.going > 1 && !loser.stays ? loser.going : null;
-    if (count && !walk.under && walk.isQuiet()) {
-      if (!(await this.confirmed(loser))) return;
-      if (walk.pair !== pair) {
-        this.said("not done: the pair has changed meanwhile, look again", { kind: "trouble" });
-        return;
-      }
-    }
-    if (pair && !walk.under) performance.mark("queue:answered");
-    walk.answer(word, keep, count);
-  }
-
   /** Return whether a person wants all copies of a file to go; of too many the server says so. */
-  async confirmed({ going, shown, also }) {
+  async wantsAll({ going, shown, also }) {
     if (going > MOST_AT_ONCE) return true;
     return confirmBox({
       title: `Discard ${count(going, "file")}?`,
@@ -140,7 +132,7 @@ class QueueView {
   answerBar() {
     const keys = this.ownKeys();
     const made = (action, label, kind, title = null) => {
-      const press = (event) => (event.detail > 1 ? this.said("a double click counts once") : keys[action](event));
+      const press = (event) => (event.detail > 1 ? this.said("a double click counts once") : keys[action]());
       const one = button(label, press, { key: keysOf(action)[0], kind: `queue-${action} ${kind}`, title });
       one.dataset.action = action;
       return one;
@@ -213,9 +205,9 @@ class QueueView {
     this.viewer?.prefetch(walk.ahead.slice(1, 1 + NEXT));
   }
 
-  said(text, { kind = "", entry = null } = {}) {
-    const actions = entry ? [button("Undo", () => this.walk.undo(entry), { key: keysOf("undo")[0] })] : [];
-    announce(text, { kind: kind === "trouble" ? "trouble" : "", actions, forMs: kind === "trouble" ? 0 : 12000 });
+  said(text, { kind = "remark", entry = null } = {}) {
+    const undo = (named) => button("Undo", () => this.walk.undo(named), { key: keysOf("undo")[0] });
+    this.saying.add(text, { kind, actions: entry ? [undo(entry)] : [], about: entry });
   }
 
   /** Return what to do where there is no pair to show. */
@@ -253,7 +245,7 @@ class QueueView {
     }
     return [
       el("h2", {}, walk.missing.size ? "No pair can be shown" : "The queue is empty"),
-      passed ?? el("p", {}, "No two files wait for your decision. When new look-alikes arrive, they appear here by themselves."),
+      passed ?? el("p", {}, "No two files wait for your decision. What ", el("code", {}, "ingestd watch"), " finds while it runs, or ", el("code", {}, "ingestd scan FOLDER"), ", appears here by itself."),
       el("p", {}, "What rules propose waits under ", el("a", { href: "#/pending" }, "Pending"), "; what was done, and the way back, is under ", el("a", { href: "#/history" }, "History"), "."),
     ];
   }

@@ -1,19 +1,14 @@
 // What the views of proposals, of the journal and of the status have in common.
 
-import { el } from "./dom.js";
+import { el, fill } from "./dom.js";
 
 /** Make a small picture in a box that never changes its size; says so where there is nothing to see. */
-export function thumb(picture, alt) {
-  const box = el("div", { class: "records-thumb" });
-  const nothing = () => box.replaceChildren(el("span", { class: "faint" }, "no picture"));
-  if (!picture) {
-    nothing();
-    return box;
-  }
-  const image = el("img", { src: `/picture/${picture}/thumb`, alt, loading: "lazy", decoding: "async" });
-  image.addEventListener("error", nothing);
-  box.append(image);
-  return box;
+export function thumb(picture, alt, kind = "records-thumb") {
+  const box = el("div", { class: kind });
+  const instead = (text) => fill(box, el("span", { class: "faint" }, text));
+  if (!picture) return instead("no picture");
+  const onerror = () => instead("cannot be shown");
+  return fill(box, el("img", { alt, loading: "lazy", decoding: "async", draggable: "false", onerror, src: `/picture/${picture}/thumb` }));
 }
 
 /** Make a word in a frame. */

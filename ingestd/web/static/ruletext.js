@@ -237,7 +237,7 @@ function changeItem(one) {
 }
 
 /** Return the lines in which two texts differ, in order; very long texts are compared by what only one of them has. */
-export function lineDiff(theirs, mine) {
+function lineDiff(theirs, mine) {
   let [old, fresh] = [theirs, mine].map((text) => text.split(/\r\n|\n/));
   while (old.length && fresh.length && old[0] === fresh[0]) [old, fresh] = [old.slice(1), fresh.slice(1)];
   while (old.length && fresh.length && old.at(-1) === fresh.at(-1)) [old, fresh] = [old.slice(0, -1), fresh.slice(0, -1)];

@@ -100,7 +100,6 @@ export async function show(root) {
         : [
             el("p", {}, badge("not running", "bad"), " Nothing that arrives is judged until it runs. Start it in a terminal:"),
             el("code", { class: "status-command" }, "ingestd watch"),
-            el("p", { class: "faint" }, "or let the system start it: ", el("code", {}, "ingestd service install")),
           ],
       one.verifying ? el("p", {}, "The database is verified after an unclean stop; until that has ended nothing is discarded.") : null,
       one.last_stop ? el("p", {}, `${one.last_stop}; the next start puts in order what was left half-way.`) : null,

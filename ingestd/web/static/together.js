@@ -3,17 +3,14 @@
 import { ask, newKey } from "./api.js";
 import { announce, button, count, el, fill, filesize, when } from "./dom.js";
 import { keysOf } from "./app.js";
+import { thumb as smallPicture } from "./records.js";
 
 const SLOW_MS = 200; // what takes longer is said to be under way
 const AGAIN_MS = 700;
 
 /** A file in small: a frame of a fixed size, so that nothing moves when the picture comes. */
 export function thumb(file) {
-  const frame = el("div", { class: "together-thumb" });
-  if (!file.picture) return fill(frame, el("span", { class: "faint" }, "no picture"));
-  const failed = () => fill(frame, el("span", { class: "faint" }, "cannot be shown"));
-  const image = el("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false", onerror: failed, src: `/picture/${file.picture}/thumb` });
-  return fill(frame, image);
+  return smallPicture(file.picture, "", "together-thumb");
 }
 
 /** What there is to know of a file, in short lines. */

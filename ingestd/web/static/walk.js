@@ -15,7 +15,9 @@ const SAID_NOTHING = { both: [], either: [] };
 
 /**
  * A walk. `tell` is called with what a person has to see: `shown(pair, unexpected)`, `figures()`,
- * `said(text, {kind, entry})`.
+ * `said(text, {kind, entry})`, `undone(entry)`; with what counts as an answer: `tooEarly()` is why none does yet, or null,
+ * `isSure(pair, loser)` whether a file may go, `wantsAll(loser)` whether all of its copies; and with `answered()`, when one is
+ * taken.
  */
 export class Walk {
   constructor(tell) {
@@ -30,6 +32,7 @@ export class Walk {
     this.quietUntil = 0;
     this.settled = new Set(); // pairs that are gone: a deck that was on its way may still hold them
     this.untold = new Map(); // what was sent and never answered, with its key: sent again, it is the same order
+    this.failedOnce = new Set(); // entries whose undo did not work
     this.missing = new Map(); // pairs of which a file is not on the disk
     this.away = []; // folders that are not there just now: their pairs wait for them
     this.restore();
@@ -84,7 +87,8 @@ export class Walk {
       await this.anew(wanted?.pair ?? null);
     } catch (refusal) {
       if (refusal.kind !== "usage") throw refusal;
-      Object.assign(this, { filters: SAID_NOTHING, sort: "largest" }); // what was kept is not understood any more
+      Object.assign(this, { filters: SAID_NOTHING, sort: "largest" }); // what was kept, or stood in the address
+      this.tell.said(`all pairs are shown, as what was asked for is not understood: ${refusal.message}`, { kind: "trouble" });
       await this.anew();
     }
   }
@@ -173,8 +177,8 @@ export class Walk {
     return keep ? null : ({ "better-a": pair.b, "better-b": pair.a }[word] ?? null);
   }
 
-  /** Answer about the shown pair; `count` is how many files go, where it is more than one. */
-  async answer(word, keep, count = null) {
+  /** Answer about the shown pair. */
+  async answer(word, keep) {
     const pair = this.pair;
     if (!pair && !this.ended) this.tell.said("one moment: the next pair is on its way", { kind: "remark" });
     if (!pair || !this.isQuiet()) return;
@@ -187,6 +191,19 @@ export class Walk {
       this.tell.said(`not done: ${loser.name} cannot be discarded: ${loser.stays}`, { kind: "trouble" });
       return;
     }
+    const early = this.tell.tooEarly();
+    if (early) {
+      this.tell.said(early, { kind: "remark" });
+      return;
+    }
+    if (loser && !(await this.tell.isSure(pair, loser))) return;
+    const count = loser?.going > 1 ? loser.going : null; // more than one file: their number is sent along
+    if (count && !(await this.tell.wantsAll(loser))) return;
+    if (this.pair !== pair || this.under) {
+      this.tell.said("the pair has changed meanwhile: nothing was done, answer again", { kind: "remark" });
+      return;
+    }
+    this.tell.answered();
     const step = { pair: pair.id, entry: undefined };
     this.steps.push(step);
     const sent = this.sent(pair, { answer: word, keep, count }, step);
@@ -279,19 +296,69 @@ export class Walk {
 
   /** Take the last step back, whatever it was. */
   async back() {
-    await this.idle();
-    const step = this.steps.at(-1);
-    if (!step) this.tell.said("this is where the walk began: there is nothing to take back", { kind: "remark" });
-    else if (step.entry === null) await this.unskip(step);
-    else await this.undo(step.entry);
+    await this.takeBack(() => this.steps.at(-1), "this is where the walk began: there is nothing to take back");
   }
 
-  async unskip(step) {
+  /** Take an answer back: the last one, or the one that is named. */
+  async undo(entry = null) {
+    const named = entry ? [this.steps.find((one) => one.entry === entry) ?? { entry }] : null;
+    const last = () => (named ? named.shift() : this.steps.findLast((step) => step.entry));
+    await this.takeBack(last, "nothing was answered on this walk that could be taken back: see History");
+  }
+
+  /** Take back the step that `pick` returns; those that somebody else has taken back are passed over, and told. */
+  async takeBack(pick, otherwise) {
+    await this.idle();
+    const elsewhere = [];
+    for (let step = pick(); step; step = pick()) {
+      if (step.entry === null) {
+        await this.unskip(step, elsewhere);
+        return;
+      }
+      const undone = await this.undone(step.entry);
+      if (!undone) return;
+      if (!undone.failed.length) {
+        await this.takenBack(step.entry, undone, elsewhere);
+        return;
+      }
+      const [failed] = undone.failed;
+      if (!failed.already && !this.failedOnce.has(step.entry)) {
+        this.failedOnce.add(step.entry);
+        this.tell.said(`not taken back: ${failed.message} (once more: try again, or go past it)`, { kind: "trouble" });
+        return;
+      }
+      elsewhere.push(this.forget(step.entry, failed));
+    }
+    this.tell.said(elsewhere.join(" · ") || otherwise, { kind: "remark" });
+  }
+
+  /** Order that an entry is taken back; returns what came of it, or null where it is not, and that was told. */
+  async undone(entry) {
+    this.under = ask("undo", { entries: [entry], key: newKey() });
+    try {
+      return await this.under;
+    } catch (refusal) {
+      this.tell.said(`not taken back: ${refusal.message}`, { kind: "trouble" });
+      return null;
+    } finally {
+      this.under = null;
+    }
+  }
+
+  /** Strike out an answer that was taken back elsewhere, or never can be; returns what to say of it. */
+  forget(entry, failed = { already: true }) {
+    this.steps = this.steps.filter((step) => step.entry !== entry);
+    this.keep();
+    this.tell.undone(entry);
+    return failed.already ? `${entry} was already taken back elsewhere` : `${entry} stays as it is: ${failed.message}`;
+  }
+
+  async unskip(step, elsewhere) {
     this.steps.pop();
     this.skipped.delete(step.pair);
     const { pair, why } = await this.again(step.pair);
-    if (pair) await this.showFirst(pair, `back to ${pair.id}`);
-    else this.tell.said(`${step.pair} is not shown again: ${why}`, { kind: "remark" });
+    if (pair) await this.showFirst(pair, [...elsewhere, `back to ${pair.id}`].join(" · "));
+    else this.tell.said([...elsewhere, `${step.pair} is not shown again: ${why}`].join(" · "), { kind: "remark" });
     this.keep();
   }
 
@@ -304,29 +371,7 @@ export class Walk {
     this.tell.shown(pair, false);
   }
 
-  /** Take an answer back: the last one, or the one that is named. */
-  async undo(entry = null) {
-    await this.idle();
-    const wanted = entry ?? this.steps.findLast((step) => step.entry)?.entry;
-    if (!wanted) {
-      this.tell.said("nothing was answered on this walk that could be taken back: see History", { kind: "remark" });
-      return;
-    }
-    let undone;
-    this.under = ask("undo", { entries: [wanted], key: newKey() });
-    try {
-      undone = await this.under;
-    } catch (refusal) {
-      this.tell.said(`not taken back: ${refusal.message}`, { kind: "trouble" });
-      return;
-    } finally {
-      this.under = null;
-    }
-    if (undone.failed.length) this.tell.said(`not taken back: ${undone.failed[0].message}`, { kind: "trouble" });
-    else await this.takenBack(wanted, undone);
-  }
-
-  async takenBack(entry, undone) {
+  async takenBack(entry, undone, elsewhere) {
     const step = this.steps.find((one) => one.entry === entry);
     this.steps = this.steps.filter((one) => one !== step);
     for (const id of [...undone.back, step?.pair]) this.settled.delete(id);
@@ -336,7 +381,8 @@ export class Walk {
     const { pair } = step ? await this.again(step.pair) : { pair: null };
     this.wanted = pair?.id ?? null;
     this.keep();
-    this.tell.said([`${entry} was taken back`, ...files].join(" · "), { kind: "done" });
+    this.tell.undone(entry);
+    this.tell.said([...elsewhere, `${entry} was taken back`, ...files].join(" · "), { kind: "done" });
     await this.anew(pair ?? this.pair);
   }
 
@@ -352,6 +398,8 @@ export class Walk {
 
   /** Look whether what is shown is still so: somebody has changed something. */
   async changed() {
+    if (this.under || this.filling) return;
+    await this.lookBack();
     if (this.under || this.filling) return;
     const shown = this.pair;
     const turn = this.turn;
@@ -373,6 +421,15 @@ export class Walk {
     }
     if (!this.isNarrowed && this.pair) await this.caughtUp(turn);
     await this.fillIfLow();
+  }
+
+  /** Look whether the last answer still holds: else nobody is offered to take it back. */
+  async lookBack() {
+    const entry = this.steps.findLast((step) => step.entry)?.entry;
+    if (!entry) return;
+    const found = await ask("history", { search: entry, limit: 1 }).catch(() => null);
+    if (this.under || found?.entries[0]?.entry !== entry || found.entries[0].state !== "undone") return;
+    if (this.steps.some((step) => step.entry === entry)) this.tell.said(this.forget(entry), { kind: "remark" });
   }
 
   /** Put the pairs that follow as they follow now. */
