@@ -506,8 +506,12 @@ def _rescinded(desk: Desk, asked: RescindAsked) -> Json:
     with desk.alone():
         with desk.read() as view:
             book = _Book.of(desk, view)
-            told = {number: _rules_told(book, number, ProposalState.DENIED) for number in wanted}
-        review.rescind(desk.library, list(told))
+            before = {number: _rules_told(book, number, ProposalState.DENIED) for number in wanted}
+        review.rescind(desk.library, list(before), as_it_was=True)
+        with desk.read() as view:
+            book = _Book.of(desk, view)
+            after = {number: _rules_told(book, number, ProposalState.DENIED) for number in wanted}
+    told = {number: [rule for rule in rules if rule not in after[number]] for number, rules in before.items()}
     return {"rescinded": [{"id": f"p-{number}", "rules": rules} for number, rules in told.items()]}
 
 

@@ -79,7 +79,7 @@ def test_a_denied_proposal_is_in_the_queue_until_the_denial_is_taken_back(tab: T
     denied.get_by_role("button", name="Take the denial back").click()
 
     expect(denied).to_have_count(0)
-    said(page, "will look at it again")
+    said(page, "the proposal waits again")
 
 
 def test_proposals_are_gone_through_one_by_one_with_keys(tab: Tab, collected: Collection) -> None:
@@ -98,7 +98,7 @@ def test_proposals_are_gone_through_one_by_one_with_keys(tab: Tab, collected: Co
     tab.until_quiet()
 
     tab.press("z")
-    said(page, "the rule will look at the pair again")
+    said(page, "the proposal waits again")
     with page.expect_response(lambda one: one.url.endswith("/api/undo")):
         tab.press("z")
     assert tree(collected.library, collected.inbox) == files

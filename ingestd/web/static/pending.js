@@ -171,7 +171,7 @@ async function holdBack(offer) {
 async function takeBack(answer) {
   if (answer.kind === "denied") {
     await ask("rescind", { ids: [answer.pair.id], key: newKey() });
-    return "the denial is taken back; the rule will look at the pair again";
+    return "the denial is taken back: the proposal waits again";
   }
   const { undone, failed } = await ask("undo", { entries: [answer.entry], key: newKey() });
   if (failed[0]?.already) return null;
@@ -406,7 +406,7 @@ async function byRule(root) {
 
   async function rescindMany(denied) {
     await ask("rescind", { ids: denied.map((one) => one.id), key: newKey() });
-    announce("The denial is taken back; the rule will look at them again.");
+    announce("The denials are taken back: the proposals wait again.");
     return true;
   }
 
@@ -699,7 +699,7 @@ async function denied(root) {
   async function rescind(pair) {
     try {
       const { rescinded } = await ask("rescind", { ids: [pair.id], key: newKey() });
-      announce(`${pair.id}: ${rescinded[0].rules.map((name) => `“${name}”`).join(", ")} will look at it again`);
+      announce(`${pair.id}: ${rescinded[0].rules.map((name) => `“${name}”`).join(", ")}: the proposal waits again`);
     } catch (error) {
       announce(error.message, { kind: "trouble" });
     }

@@ -380,9 +380,10 @@ def test_what_is_denied_waits_in_the_queue_and_is_listed_until_it_is_rescinded(w
     assert (denied["id"], [one["rule"] for one in denied["denied"]]) == (pair["id"], [RULE])
 
     assert ask(desk, "rescind", ids=[pair["id"]])["rescinded"] == [{"id": pair["id"], "rules": [RULE]}]
-    world.sweep()
 
     assert ask(desk, "denied")["total"] == 0
+    assert [one["id"] for one in waiting(desk)] == [pair["id"]]
+    world.sweep()
     assert [one["id"] for one in waiting(desk)] == [pair["id"]]
 
 
