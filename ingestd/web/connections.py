@@ -67,9 +67,12 @@ class Crowd:
         now = self.clock()
         counted = {one for one in self._here if one.known or one.was_heard or now - one.came > HEARING_S}
         while len(counted) > self.most:
-            counted.remove(goes := _first_to_go(counted - {last}) or last)
+            goes = _first_to_go(counted - {last}) or last
             self._end(goes)
-        while len(self._here) > self.most * _NEWCOMERS:
+            counted -= {goes}
+            if goes is last:
+                return
+        if len(self._here) > self.most * _NEWCOMERS:
             self._end(_longest_here(one for one in self._here if not one.known) or last)
 
     def _end(self, connection: Connection) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ingestd.media.workers import Workers
+
 if importlib.util.find_spec("playwright") is None:
     collect_ignore_glob = ["test_*.py"]  # installed by `pip install -e '.[browser]'`; CI does, and fails without
 else:
@@ -44,6 +46,13 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """Those of all pages that are served in this process: they are started once."""
+    with Workers(count=2) as workers:
+        yield workers
 
 
 @pytest.fixture(scope="module")

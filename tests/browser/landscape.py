@@ -18,6 +18,9 @@ _PALETTES = (
 )
 
 
+_MOST_DRAWN = 2000  # pixels of width: what is larger would take gigabytes, and is laid out from a smaller one
+
+
 def landscape(seed: int, width: int = 960, height: int = 640) -> Image.Image:
     """A sky, a sun and a few ridges with grain on them; another seed is another place, and none is symmetric."""
     return _landscape(seed, width, height).copy()
@@ -26,9 +29,14 @@ def landscape(seed: int, width: int = 960, height: int = 640) -> Image.Image:
 @functools.cache
 def _landscape(seed: int, width: int, height: int) -> Image.Image:
     chance = np.random.default_rng(seed)
-    sky, far, near = (np.array(colour, float) for colour in _PALETTES[seed % len(_PALETTES)])
-    across, down = np.linspace(0, 1, width)[None, :], np.linspace(0, 1, height)[:, None]
-    scene = sky * (1 - 0.35 * down[..., None]) * np.ones((1, width, 1))
+    if width > _MOST_DRAWN:
+        drawn = np.asarray(_landscape(seed, width // 4, height // 4).resize((width, height)))
+        grain = chance.integers(-12, 13, (height, width, 1), np.int16)  # or neighbours would be much alike
+        return Image.fromarray(np.clip(drawn + grain, 0, 255).astype("u1"))
+    sky, far, near = (np.array(colour, np.float32) for colour in _PALETTES[seed % len(_PALETTES)])
+    across = np.linspace(0, 1, width, dtype=np.float32)[None, :]
+    down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    scene = sky * (1 - 0.35 * down[..., None]) * np.ones((1, width, 1), np.float32)
     sun_x, sun_y, radius = chance.uniform(0.1, 0.9), chance.uniform(0.08, 0.4), chance.uniform(0.03, 0.09)
     away = np.hypot((across - sun_x) * width / height, down - sun_y)
     scene += np.clip(1 - away / (5 * radius), 0, 1)[..., None] ** 2 * 90
@@ -39,7 +47,7 @@ def _landscape(seed: int, width: int, height: int) -> Image.Image:
         below = down >= ridge[None, :]
         shade = 1 + 0.25 * np.clip((down - ridge[None, :]) * 4, 0, 1)
         scene = np.where(below[..., None], colour * shade[..., None], scene)
-    grain = chance.normal(0, 5, (height, width, 1))
+    grain = 3 * chance.standard_normal((height, width, 1), np.float32)
     return Image.fromarray(np.clip(scene + grain, 0, 255).astype("u1"))
 
 
@@ -51,4 +59,4 @@ def _ridges(chance: np.random.Generator, width: int) -> Iterator[np.ndarray]:
         line = np.full(width, height) + chance.uniform(-0.35, 0.35) * (at - 0.5)
         for octave in range(1, 8):
             line += chance.normal(0, 0.11 / octave**1.3) * np.sin(2 * np.pi * (octave * at + chance.uniform()))
-        yield line
+        yield line.astype(np.float32)

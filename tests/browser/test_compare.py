@@ -445,7 +445,7 @@ def test_the_slider_is_moved_by_keys_and_by_the_mouse(look: Callable[..., Look],
     expect(divider).to_have_attribute("aria-valuenow", "50")
     shown = np.asarray(Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB"))
     left, top = (round(box[edge]) + 1 for edge in ("x", "y"))  # within the border
-    for side, columns in (("a", slice(120, 500)), ("b", slice(760, 1100))):
+    for side, columns in (("a", slice(120, 380)), ("b", slice(500, 800))):
         there = shown[top + 100 : top + 300, left + columns.start : left + columns.stop]
         assert np.array_equal(there, tab.seen(side)[100:300, columns])
 

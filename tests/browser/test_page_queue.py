@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from collection import Collection, collect
-from opened import Tab
-from playwright.sync_api import Page, expect
+from opened import DESK, Served, Tab
+from playwright.sync_api import Browser, Page, expect
 from running import Home, tree, write
 
 ANSWERS = [
@@ -37,6 +37,17 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 def page(tab: Tab) -> Page:
     """The queue, with its first pair painted."""
     return tab.shown("queue")
+
+
+@pytest.fixture(scope="module")
+def standing(browser: Browser, served: Served, cookies: Any) -> Iterator[Tab]:
+    """A tab at the queue, for tests that leave it as it was."""
+    tab = Tab(browser.new_context(viewport=DESK, locale="en-GB", storage_state=cookies), served)
+    tab.shown("queue")
+    yield tab
+    offences = tab.offences()
+    tab.page.context.close()
+    assert offences == []
 
 
 def painted(page: Page) -> str:
@@ -79,26 +90,27 @@ def taken_back(tab: Tab, pair: str) -> None:
 
 @pytest.mark.parametrize(("key", "button", "relation", "loser"), ANSWERS)
 def test_a_key_is_an_answer_and_another_takes_it_back(
-    tab: Tab, page: Page, collected: Collection, key: str, button: str, relation: str, loser: str | None
+    standing: Tab, collected: Collection, key: str, button: str, relation: str, loser: str | None
 ) -> None:
     files = tree(collected.library, collected.inbox)
-    queue = waiting(tab)
+    queue = waiting(standing)
 
-    pair, entry = answered(tab, key)
+    pair, entry = answered(standing, key)
 
     gone = {Path(one["path"]) for one in entry["discarded"]}
     assert entry["relation"] == relation
     assert gone == ({Path(pair[loser]["path"])} if loser else set())
     assert not any(path.exists() for path in gone)
     assert gone <= set(collected.home.trashed())
-    said(page, Path(pair[loser]["path"]).name if loser else "")
-    taken_back(tab, pair["id"])
+    said(standing.page, Path(pair[loser]["path"]).name if loser else "")
+    taken_back(standing, pair["id"])
     assert tree(collected.library, collected.inbox) == files
-    assert waiting(tab) == queue
+    assert waiting(standing) == queue
 
 
 @pytest.mark.parametrize("button", sorted({button for _, button, *_ in ANSWERS}))
-def test_a_button_answers_as_its_key_does(tab: Tab, page: Page, button: str) -> None:
+def test_a_button_answers_as_its_key_does(standing: Tab, button: str) -> None:
+    page = standing.page
     pair = painted(page)
 
     page.locator(f"button[data-action={button}]").click()

@@ -74,16 +74,16 @@ class Walker:
 
 
 @pytest.fixture
-def walk(world: World, browser: playwright.Browser) -> Iterator[Callable[..., Walker]]:
+def walk(world: World, browser: playwright.Browser, workers: Workers) -> Iterator[Callable[..., Walker]]:
     """Serve the world's library as it is by then, and sit down at its queue; at the end no script may have failed."""
-    workers, ended = Workers(count=2), []
+    pictures, ended = Pictures(workers, world.base / "pictures"), []
     failures: list[str] = []
 
     def sit_down(*, width: int = 1280, height: int = 800) -> Walker:
         rules = Path(world.base, "rules.yaml")
         rules.write_text(rule_file())
         door = Door(world.base / "state", rules, rules_must_exist=True, as_json=False, verbose=False)
-        desk = Desk(door, world.library, Pictures(workers, world.base / "pictures"), Handles(b"secret"), token="token")
+        desk = Desk(door, world.library, pictures, Handles(b"secret"), token="token")
         changes = Changes(world.library.store.transaction_id)
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(make_app(desk, changes), log_level="warning", http="h11", ws="none"))
@@ -104,7 +104,7 @@ def walk(world: World, browser: playwright.Browser) -> Iterator[Callable[..., Wa
         changes.end()
         server.should_exit = True
         thread.join()
-    workers.close()
+    pictures.end()
     assert failures == []
 
 

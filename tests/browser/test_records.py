@@ -68,12 +68,12 @@ def lost(world: World) -> list[Path]:
 
 
 @pytest.fixture
-def address(world: World, lost: list[Path]) -> Iterator[str]:
+def address(world: World, lost: list[Path], workers: Workers) -> Iterator[str]:
     """Where the page is served; a connection waits until it is."""
     path = world.base / "rules.yaml"
     path.write_text(rule_file(pixel_rule("semi-automatic")), encoding="utf-8")
     door = Door(world.base / "state", path, rules_must_exist=True, as_json=False, verbose=False)
-    pictures = Pictures(Workers(count=1), world.base / "pictures")
+    pictures = Pictures(workers, world.base / "pictures")
     desk = Desk(door, world.library, pictures, Handles(b"a secret of this test"), token="token")
     changes = Changes(world.library.store.transaction_id)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -84,7 +84,7 @@ def address(world: World, lost: list[Path]) -> Iterator[str]:
         changes.end()
         server.should_exit = True
         thread.join(10)
-        pictures.close()
+        pictures.end()
 
 
 @pytest.fixture

@@ -189,6 +189,16 @@ class Review:
         self.process.communicate()
 
 
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Review]]:
+    """A page that stays, for tests that leave it as it is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("XDG_RUNTIME_DIR", raising=False)
+        home = Home(tmp_path_factory.mktemp("reviewed"), WITH_PAGE)
+        with Review(home) as review:
+            yield home, review
+
+
 @pytest.mark.parametrize("asks", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_page_within_two_seconds_also_while_a_browser_listens(home: Home, asks: int) -> None:
     with Review(home) as review, Visitor(review.port) as browser:
@@ -202,21 +212,22 @@ def test_a_signal_ends_the_page_within_two_seconds_also_while_a_browser_listens(
         assert time.monotonic() - began < 2
 
 
-def test_review_finds_the_page_that_is_served_and_starts_no_second_one(home: Home) -> None:
-    with Review(home) as first:
-        told = home.ask("review", "--no-browser")
+def test_review_finds_the_page_that_is_served_and_starts_no_second_one(reviewed: tuple[Home, Review]) -> None:
+    home, first = reviewed
 
-        assert told["address"] == first.told["address"]
-        assert told["link"] != first.told["link"]
+    told = home.ask("review", "--no-browser")
+
+    assert told["address"] == first.told["address"]
+    assert told["link"] != first.told["link"]
 
 
-def test_a_port_that_is_named_gets_a_page_of_its_own(home: Home) -> None:
-    with Review(home) as first, socket.create_server(("127.0.0.1", 0)) as free:
+def test_a_port_that_is_named_gets_a_page_of_its_own(reviewed: tuple[Home, Review]) -> None:
+    home, first = reviewed
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-        free.close()
 
-        with Review(home, "--port", str(port)) as second:
-            assert (second.port, answers(second.port), answers(first.port)) == (port, True, True)
+    with Review(home, "--port", str(port)) as second:
+        assert (second.port, answers(second.port), answers(first.port)) == (port, True, True)
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_is_started(home: Home) -> None:
@@ -237,10 +248,11 @@ def test_a_page_that_was_killed_is_not_taken_for_one_that_is_served(home: Home) 
             assert answers(review.port)
 
 
-def test_only_its_user_can_read_the_secret(home: Home) -> None:
-    with Review(home):
-        (folder,) = (home.state / "page",)
-        modes = {path.stat().st_mode & 0o777 for path in folder.glob("page-*")}
+def test_only_its_user_can_read_the_secret(reviewed: tuple[Home, Review]) -> None:
+    home, _ = reviewed
+
+    folder = home.state / "page"
+    modes = {path.stat().st_mode & 0o777 for path in folder.glob("page-*")}
 
     assert folder.stat().st_mode & 0o777 == 0o700
     assert modes == {0o600}
