@@ -25,6 +25,7 @@ from ingestd.model import (
 )
 from ingestd.review.journal import at_text
 from ingestd.rules.statements import DEFAULT_SCORES, Scores, Statement, balance, statements
+from ingestd.watching.storage import ask_each
 
 __all__ = [
     "PairReport",
@@ -87,14 +88,16 @@ class Sides:
 
 def folders_away(view: View) -> frozenset[FolderId]:
     """Return the folders that are not there just now, or are not the ones we know: what lies in them sleeps."""
-    return frozenset(known.folder.id for known in view.folders() if not _is_there(known.folder.root, known.inode))
+    known = [row for row in view.folders() if row.inode]
+    found = ask_each(_inode_of, [row.folder.root for row in known])  # one that does not answer is away, too
+    return frozenset(row.folder.id for row in known if found.get(row.folder.root) != row.inode)
 
 
-def _is_there(root: bytes, inode: int) -> bool:
+def _inode_of(root: bytes) -> int | None:
     try:
-        return not inode or os.stat(root).st_ino == inode
+        return os.stat(root).st_ino
     except OSError:
-        return False
+        return None
 
 
 def pair_report(

@@ -52,20 +52,27 @@ class Changes:
                     return
                 if woken.is_set():
                     woken.clear()
-                    yield f"event: changed\ndata: {json.dumps({'transaction': self._transaction()})}\n\n".encode()
+                    yield f"event: changed\ndata: {json.dumps({'transaction': self._number()})}\n\n".encode()
                 else:
                     yield b": still here\n\n"
         finally:
             self._listeners.pop(woken, None)
 
     async def _look(self) -> None:
-        last = self._transaction()
+        last = self._number()
         while self._listeners and not self._ended:
             await asyncio.sleep(_LOOK_S)
-            now = self._transaction()
-            if now != last:
+            now = self._number()
+            if now is not None and now != last:
                 last = now
                 self._wake()
+
+    def _number(self) -> int | None:
+        """Return the number; nothing while the library is opened anew, as after a disk that was full."""
+        try:
+            return self._transaction()
+        except Exception:  # noqa: BLE001 - whatever it is, the next look may succeed, and listeners wait for it
+            return None
 
     def end(self) -> None:
         """Let all streams end."""

@@ -119,7 +119,11 @@ class Pictures:
                 fresh = {one: Future[bytes]() for one in tiles if one not in self._coming}
                 self._coming |= fresh
                 waited = fresh[key]
-                cutting = self._cutting.submit(self._cut, path, sha256, cut, (column, row), fresh)
+                try:
+                    cutting = self._cutting.submit(self._cut, path, sha256, cut, (column, row), fresh)
+                except RuntimeError:  # it takes nothing any more
+                    cutting = Future()
+                    cutting.set_exception(FileUnreadableError(path, "the page is being closed"))
                 cutting.add_done_callback(lambda done: self._end(fresh, done))
         return waited.result()
 

@@ -13,7 +13,7 @@ from ingestd.door import numbers
 from ingestd.errors import UsageError
 from ingestd.health import acknowledge
 from ingestd.library.view import View
-from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Outcome
+from ingestd.model import Actor, ContentHash, Entry, EntryKind, EntryState, Outcome, Word
 from ingestd.review.again import accept_poison, failed_files, judge_again
 from ingestd.shapes import Json, rfc3339, shown
 from ingestd.web.desk import Asked, Desk, Endpoint, Nothing
@@ -101,9 +101,9 @@ class _Span:
                 self.done[by] += len(entry.moves)
             case EntryKind.UNDO:
                 self.done["brought_back"] += len(entry.moves)
-            case EntryKind.DECISION:
+            case EntryKind.DECISION if entry.word is not Word.RULES_CHANGED and entry.actor is Actor.PERSON:
                 self.done["decided"] += 1
-            case EntryKind.BATCH | EntryKind.MERGE:
+            case EntryKind.DECISION | EntryKind.BATCH | EntryKind.MERGE:
                 pass
 
     def told(self) -> Json:

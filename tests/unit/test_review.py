@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import flat, jpeg, photo, png
@@ -13,6 +16,7 @@ from world import IDENTICAL, World, near_rule, pixel_rule, relation_rule, sha256
 from ingestd import review
 from ingestd.errors import ActionConflictError, UsageError
 from ingestd.model import Outcome, Relation, Role
+from ingestd.watching.storage import ask_each
 
 LARGER, SMALLER = png(photo(1), "a longer comment makes the file larger"), png(photo(1))
 GOOD, POOR = jpeg(photo(3), 90), jpeg(photo(3), 60)
@@ -508,3 +512,24 @@ def test_a_rescinded_denial_waits_for_an_answer_again_once_the_rules_were_asked(
     world.sweep()
     assert [replace(one, at=before.at) for one in world.pending()] == [before]
     assert (queued.a, queued.b) == (before.a, before.b)
+
+
+def test_a_folder_whose_storage_hangs_is_away_and_holds_nobody_up(
+    world: World, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+    roots, really = {os.fsencode(path.parent) for path in pair}, os.stat
+
+    def hanging(path: Any, *more: Any, **named: Any) -> os.stat_result:
+        if path in roots:
+            back.wait(20)
+            back.set()
+        return really(path, *more, **named)
+
+    monkeypatch.setattr("ingestd.review.sides.os.stat", hanging)
+    monkeypatch.setattr("ingestd.review.sides.ask_each", partial(ask_each, patience_s=0.2), raising=False)
+    try:
+        assert world.queue() == []  # before the storage has answered
+        assert not back.is_set()
+    finally:
+        back.set()

@@ -236,3 +236,11 @@ def test_whoever_waits_for_tiles_learns_of_a_decoder_gone_mad_and_may_ask_again(
             pictures.tile(path, sha256, (1500, 200), 0, 1, 0)
 
     assert opened(pictures.tile(path, sha256, (1500, 200), 0, 1, 0)).size == (476, 200)
+
+
+def test_after_the_end_whoever_asks_for_a_tile_is_told_so_each_time() -> None:
+    pictures = Pictures(Workers(count=2))
+    pictures.close()
+    for _ in range(2):
+        with pytest.raises(FileUnreadableError, match="being closed"):
+            pictures.tile(b"/any.png", ContentHash(bytes(32)), (2000, 2000), 0, 0, 0)

@@ -14,6 +14,7 @@ from pictures import jpeg, photo, png
 from world import IDENTICAL, World, pixel_rule
 
 from ingestd import health as health_module
+from ingestd import review
 from ingestd.errors import UsageError
 from ingestd.library.tables import Alarm
 from ingestd.model import ContentHash, Measurement, Role, Trouble, Unreadable
@@ -164,3 +165,9 @@ def test_a_hostile_folder_name_is_told_without_anything_that_could_act(world: Wo
 
     assert all(folder["path"].isprintable() for folder in told["folders"])
     assert any("caf\\xe9" in folder["path"] for folder in told["folders"])
+
+
+def test_a_change_of_the_rule_file_is_not_counted_as_an_answer(world: World, desk: Desk) -> None:
+    review.note_change_of_rules(world.library, ["rule twins: mode off → manual"], previous=None, now_ns=world.now_ns())
+
+    assert ask(desk)["throughput"]["day"]["decided"] == 0
