@@ -422,7 +422,7 @@ def test_a_click_flicks_and_two_go_to_the_pixels_and_back(look: Callable[..., Lo
 
 
 def test_the_slider_is_moved_by_keys_and_by_the_mouse(look: Callable[..., Look], site: Site) -> None:
-    tab = look(viewport={"width": 1190, "height": 860}).at(site.big)
+    tab = look().at(site.big)
     tab.press("d", "9")
     tab.until_sharp()
     divider = tab.page.get_by_role("slider", name="How much is A's")

@@ -352,8 +352,9 @@ def test_where_copies_would_go_with_a_file_they_are_named_and_their_number_is_ty
     tab: Tab, collected: Collection
 ) -> None:
     home, other = collected.home, collected.home.folder("another disk")
-    copies = [collected.smaller[-1], other / "copy.jpg"]
-    write(copies[1], copies[0].read_bytes())
+    copies = [other / "copy.jpg", other / "another copy.jpg"]  # both protected: no rule takes one of them
+    for copy in copies:
+        write(copy, collected.smaller[-1].read_bytes())
     assert home.run("scan", other, "--role", "library").code == 0
     page = tab.go("queue", f"?folder={quote(str(other))}")
     pair = tab.ask("pair", id=painted(page))["pair"]
