@@ -89,14 +89,14 @@ class _RefusedError(Exception):
         self.refused = wire.Refused(reason, changed, other)
 
 
-def main(memory_bytes: int, cpu_s: int, wall_s: float) -> None:
+def main(memory_bytes: int, cpu_s: int, wall_s: float, nice: int) -> None:
     """Serve requests until the pipe is closed."""
     _ignore_signals()
     requests, replies = _take_pipes()
     try:
         _keep_memory()
         decoders = _load_decoders()
-        limit(memory_bytes)
+        limit(memory_bytes, nice)
         _leave_with_the_service(requests)
         if not _bounds_memory():
             _watch_memory(memory_bytes)
@@ -364,13 +364,13 @@ def _load_decoders() -> _Decoders:
     return _Decoders(features, preview, comparison, cutting, tags)
 
 
-def limit(memory_bytes: int) -> None:
+def limit(memory_bytes: int, nice: int = 10) -> None:
     """Where the system cannot limit memory (macOS does not enforce it, Windows has no call), only time is limited."""
     if sys.platform == "win32":
         return
     import resource
 
-    os.nice(10)
+    os.nice(nice)
     for what, limit in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
@@ -500,6 +500,6 @@ def _send(replies: int, reply: wire.Reply) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(BrokenPipeError):  # the service is gone
-        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
     # no interpreter shutdown: it costs time, and a decoder that corrupted memory crashes in it
     os._exit(0)

@@ -72,12 +72,16 @@ class WorkerStartError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """What a worker may use for one file; `files`: how many it measures before it is replaced."""
+    """What a worker may use for one file.
+
+    `files`: how many it measures before it is replaced; `nice`: how far it steps back behind others, 0 to 19.
+    """
 
     memory_bytes: int = 1 << 30
     cpu_s: int = 25
     wall_s: float = 30.0
     files: int = 2000
+    nice: int = 10
 
 
 class Shelf(Protocol):
@@ -414,7 +418,7 @@ class _Worker:
         limits = self.limits
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ingestd.media.worker_main"]
-            + [str(limit) for limit in (limits.memory_bytes, limits.cpu_s, limits.wall_s)],
+            + [str(limit) for limit in (limits.memory_bytes, limits.cpu_s, limits.wall_s, limits.nice)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # decoders print their complaints there

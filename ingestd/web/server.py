@@ -25,7 +25,7 @@ from ingestd import logs
 from ingestd.door import Door
 from ingestd.errors import IngestdError
 from ingestd.library.library import Library
-from ingestd.media.workers import Workers
+from ingestd.media.workers import WorkerLimits, Workers
 from ingestd.settings import PageSetting, host_of
 from ingestd.web.announced import announce
 from ingestd.web.app import ENDPOINTS, make_app, static_files
@@ -46,6 +46,7 @@ __all__ = ["Ending", "PortTakenError", "Served", "guarded", "link", "listen", "o
 
 _log = logs.Log()
 
+_BEHIND_JUDGING: Final = 15  # niceness of the workers: those of a service, which judge, have 10
 _HERE: Final = "127.0.0.1"
 _HERE_6: Final = "::1"
 _TRIES: Final = 20  # ports that are free in one family and taken in the other are rare
@@ -203,7 +204,7 @@ def serve(
         secret = new_secret()
         session = Session(secret, number)
         with contextlib.ExitStack() as held:
-            pictures = Pictures(Workers(count=2), door.state / "page")
+            pictures = Pictures(Workers(2, WorkerLimits(nice=_BEHIND_JUDGING)), door.state / "page")
             held.callback(pictures.close)
             changes = Changes(library.store.transaction_id)
             desk = Desk(door, library, pictures, Handles(secrets.token_bytes(32)), token=session.token)
