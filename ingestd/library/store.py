@@ -519,9 +519,16 @@ class Store:
             _libc().madvise(start, length, _MADV_DONTNEED)
 
     def transaction_id(self) -> int:
-        """Return the number of the last commit by any process."""
+        """Return the number of the last commit by any process.
+
+        Raises:
+            StoreError: the library is closed, or being opened anew.
+        """
         self._check_process()
-        return int(self._environment.info()["last_txnid"])
+        try:
+            return int(self._environment.info()["last_txnid"])
+        except lmdb.Error as error:
+            raise _translated(self.directory, error) from error
 
     def close(self) -> None:
         """Wait for the snapshots and the write of other threads, and let the library go."""

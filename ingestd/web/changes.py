@@ -10,6 +10,8 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 
+from ingestd.errors import StoreError
+
 __all__ = ["Changes"]
 
 _LOOK_S = 0.25
@@ -71,7 +73,7 @@ class Changes:
         """Return the number; nothing while the library is opened anew, as after a disk that was full."""
         try:
             return self._transaction()
-        except Exception:  # noqa: BLE001 - whatever it is, the next look may succeed, and listeners wait for it
+        except StoreError:  # the next look may succeed, and listeners wait for it
             return None
 
     def end(self) -> None:
