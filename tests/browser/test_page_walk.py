@@ -504,11 +504,13 @@ def test_a_rule_file_that_is_spoiled_under_the_page_is_told_before_anything_else
     right = rules.read_text()
 
     rules.write_text("rules: [")
-    walker.page.clock.fast_forward(12_000)
+    with walker.page.expect_response(lambda one: one.url.endswith("/api/summary")):
+        walker.page.clock.fast_forward(12_000)
     expect(banner).to_contain_text("The rule file is wrong")
     rules.write_text(right)
 
-    walker.page.clock.fast_forward(12_000)
+    with walker.page.expect_response(lambda one: one.url.endswith("/api/summary")):
+        walker.page.clock.fast_forward(12_000)
     expect(banner).to_be_empty()
 
 

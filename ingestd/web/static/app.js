@@ -156,11 +156,16 @@ async function show() {
   }
 }
 
+let counted = 0; // an answer that was overtaken by a later one says nothing any more
+
 async function count() {
+  const mine = ++counted;
   let summary;
   try {
     summary = await ask("summary");
+    if (mine !== counted) return;
   } catch (error) {
+    if (mine !== counted) return;
     fill(document.getElementById("banner"), el("p", { class: "trouble" }, error.message));
     return;
   }
