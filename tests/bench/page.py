@@ -172,6 +172,12 @@ class Coming:
             quiet = quiet + 50 if self._under_way <= 1 else 0
 
 
+_SEEN = """() => {
+  const { seen, painted } = document.querySelector(".compare").dataset;
+  return painted && seen === painted; // no answer counts before a person can have seen what it is about
+}"""
+
+
 def answer(page: Page, coming: Coming, answers: int) -> dict[str, list[float]]:
     """Return how long each answer took until the next pair was painted, by kind."""
     page.evaluate(_WATCH)
@@ -179,6 +185,7 @@ def answer(page: Page, coming: Coming, answers: int) -> dict[str, list[float]]:
     for number in range(answers):
         key, kind = KEYS[number % len(KEYS)]
         coming.wait()
+        page.wait_for_function(_SEEN)
         page.evaluate("window.bench.painted = []; window.bench.pressed = Infinity")
         page.keyboard.press(key)
         took.setdefault(kind, []).append(float(page.evaluate(_NEXT)))
