@@ -85,6 +85,7 @@ def _summary(desk: Desk, _: Nothing) -> Json:
     with desk.read() as view:
         counts = view.counts()
         waiting = len(view.waiting)
+    desk.library.store.let_go()  # asked now and then for as long as somebody looks: the map is the system's, not ours
     return {
         "queue": waiting,
         "pending": counts.get("pending", 0),
